@@ -1,0 +1,17 @@
+"""Fixtures for every test: the recorded data, a real Redis and a real PostgreSQL."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def fixtures() -> Path:
+    """The folder of recorded upstream replies, histories and expected indicator values."""
+    folder = Path(os.environ.get("FINSTAGE_FIXTURES", REPO.parent / "shared" / "fixtures"))
+    if not folder.is_dir():
+        pytest.skip(f"no recorded data at {folder}; set FINSTAGE_FIXTURES to the folder that has it")
+    return folder
