@@ -1,7 +1,7 @@
 """Generates the Python code of the contracts beside their .proto files.
 
 python protos/generate.py            writes it there
-python protos/generate.py FOLDER     writes it under FOLDER instead (the drift test compares that with what is committed)
+python protos/generate.py FOLDER     writes it under FOLDER instead, for the drift test
 """
 
 import sys
