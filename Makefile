@@ -1,0 +1,88 @@
+# `make` alone lists what there is.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOG := var/log/install.log
+comma := ,
+# Where `buf breaking` looks for the contract that clients have now.
+BASE ?= $(shell git rev-parse -q --verify origin/main >/dev/null 2>&1 && echo refs/remotes/origin/main || echo refs/heads/main)
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+(-NAME)?:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+# --- set-up -----------------------------------------------------------------------------------------
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "error: Finstage needs Python 3.11 or newer; PYTHON=$(PYTHON) is `$(PYTHON) --version 2>&1`" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "error: $(PYTHON) -m venv failed (on Debian: apt install python3-venv)" >&2; exit 1; }
+
+# $(call install,EXTRA): one line when it fails, with pip's whole story in the log.
+define install
+	@mkdir -p var/log 2>/dev/null && [ -w var/log ] || { echo "error: cannot write to $(CURDIR)/var; Finstage keeps its data and logs there" >&2; exit 1; }
+	@echo "installing finstage[$(1)] into $(VENV) (log: $(LOG))"
+	@$(BIN)/python -m pip install --disable-pip-version-check --retries 2 -c constraints.txt -e '.[$(1)]' >$(LOG) 2>&1 || \
+	  { echo "error: pip could not install finstage[$(1)]: `grep -iE '^(error|warning: retrying)' $(LOG) | tail -n 1 | cut -c1-200`" >&2; \
+	    echo "       is a package index reachable? The whole log: $(LOG)" >&2; exit 1; }
+	@touch $@
+endef
+
+$(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(call install,all)
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(call install,dev)
+
+.PHONY: run
+run: $(VENV)/.run ## install, start everything on this machine, print what to try; Ctrl-C stops it
+	@exec $(BIN)/finstage up
+
+# --- checks -----------------------------------------------------------------------------------------
+
+.PHONY: test
+test: $(VENV)/.dev ## the whole suite, against a real Redis and a real PostgreSQL
+	@$(BIN)/python -m pytest
+
+.PHONY: lint
+lint: $(VENV)/.dev ## lint, format, types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+.PHONY: buf
+buf: $(VENV)/.dev ## lint the contracts, and look for breaking changes against main
+	@$(BIN)/buf lint
+	@$(BIN)/buf format --diff --exit-code protos
+	@$(BIN)/buf breaking --against '.git#ref=$(BASE)'
+
+.PHONY: check
+check: lint buf test ## all that CI runs (the drift of generated code is one of the tests)
+
+.PHONY: generate
+generate: $(VENV)/.dev ## regenerate the code of the contracts
+	@$(BIN)/python protos/generate.py
+
+# --- measurements and proofs ------------------------------------------------------------------------
+
+$(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(call install,dev$(comma)bench)
+
+BENCHES := $(patsubst bench/%.py,%,$(filter-out bench/report.py,$(wildcard bench/[a-z]*.py)))
+.PHONY: bench
+bench: $(addprefix bench-,$(BENCHES)) ## run all benchmarks
+
+# One of them: make bench-NAME, make proof-NAME.
+bench-%: $(VENV)/.bench
+	@$(BIN)/python -m bench.$*
+
+proof-%: $(VENV)/.dev
+	@$(BIN)/python -m proof.$*
+
+# --- containers -------------------------------------------------------------------------------------
+
+.PHONY: test-compose
+test-compose: ## build the containers, start them, make the README's first calls, take all down
+	@./tests/compose.sh
