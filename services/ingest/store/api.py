@@ -1,0 +1,501 @@
+"""The store's protocol, and the values that cross it; services.ingest.store.sql.open_store() makes one.
+
+Every method blocks: callers on an event loop run it in a bounded executor. A store is safe to use from many
+threads at once. Times are int milliseconds since 1970-01-01T00:00:00Z.
+
+Every method may raise Unavailable (SERVICE_UNAVAILABLE): the database is away, locked or full. Nothing of
+the call was committed then, unless the connection broke in the commit itself: the caller repeats the call,
+and because every write is idempotent, nothing is counted twice.
+
+Versions (of one series, written in the same transaction as its bars and its line in the log of commits):
+
+- the first write gives epoch 1, revision 1;
+- a write that only adds bars after the last final one, or changes the forming bar, or makes it final, adds
+  one to the revision;
+- a write that changes or removes a final bar, adds one before the last final one, or brings a dividend that
+  was not known (prices before it change where they are read with adjustment ALL), adds one to both;
+- a write that changes nothing changes no version and is no commit. A final bar that is written again with
+  the same values stays final.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal, Protocol
+
+from libs.market.columns import Columns, Float64s, Int64s
+from libs.market.errors import Reason
+from libs.market.interval import Interval
+from services.ingest.series import (
+    BarFlag,
+    Event,
+    FetchedBars,
+    Gap,
+    Instrument,
+    RejectedRow,
+    SeriesKey,
+    SeriesState,
+)
+
+Adjustment = Literal["SPLITS", "ALL"]
+
+
+class WriteMode(StrEnum):
+    """finstage.ingest.v1.WriteMode without its prefix: what a row may do."""
+
+    INSERT = "INSERT"
+    UPDATE = "UPDATE"
+    UPSERT = "UPSERT"
+
+
+class JobState(StrEnum):
+    """finstage.ingest.v1.JobState without its prefix."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing will change any more."""
+        return self not in (JobState.QUEUED, JobState.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class RowCounts:
+    """Rows by what became of them. sent = inserted + updated + unchanged + rejected."""
+
+    sent: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+
+    def __add__(self, other: "RowCounts") -> "RowCounts":
+        return RowCounts(
+            self.sent + other.sent,
+            self.inserted + other.inserted,
+            self.updated + other.updated,
+            self.unchanged + other.unchanged,
+            self.rejected + other.rejected,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeriesRead:
+    """Bars of one version of a series.
+
+    state: the whole series at the moment of the reading.
+    last_is_final: of the last bar of `columns`; True when there is none.
+    """
+
+    state: SeriesState
+    columns: Columns
+    last_is_final: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChunkedRead:
+    """As SeriesRead, for any length: `chunks` yields the bars straight from the cursor, oldest first.
+
+    last_is_final: of the last bar that `chunks` will yield.
+    """
+
+    state: SeriesState
+    chunks: Iterator[Columns]
+    last_is_final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageRead:
+    """What is known of a range besides its bars.
+
+    gaps, flags: those that touch the range, in order of time, the newest when there are more than asked.
+        Parts of the range that nobody was asked for are gaps with NOT_FETCHED.
+    gaps_left_out: how many older gaps are not in `gaps`.
+    """
+
+    gaps: tuple[Gap, ...]
+    gaps_left_out: int
+    flags: tuple[BarFlag, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """What a write of fetched bars did. restated: whether the epoch grew."""
+
+    state: SeriesState
+    rows: RowCounts
+    restated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WriteHeader:
+    """A client's write, named by its key so that it can be continued. source: for the provenance."""
+
+    idempotency_key: str
+    mode: WriteMode
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class WriteProgress:
+    """Where a client's write stands: the batch to send next (from 1), and the counts so far."""
+
+    next_sequence: int
+    rows: RowCounts
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """One batch of a client's write, after validation.
+
+    sequence: its place in the write, from 1.
+    sent: how many rows the client sent; len(columns) + len(rejected).
+    digest: of the batch as it was sent, so that another batch under its sequence number is noticed.
+    columns: the rows that can be bars, strictly ordered, on the grid.
+    source_rows: int64[n], the place of each row of `columns` in what was sent; None: the same place.
+    adjusted_close: float64[n], NaN where none; None: none at all.
+    last_is_final: whether the last bar's time was over when it was sent.
+    symbol, interval: as sent, for the refused rows of a batch that has no valid key.
+    """
+
+    sequence: int
+    key: SeriesKey | None
+    sent: int
+    digest: bytes
+    columns: Columns
+    source_rows: Int64s | None = None
+    adjusted_close: Float64s | None = None
+    last_is_final: bool = True
+    rejected: tuple[RejectedRow, ...] = ()
+    flags: tuple[BarFlag, ...] = ()
+    symbol: str = ""
+    interval: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """What became of a batch.
+
+    epoch, revision: of the series after the commit; None when it is not there because every row was refused.
+    rejected: the first 20 refused rows.
+    repeated: it had been committed before, and was not written again; `rows` is what became of it then.
+    """
+
+    sequence: int
+    rows: RowCounts
+    epoch: int | None
+    revision: int | None
+    rejected: tuple[RejectedRow, ...]
+    repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRejection:
+    """A refused row as it is listed. id grows with time. symbol and interval are as sent."""
+
+    id: int
+    symbol: str
+    interval: Interval | None
+    row: RejectedRow
+    source: str
+    rejected_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One change of a series.
+
+    token: opaque; passed to commits_after() it continues behind this commit.
+    first_changed_ms, last_changed_ms: the earliest and latest bar that was added, changed or removed.
+    """
+
+    token: str
+    key: SeriesKey
+    epoch: int
+    revision: int
+    restated: bool
+    first_changed_ms: int
+    last_changed_ms: int
+    committed_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """What a backfill brings in: each symbol at each interval, bars that opened in [start_ms, end_ms).
+
+    start_ms None: as far back as the provider has them. end_ms None: to now.
+    """
+
+    symbols: tuple[str, ...]
+    intervals: tuple[Interval, ...]
+    start_ms: int | None = None
+    end_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkFailure:
+    """A chunk that failed for good, and why."""
+
+    key: SeriesKey
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A backfill as the ledger has it. failures: the first 100."""
+
+    id: str
+    state: JobState
+    spec: JobSpec
+    chunks_total: int
+    chunks_done: int
+    chunks_failed: int
+    rows: RowCounts
+    created_at_ms: int
+    started_at_ms: int | None
+    ended_at_ms: int | None
+    failures: tuple[ChunkFailure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkLease:
+    """The right to work on one chunk until expires_ms.
+
+    fence: grows with each lease of the chunk; what is finished under an older one is refused, so that two
+        workers never both finish a chunk.
+    attempt: which try this is, from 1.
+    """
+
+    job_id: str
+    chunk: int
+    key: SeriesKey
+    start_ms: int | None
+    end_ms: int | None
+    fence: int
+    attempt: int
+    expires_ms: int
+
+
+class LeaseLost(Exception):
+    """Another worker has the chunk, or its job was cancelled; nothing was written."""
+
+
+class Store(Protocol):
+    """What ingest holds. See the module for errors and versions."""
+
+    # Reading series
+
+    def series(self, key: SeriesKey) -> SeriesState | None:
+        """What is held of a series; None: it is not there. A series that is there may have no bars."""
+        ...
+
+    def tail(self, key: SeriesKey, n: int) -> Columns:
+        """The newest n bars, oldest first, split-adjusted; fewer when there are fewer."""
+        ...
+
+    def read(
+        self,
+        key: SeriesKey,
+        *,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        limit: int | None = None,
+        adjustment: Adjustment = "SPLITS",
+    ) -> SeriesRead | None:
+        """Bars that opened in [start_ms, end_ms), and of these the newest `limit`; None: no such series.
+
+        With adjustment ALL prices are lowered for the dividends after them: by the stored adjusted close
+        where there is one, else by the stored dividends; volumes stay. For long ranges: read_chunks().
+        """
+        ...
+
+    def read_many(
+        self, keys: Sequence[SeriesKey], *, limit: int | None = None, adjustment: Adjustment = "SPLITS"
+    ) -> list[SeriesRead | None]:
+        """As read() of each key, in the order asked, all from one snapshot of the database."""
+        ...
+
+    def read_chunks(
+        self,
+        key: SeriesKey,
+        *,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        limit: int | None = None,
+        adjustment: Adjustment = "SPLITS",
+        chunk_rows: int = 16_384,
+    ) -> AbstractContextManager[ChunkedRead | None]:
+        """As read(), in chunks of at most chunk_rows bars, all of one version: memory stays bounded.
+
+        The chunks must be taken within the context, which holds a connection. It may be entered, iterated
+        and left from different threads, one at a time.
+        """
+        ...
+
+    def coverage(
+        self, key: SeriesKey, *, start_ms: int | None = None, end_ms: int | None = None, limit: int = 1000
+    ) -> CoverageRead:
+        """Gaps and flags in [start_ms, end_ms); of each the newest `limit`. Unset: of the whole series."""
+        ...
+
+    def events(self, symbol: str) -> tuple[Event, ...]:
+        """The corporate actions known of a symbol, in order of time."""
+        ...
+
+    # Writing series
+
+    def write_fetched(
+        self, fetched: FetchedBars, *, replace: bool = False, lease: ChunkLease | None = None
+    ) -> WriteResult:
+        """Keep what a provider brought: bars, adjusted closes, events, gaps, flags, refused rows, the
+        instrument, and that the range was asked for now; all in one transaction.
+
+        The gaps and flags stored for the fetched range are replaced by the fetch's. Refused rows count as
+        sent and rejected.
+
+        Args:
+            replace: stored bars in the fetched range that the fetch does not have are removed, and events
+                too: for whole histories and restatements.
+            lease: the chunk that this finishes, in the same transaction.
+
+        Raises:
+            LeaseLost: the lease is no longer the caller's; nothing was written.
+        """
+        ...
+
+    def open_write(self, header: WriteHeader) -> WriteProgress:
+        """Begin a client's write, or say where it stands.
+
+        Raises:
+            AlreadyExists: KEY_REUSED: the key came before with another mode or source.
+        """
+        ...
+
+    def write_batches(self, header: WriteHeader, batches: Sequence[Batch]) -> list[BatchResult]:
+        """Write batches, in order of sequence, with counts, ledger, versions and refused rows, in one
+        transaction. Batches that were committed before are not written again.
+
+        Raises:
+            PreconditionFailed: OUT_OF_SEQUENCE: a batch before them is missing, or open_write() is.
+            AlreadyExists: KEY_REUSED: a repeated batch has other content than it had.
+        """
+        ...
+
+    def rejected(
+        self,
+        *,
+        symbol: str | None = None,
+        interval: Interval | None = None,
+        source: str | None = None,
+        before_id: int | None = None,
+        limit: int = 100,
+    ) -> tuple[StoredRejection, ...]:
+        """Refused rows, newest first; before_id: continue behind the row of that id."""
+        ...
+
+    # Instruments
+
+    def instrument(self, symbol: str) -> Instrument | None:
+        """What is known of a symbol."""
+        ...
+
+    def put_instrument(self, *instruments: Instrument) -> None:
+        """Keep instruments. What a new one leaves empty stays as it was."""
+        ...
+
+    def search(self, query: str, *, types: Sequence[str] = (), limit: int = 10) -> tuple[Instrument, ...]:
+        """Instruments with `query` in their symbol or name, whatever its case; the best match first.
+
+        types: only these kinds (Instrument.type); empty: all.
+        """
+        ...
+
+    # The log of commits
+
+    def commits_after(self, token: str, *, limit: int = 1000) -> tuple[Commit, ...]:
+        """The commits behind `token`, oldest first, each once it is visible to every reader.
+
+        Raises:
+            PreconditionFailed: RESUME_EXPIRED: commits behind the token are no longer kept.
+            ValueError: it is no token of this store.
+        """
+        ...
+
+    def commit_token(self) -> str:
+        """The token of now: commits_after(it) gives what is committed from now on."""
+        ...
+
+    def on_commit(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call `listener` after each commit of this process, from the thread that made it.
+
+        Returns the function that ends it. Commits of other processes are not heard of: ask from time to time.
+        """
+        ...
+
+    # Jobs
+
+    def create_job(self, spec: JobSpec, *, request_id: str = "") -> Job:
+        """Keep a job with a chunk for each symbol and interval; the same job for the same request_id.
+
+        Raises:
+            AlreadyExists: KEY_REUSED: request_id came before with another spec.
+        """
+        ...
+
+    def job(self, job_id: str) -> Job:
+        """A job.
+
+        Raises:
+            NotFound: JOB_NOT_FOUND.
+        """
+        ...
+
+    def jobs(
+        self, *, state: JobState | None = None, before: str | None = None, limit: int = 50
+    ) -> tuple[Job, ...]:
+        """Jobs, newest first; before: continue behind the job of that id. Without their failures."""
+        ...
+
+    def cancel_job(self, job_id: str) -> Job:
+        """End a job. What it committed stays; leases of its chunks are void.
+
+        Raises:
+            NotFound: JOB_NOT_FOUND.
+            PreconditionFailed: JOB_ENDED.
+        """
+        ...
+
+    def lease_chunk(self, *, worker: str, lease_s: float, job_id: str | None = None) -> ChunkLease | None:
+        """Take a chunk that is due: not begun, to be tried again, or left by a worker whose lease is over.
+
+        Of the oldest job, or of job_id. None: there is none now.
+        """
+        ...
+
+    def renew_lease(self, lease: ChunkLease, *, lease_s: float) -> ChunkLease:
+        """Hold a chunk for longer.
+
+        Raises:
+            LeaseLost: it is no longer the caller's.
+        """
+        ...
+
+    def fail_chunk(
+        self, lease: ChunkLease, *, reason: Reason, message: str, retry_in_s: float | None
+    ) -> None:
+        """Give a chunk back that failed: to be tried again after retry_in_s, or for good when None.
+
+        Raises:
+            LeaseLost: it is no longer the caller's.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        ...
