@@ -1,0 +1,253 @@
+"""Row truth: which rows can be bars, which cannot and why, and which are odd but kept.
+
+A row is refused when a value is not finite or below zero; when high is below low, or open or close outside
+them, by more than rounding; when its open time is before the row's before it, there already, in the future,
+before 1800 or after 2200, or no bar of the interval can open then. Rounding is what a float32 loses (1e-6 of
+the price) or, where the price precision is known, half a unit of the last digit (at most 1e-3 of the price).
+
+The grid of open times:
+
+- intraday: multiples of the interval, but of 15 minutes for 30m and 1h, which count from the session's start,
+  and sessions open at :15, :30 and :45 too;
+- daily and longer: any time of day (providers stamp local midnight or the session's start, both moved by
+  daylight saving), at least half an interval after the bar before, so never two bars a day.
+
+A bar may open at most 10 s after now, for clocks that differ; a daily or longer one 14 h, because a file's
+dates are midnights of no zone, and the day begins 14 h before UTC's at the most.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from libs.market.columns import PRICES, VALUES, Columns, Float64s, Int64s
+from libs.market.interval import Interval
+from services.ingest.series import BarFlag, FlagReason, RejectedRow, RejectReason
+
+Mask = npt.NDArray[np.bool_]
+
+FIRST_MS = int(np.datetime64("1800-01-01", "ms").astype(np.int64))
+END_MS = int(np.datetime64("2200-01-01", "ms").astype(np.int64))
+JUMP_FACTOR = 20.0
+
+_MINUTE_MS = 60_000
+_HOUR_MS = 60 * _MINUTE_MS
+_DAY_MS = 24 * _HOUR_MS
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checked:
+    """What check() found.
+
+    columns: the rows that are bars, strictly ordered, on the grid.
+    rows: int64[len(columns)], the place of each in what was given.
+    adjusted_close: theirs, NaN where none; None when none was given.
+    """
+
+    columns: Columns
+    rows: Int64s
+    adjusted_close: Float64s | None
+    rejected: tuple[RejectedRow, ...]
+    flags: tuple[BarFlag, ...]
+
+
+def check(
+    interval: Interval,
+    columns: Columns,
+    *,
+    now_ms: int,
+    adjusted_close: Float64s | None = None,
+    price_precision: int | None = None,
+) -> Checked:
+    """Part rows into bars and refused ones.
+
+    Args:
+        adjusted_close: float64[len(columns)]; NaN is "none", anything else must be a price.
+        price_precision: digits after the point of the instrument's prices, when known.
+    """
+    if not _is_clean(interval, columns, now_ms=now_ms, adjusted_close=adjusted_close):
+        return _part(interval, columns, now_ms, adjusted_close, price_precision)
+    return Checked(columns, np.arange(len(columns)), adjusted_close, (), tuple(_jumps(columns)))
+
+
+def is_over(interval: Interval, open_time_ms: int, now_ms: int) -> bool:
+    """Whether the time that a bar covers has passed, as far as it is known without the exchange's calendar.
+
+    A month counts as 31 days.
+    """
+    length_ms = 31 * _DAY_MS if interval is Interval.MO1 else interval.nominal_ms
+    return open_time_ms + length_ms <= now_ms
+
+
+def grid_ms(interval: Interval) -> int | None:
+    """Open times of an intraday interval are multiples of this; None: of a daily or longer one."""
+    return min(interval.nominal_ms, 15 * _MINUTE_MS) if interval.is_intraday else None
+
+
+def _latest_ms(interval: Interval, now_ms: int) -> int:
+    return min(now_ms + (10_000 if interval.is_intraday else 14 * _HOUR_MS), END_MS - 1)
+
+
+def _spacing_ms(interval: Interval) -> int:
+    return 1 if interval.is_intraday else interval.nominal_ms // 2
+
+
+def _is_clean(interval: Interval, columns: Columns, *, now_ms: int, adjusted_close: Float64s | None) -> bool:
+    """Whether nothing is to refuse or to mark but jumps: the usual case, in as few passes as can be."""
+    if not len(columns):
+        return True
+    times, grid = columns.open_time_ms, grid_ms(interval)
+    return bool(
+        # Every comparison with NaN is false; low <= the others <= high < inf leaves no infinity either.
+        np.all(columns.low > 0)
+        and np.all(columns.low <= columns.open)
+        and np.all(columns.low <= columns.close)
+        and np.all(columns.open <= columns.high)
+        and np.all(columns.close <= columns.high)
+        and np.all(columns.high < np.inf)
+        and np.all(columns.volume >= 0)
+        and np.all(columns.volume < np.inf)
+        and (adjusted_close is None or not np.any(np.isinf(adjusted_close) | (adjusted_close < 0)))
+        and np.all(np.diff(times) >= _spacing_ms(interval))
+        and np.min(times) >= FIRST_MS
+        and np.max(times) <= _latest_ms(interval, now_ms)
+        and (grid is None or not np.any(times % grid))
+    )
+
+
+def _part(
+    interval: Interval,
+    columns: Columns,
+    now_ms: int,
+    adjusted_close: Float64s | None,
+    price_precision: int | None,
+) -> Checked:
+    refused: dict[int, tuple[RejectReason, str]] = {}
+    for reason, detail, mask in _faults(interval, columns, now_ms, adjusted_close, price_precision):
+        for row in np.flatnonzero(mask):
+            refused.setdefault(int(row), (reason, detail))
+    rows = np.setdiff1d(np.arange(len(columns)), np.fromiter(refused, np.int64, len(refused)))
+    late = _misplaced(columns.open_time_ms[rows], rows, _spacing_ms(interval))
+    refused |= late
+    rows = rows[~np.isin(rows, np.fromiter(late, np.int64, len(late)))]
+
+    kept, marked = _widened(columns[rows])
+    flags = [*_zeros(kept), *marked, *_jumps(kept)]
+    return Checked(
+        kept,
+        rows,
+        None if adjusted_close is None else adjusted_close[rows],
+        tuple(
+            RejectedRow(row, int(columns.open_time_ms[row]), reason, detail, _as_text(columns, row))
+            for row, (reason, detail) in sorted(refused.items())
+        ),
+        tuple(sorted(flags, key=lambda flag: flag.open_time_ms)),
+    )
+
+
+def _faults(
+    interval: Interval,
+    columns: Columns,
+    now_ms: int,
+    adjusted_close: Float64s | None,
+    price_precision: int | None,
+) -> Iterator[tuple[RejectReason, str, Mask]]:
+    """The rows that are refused whatever the others are; of a row's faults the first counts."""
+    times = columns.open_time_ms
+    values = np.stack([getattr(columns, name) for name in VALUES])
+    adjusted = np.zeros(len(columns)) if adjusted_close is None else np.nan_to_num(adjusted_close, nan=0.0)
+    finite = np.isfinite(values).all(axis=0) & (np.abs(adjusted) < np.finfo(np.float64).max)
+    yield RejectReason.NOT_FINITE, "every value must be a finite number", ~finite
+    values = np.where(finite, values, 0.0)
+    open_, high, low, close, _ = values
+    yield (
+        RejectReason.NEGATIVE,
+        "prices and the volume must be 0 or above",
+        (values < 0).any(axis=0) | (finite & (adjusted < 0)),
+    )
+    room = _rounding(np.maximum(high, low), price_precision)
+    yield RejectReason.HIGH_BELOW_LOW, "high must not be below low", high < low - room
+    outside = (np.maximum(open_, close) > high + room) | (np.minimum(open_, close) < low - room)
+    yield RejectReason.OUTSIDE_RANGE, "open and close must be within low..high", outside
+    yield (
+        RejectReason.OUT_OF_RANGE,
+        "the open time must be from 1800 to 2199",
+        (times < FIRST_MS) | (times >= END_MS),
+    )
+    latest_ms = _latest_ms(interval, now_ms)
+    yield RejectReason.IN_FUTURE, f"the bar must not open after now, {_iso(now_ms)}", times > latest_ms
+    if grid := grid_ms(interval):
+        yield (
+            RejectReason.OFF_GRID,
+            f"a {interval} bar opens at a multiple of {grid // _MINUTE_MS} min",
+            times % grid != 0,
+        )
+
+
+def _misplaced(times: Int64s, rows: Int64s, spacing_ms: int) -> dict[int, tuple[RejectReason, str]]:
+    """The rows that do not follow the last kept one before them."""
+    refused: dict[int, tuple[RejectReason, str]] = {}
+    if np.all(np.diff(times) >= spacing_ms):
+        return refused
+    kept: set[int] = set()
+    last = -(2**62)
+    for row, time in zip(rows.tolist(), times.tolist(), strict=True):
+        if time - last >= spacing_ms:
+            last = time
+            kept.add(time)
+        elif time in kept:
+            refused[row] = RejectReason.DUPLICATE, "the batch has this open time already"
+        elif time < last:
+            refused[row] = RejectReason.UNORDERED, f"it is before the row before it, {_iso(last)}"
+        else:
+            refused[row] = RejectReason.OFF_GRID, f"it is too soon after the bar before it, {_iso(last)}"
+    return refused
+
+
+def _widened(columns: Columns) -> tuple[Columns, list[BarFlag]]:
+    """High and low so that they hold open and close, which are outside by no more than rounding."""
+    high = np.maximum.reduce([getattr(columns, name) for name in PRICES])
+    low = np.minimum.reduce([getattr(columns, name) for name in PRICES])
+    changed = np.flatnonzero((high != columns.high) | (low != columns.low))
+    if not len(changed):
+        return columns, []
+    flags = [
+        BarFlag(
+            int(columns.open_time_ms[i]),
+            FlagReason.OHLC_ROUNDED,
+            f"high={float(columns.high[i])!r} low={float(columns.low[i])!r} as given",
+        )
+        for i in changed
+    ]
+    return Columns(columns.open_time_ms, columns.open, high, low, columns.close, columns.volume), flags
+
+
+def _zeros(columns: Columns) -> Iterator[BarFlag]:
+    for i in np.flatnonzero(columns.low == 0):
+        names = ", ".join(name for name in PRICES if getattr(columns, name)[i] == 0)
+        yield BarFlag(int(columns.open_time_ms[i]), FlagReason.ZERO_PRICE, f"{names} = 0")
+
+
+def _jumps(columns: Columns) -> Iterator[BarFlag]:
+    before, after = columns.close[:-1], columns.close[1:]
+    jumped = (after > before * JUMP_FACTOR) | (before > after * JUMP_FACTOR)
+    for i in np.flatnonzero(jumped & (before > 0) & (after > 0)):
+        detail = f"close {float(before[i])!r} to {float(after[i])!r} from one bar to the next"
+        yield BarFlag(int(columns.open_time_ms[i + 1]), FlagReason.SUSPICIOUS_JUMP, detail)
+
+
+def _rounding(price: Float64s, price_precision: int | None) -> Float64s:
+    float32 = price * 1e-6
+    if price_precision is None:
+        return float32
+    return np.maximum(float32, np.minimum(0.5 * 10.0**-price_precision, price * 1e-3))
+
+
+def _as_text(columns: Columns, row: int) -> str:
+    return " ".join(f"{name}={float(getattr(columns, name)[row])!r}" for name in VALUES)
+
+
+def _iso(ms: int) -> str:
+    return f"{np.datetime64(ms, 'ms')}Z"

@@ -1,0 +1,204 @@
+"""Row truth: what is refused, with which reason, and what is kept and marked."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from libs.market.columns import VALUES, Columns
+from libs.market.interval import Interval
+from services.ingest.series import FlagReason, RejectReason
+from services.ingest.validate import check, is_over
+
+DAY_MS = 86_400_000
+NOW_MS = 1_700_000_000_000
+START_MS = 1_600_000_200_000 // 900_000 * 900_000
+
+
+def bars(*rows: tuple[float, ...], step_ms: int = DAY_MS, start_ms: int = START_MS) -> Columns:
+    """Columns of (open, high, low, close, volume) rows, step_ms apart."""
+    table = np.array(rows, dtype=np.float64).reshape(-1, 5)
+    return Columns.of(start_ms + step_ms * np.arange(len(table)), *table.T)
+
+
+GOOD = (10.0, 11.0, 9.0, 10.5, 100.0)
+
+
+def reasons(columns: Columns, interval: Interval = Interval.D1) -> dict[int, RejectReason]:
+    return {r.row: r.reason for r in check(interval, columns, now_ms=NOW_MS).rejected}
+
+
+def test_good_rows_pass_untouched() -> None:
+    columns = bars(GOOD, GOOD, GOOD)
+    checked = check(Interval.D1, columns, now_ms=NOW_MS)
+    assert checked.columns is columns
+    assert checked.rows.tolist() == [0, 1, 2]
+    assert not checked.rejected
+    assert not checked.flags
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ((np.nan, 11, 9, 10, 1), RejectReason.NOT_FINITE),
+        ((10, np.inf, 9, 10, 1), RejectReason.NOT_FINITE),
+        ((10, 11, -np.inf, 10, 1), RejectReason.NOT_FINITE),
+        ((10, 11, 9, 10, np.nan), RejectReason.NOT_FINITE),
+        ((-1, 11, -1, 10, 1), RejectReason.NEGATIVE),
+        ((10, 11, 9, 10, -1), RejectReason.NEGATIVE),
+        ((10, 9, 11, 10, 1), RejectReason.HIGH_BELOW_LOW),
+        ((12, 11, 9, 10, 1), RejectReason.OUTSIDE_RANGE),
+        ((10, 11, 9, 8, 1), RejectReason.OUTSIDE_RANGE),
+    ],
+)
+def test_a_row_that_cannot_be_a_bar_is_refused_alone(row: tuple[float, ...], reason: RejectReason) -> None:
+    checked = check(Interval.D1, bars(GOOD, row, GOOD), now_ms=NOW_MS)
+    assert [(r.row, r.reason) for r in checked.rejected] == [(1, reason)]
+    assert checked.rejected[0].values == " ".join(
+        f"{name}={float(value)!r}" for name, value in zip(VALUES, row, strict=True)
+    )
+    assert checked.rows.tolist() == [0, 2]
+
+
+def test_a_zero_price_is_kept_and_marked() -> None:
+    checked = check(Interval.D1, bars((0, 1, 0, 1, 5)), now_ms=NOW_MS)
+    assert len(checked.columns) == 1
+    assert [(f.reason, f.detail) for f in checked.flags] == [(FlagReason.ZERO_PRICE, "open, low = 0")]
+
+
+def test_within_rounding_high_and_low_are_widened_and_the_bar_is_marked() -> None:
+    given = bars((10.0, 11.0, 9.0, 11.000001, 5), (8.999999, 11.0, 9.0, 10, 5))
+    checked = check(Interval.D1, given, now_ms=NOW_MS)
+    assert checked.columns.high.tolist() == [11.000001, 11.0]
+    assert checked.columns.low.tolist() == [9.0, 8.999999]
+    assert {f.reason for f in checked.flags} == {FlagReason.OHLC_ROUNDED}
+    assert len(checked.flags) == 2
+
+
+def test_the_price_precision_says_how_much_rounding_is() -> None:
+    row = bars((100.0, 101.0, 99.0, 101.004, 5))
+    assert check(Interval.D1, row, now_ms=NOW_MS).rejected
+    assert not check(Interval.D1, row, now_ms=NOW_MS, price_precision=2).rejected
+    cheap = bars((0.10, 0.11, 0.09, 0.114, 5))  # half a cent is much, of eleven
+    assert check(Interval.D1, cheap, now_ms=NOW_MS, price_precision=2).rejected
+
+
+def test_order_and_duplicates_are_judged_against_the_kept_rows() -> None:
+    times = START_MS + DAY_MS * np.array([0, 2, 1, 2, 2, 3, 0])
+    columns = Columns.of(times, *np.tile(np.array(GOOD)[:, None], 7))
+    assert reasons(columns) == {
+        2: RejectReason.UNORDERED,
+        3: RejectReason.DUPLICATE,
+        4: RejectReason.DUPLICATE,
+        6: RejectReason.DUPLICATE,
+    }
+
+
+def test_a_refused_row_does_not_make_those_after_it_unordered() -> None:
+    columns = bars(GOOD, GOOD, GOOD)
+    columns.open_time_ms[1] = NOW_MS + 30 * DAY_MS
+    assert reasons(columns) == {1: RejectReason.IN_FUTURE}
+
+
+def test_times_outside_the_centuries_are_refused_even_where_arithmetic_would_overflow() -> None:
+    limits = np.iinfo(np.int64)
+    columns = Columns.of([limits.max, limits.min], *np.tile(np.array(GOOD)[:, None], 2))
+    assert reasons(columns) == {0: RejectReason.OUT_OF_RANGE, 1: RejectReason.OUT_OF_RANGE}
+
+
+@pytest.mark.parametrize(
+    ("interval", "offset_min", "accepted"),
+    [
+        ("1m", 1, True),
+        ("1m", 0.5, False),
+        ("5m", 5, True),
+        ("5m", 4, False),
+        ("15m", 15, True),
+        ("30m", 15, True),
+        ("1h", 30, True),  # sessions that open at half past
+        ("1h", 20, False),
+        ("1d", 17, True),
+    ],
+)
+def test_bars_open_on_the_grid_of_their_interval(interval: str, offset_min: float, accepted: bool) -> None:
+    columns = bars(GOOD, start_ms=START_MS + int(offset_min * 60_000))
+    expected = {} if accepted else {0: RejectReason.OFF_GRID}
+    assert reasons(columns, Interval(interval)) == expected
+
+
+def test_there_is_one_daily_bar_a_day_whatever_daylight_saving_does_to_its_hour() -> None:
+    hour = DAY_MS // 24
+    times = START_MS + hour * np.array([0, 23, 48, 55, 72])
+    columns = Columns.of(times, *np.tile(np.array(GOOD)[:, None], 5))
+    assert reasons(columns) == {3: RejectReason.OFF_GRID}
+
+
+def test_a_daily_date_may_be_ahead_by_the_furthest_time_zone() -> None:
+    assert not reasons(bars(GOOD, start_ms=NOW_MS + 13 * DAY_MS // 24))
+    assert reasons(bars(GOOD, start_ms=NOW_MS + 15 * DAY_MS // 24)) == {0: RejectReason.IN_FUTURE}
+    minute = bars(GOOD, start_ms=NOW_MS // 60_000 * 60_000 + 60_000)
+    assert reasons(minute, Interval.M1) == {0: RejectReason.IN_FUTURE}
+
+
+def test_adjusted_closes_go_with_their_rows() -> None:
+    columns = bars(GOOD, (np.nan, 1, 1, 1, 1), GOOD, GOOD, GOOD)
+    adjusted = np.array([9.0, 8.0, np.nan, -1.0, np.inf])
+    checked = check(Interval.D1, columns, now_ms=NOW_MS, adjusted_close=adjusted)
+    assert checked.adjusted_close is not None
+    np.testing.assert_array_equal(checked.adjusted_close, [9.0, np.nan])
+    assert {r.row: r.reason for r in checked.rejected} == {
+        1: RejectReason.NOT_FINITE,
+        3: RejectReason.NEGATIVE,
+        4: RejectReason.NOT_FINITE,
+    }
+
+
+def test_the_recorded_pence_defect_is_marked_where_the_price_jumps(fixtures: Path) -> None:
+    lines = (fixtures / "ohlcv/aet_l_1d_100x_error.csv").read_text().splitlines()[1:]
+    closes = np.array([float(line.split(",")[4]) for line in reversed(lines)])
+    columns = bars(*((c, c, c, c, 1.0) for c in closes))
+    checked = check(Interval.D1, columns, now_ms=NOW_MS)
+    assert len(checked.columns) == len(closes)
+    assert [f.reason for f in checked.flags] == [FlagReason.SUSPICIOUS_JUMP] * 2
+
+
+def test_a_recorded_history_is_accepted_whole(fixtures: Path) -> None:
+    reply = json.loads((fixtures / "yahoo/tsla_1d_2010_2023.json").read_text())["chart"]["result"][0]
+    quote = reply["indicators"]["quote"][0]
+    values = [quote[name] for name in ("open", "high", "low", "close", "volume")]
+    columns = Columns.of(np.array(reply["timestamp"]) * 1000, *values)
+    checked = check(Interval.D1, columns, now_ms=NOW_MS)
+    assert len(checked.columns) == 3303
+    assert not checked.flags
+
+
+def test_a_bar_is_over_when_its_time_has_passed() -> None:
+    assert is_over(Interval.M1, NOW_MS - 60_000, NOW_MS)
+    assert not is_over(Interval.M1, NOW_MS - 59_999, NOW_MS)
+    assert not is_over(Interval.MO1, NOW_MS - 30 * DAY_MS, NOW_MS)
+
+
+number = st.one_of(
+    st.floats(0, 100), st.sampled_from([np.nan, np.inf, -np.inf, -1.0, 0.0, 1e300]), st.just(10.0)
+)
+times = st.one_of(
+    st.integers(0, 20).map(lambda i: START_MS + 12 * 3_600_000 * i), st.integers(-(2**63), 2**63 - 1)
+)
+
+
+@given(rows=st.lists(st.tuples(times, number, number, number, number, number), max_size=30))
+def test_every_row_is_kept_or_refused_once_and_what_is_kept_are_bars(rows: list[tuple[float, ...]]) -> None:
+    columns = Columns.of(
+        np.array([r[0] for r in rows], dtype=np.int64), *np.array([r[1:] for r in rows]).reshape(-1, 5).T
+    )
+    checked = check(Interval.D1, columns, now_ms=NOW_MS)
+    assert sorted([*checked.rows.tolist(), *(r.row for r in checked.rejected)]) == list(range(len(rows)))
+    kept = checked.columns
+    assert np.array_equal(kept.open_time_ms, columns.open_time_ms[checked.rows])
+    assert np.all(np.diff(kept.open_time_ms) >= DAY_MS // 2)
+    for name in ("open", "close"):
+        assert np.all((kept.low <= getattr(kept, name)) & (getattr(kept, name) <= kept.high))
+    assert np.all((kept.low >= 0) & (kept.high < np.inf) & (kept.volume >= 0) & (kept.volume < np.inf))
