@@ -1,0 +1,41 @@
+"""`python -m sim`: read the settings, serve until a signal."""
+
+import signal
+import sys
+import threading
+import time
+
+from pydantic import ValidationError
+
+from sim.clock import FakeClock
+from sim.config import Settings
+from sim.server import start
+
+
+def main() -> int:
+    """Serve until SIGINT or SIGTERM; 2 when a setting is wrong or the address is taken."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        for problem in error.errors():
+            name = "FINSTAGE_SIM_" + "_".join(str(part) for part in problem["loc"]).upper()
+            print(f"{name}={problem['input']!r}: {problem['msg']}", file=sys.stderr)
+        return 2
+    host, port = settings.address
+    clock = time.time if settings.start_s is None else FakeClock(settings.start_s, speed=settings.speed)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        sim = start(seed=settings.seed, clock=clock, host=host, port=port)
+    except OSError as error:
+        print(f"FINSTAGE_SIM_LISTEN={settings.listen!r}: {error.strerror or error}", file=sys.stderr)
+        return 2
+    with sim:
+        print(f"sim: a simulated market at {sim.url} (seed {settings.seed})", flush=True)
+        stop.wait()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

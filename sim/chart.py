@@ -1,0 +1,395 @@
+"""Replies of the chart API: /v8/finance/chart/{symbol}."""
+
+import datetime as dt
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from sim.instruments import Instrument, Kind
+from sim.market import Market, UnknownSymbolError, View
+from sim.prices import Bars, FloatArray, Payment
+from sim.sessions import DAY_S, local_midnight
+
+Json = dict[str, Any]
+
+STEPS_S = {"1m": 60, "5m": 300, "15m": 900, "30m": 1800, "60m": 3600, "1h": 3600}
+LONG_INTERVALS = ("1d", "1wk", "1mo", "3mo")
+# How far back intraday data reaches, days.
+REACH_DAYS = {"1m": 30, "5m": 60, "15m": 60, "30m": 60, "60m": 730, "1h": 730}
+MAX_1M_REQUEST_DAYS = 7
+RANGES = ("1d", "5d", "1mo", "3mo", "6mo", "1y", "2y", "5y", "10y", "ytd", "max")
+FUND_RANGES = ("1mo", "3mo", "6mo", "ytd", "1y", "2y", "5y", "10y", "max")
+_MONTHS = {"1mo": 1, "3mo": 3, "6mo": 6, "1y": 12, "2y": 24, "5y": 60, "10y": 120}
+
+
+class ApiError(Exception):
+    """A request that the API refuses, in its own words."""
+
+    def __init__(self, status: int, code: str, description: str) -> None:
+        super().__init__(description)
+        self.status, self.code, self.description = status, code, description
+
+
+def not_found() -> ApiError:
+    return ApiError(404, "Not Found", "No data found, symbol may be delisted")
+
+
+def bad_request(description: str) -> ApiError:
+    return ApiError(400, "Bad Request", description)
+
+
+def error_body(error: ApiError, envelope: str = "chart") -> Json:
+    """The error in the envelope of its API: "chart", "quoteResponse" or "finance"."""
+    return {envelope: {"result": None, "error": {"code": error.code, "description": error.description}}}
+
+
+@dataclass(frozen=True)
+class ChartQuery:
+    """What was asked for. Times are epoch seconds."""
+
+    symbol: str
+    interval: str
+    range: str  # empty when a period was given
+    start: int
+    end: int
+    extended: bool
+    events: frozenset[str]  # of "div", "split", "capitalGains"
+
+    @property
+    def step_s(self) -> int | None:
+        """Seconds of an intraday interval; None for a day and longer."""
+        return STEPS_S.get(self.interval)
+
+
+def parse_query(view: View, params: Mapping[str, str]) -> ChartQuery:
+    """Check a request against what the API accepts.
+
+    Raises:
+        ApiError: 400 for what it does not know, 422 for what is out of reach.
+    """
+    by_period = "period1" in params
+    range_ = "" if by_period else params.get("range", "1d")
+    interval = params.get("interval", "1m" if range_ == "1d" else "1d")
+    if interval not in (*STEPS_S, *LONG_INTERVALS):
+        valid = ", ".join((*STEPS_S, *LONG_INTERVALS))
+        raise bad_request(f"Invalid input - interval={interval} is not supported. Valid intervals: [{valid}]")
+    extended = params.get("includePrePost", "").lower() == "true" and interval in STEPS_S
+    if by_period:
+        start, end = _epoch(params, "period1"), _epoch(params, "period2", str(int(view.now)))
+    elif range_ in RANGES:
+        start, end = _range_start(view, range_, extended), int(view.now)
+    else:
+        raise bad_request(
+            f"Invalid input - range={range_} is not supported. Valid ranges: [{', '.join(RANGES)}]"
+        )
+    if start >= end:
+        raise bad_request(
+            f"Invalid input - start date cannot be after end date. startDate = {start}, endDate = {end}"
+        )
+    _check_reach(view, interval, range_, start, end)
+    wanted = {name.removesuffix("s") if name != "capitalGains" else name for name in _events(params)}
+    return ChartQuery(
+        symbol=view.symbol,
+        interval=interval,
+        range=range_,
+        start=start,
+        end=end,
+        extended=extended,
+        events=frozenset(wanted),
+    )
+
+
+def _epoch(params: Mapping[str, str], name: str, default: str = "") -> int:
+    text = params.get(name, default)
+    if not re.fullmatch(r"-?\d{1,11}(\.\d+)?", text):
+        raise bad_request(f"Invalid input - {name}={text} is not a valid epoch")
+    return int(float(text))
+
+
+def _events(params: Mapping[str, str]) -> list[str]:
+    return re.split(r"[,|]", params.get("events", ""))
+
+
+def _range_start(view: View, range_: str, extended: bool) -> int:
+    """Where a range starts: for days at a session, for months at the same date's midnight."""
+    times, zone = view.history.bars.time, view.instrument.schedule.time_zone
+    if range_ in ("1d", "5d"):
+        if extended and view.instrument.schedule.extended:
+            latest = view.last + (view.now >= view.history.pre_open(view.last + 1))
+            return view.history.pre_open(max(latest + 1 - int(range_[0]), 0))
+        return int(times[max(view.last + 1 - int(range_[0]), 0)])
+    today = dt.datetime.fromtimestamp(view.now, ZoneInfo(zone)).date()
+    if range_ == "ytd":
+        return local_midnight(zone, today.replace(month=1, day=1))
+    if range_ == "max":
+        return int(times[0])
+    index = today.year * 12 + today.month - 1 - _MONTHS[range_]
+    month = dt.date(index // 12, index % 12 + 1, 1)
+    last_day = (dt.date((index + 1) // 12, (index + 1) % 12 + 1, 1) - dt.timedelta(1)).day
+    return local_midnight(zone, month.replace(day=min(today.day, last_day)))
+
+
+def _check_reach(view: View, interval: str, range_: str, start: int, end: int) -> None:
+    if interval not in REACH_DAYS:
+        return
+    what = f"{interval} data not available for startTime={start} and endTime={end}."
+    if interval == "1m" and range_ not in ("1d", "5d") and end - start > MAX_1M_REQUEST_DAYS * DAY_S:
+        raise ApiError(
+            422,
+            "Unprocessable Entity",
+            f"{what} Only {MAX_1M_REQUEST_DAYS} days worth of 1m granularity data are allowed to be fetched "
+            "per request.",
+        )
+    # A range in months is as long as its months are.
+    reach = REACH_DAYS[interval] + (2 if range_ else 0)
+    if start < view.now - reach * DAY_S:
+        raise ApiError(
+            422,
+            "Unprocessable Entity",
+            f"{what} The requested range must be within the last {REACH_DAYS[interval]} days.",
+        )
+
+
+@dataclass(frozen=True)
+class Chart:
+    """The bars of a reply, before they become JSON."""
+
+    bars: Bars
+    adjusted: FloatArray | None  # only for a day and longer
+    first: int  # index of the first day
+    stop: int  # one past the last day's
+
+
+def chart(market: Market, symbol: str, params: Mapping[str, str]) -> Json:
+    """The reply to a request, as JSON-like data with NumPy columns in it.
+
+    Raises:
+        ApiError: what the API refuses.
+    """
+    try:
+        view = market.at(symbol)
+    except UnknownSymbolError:
+        raise not_found() from None
+    query = parse_query(view, params)
+    if query.end < view.history.bars.time[0] or query.start > view.now:
+        raise bad_request(f"Data doesn't exist for startDate = {query.start}, endDate = {query.end}")
+    data = _intraday(view, query) if query.step_s else _long(view, query)
+    result: Json = {"meta": meta(view, query, data)}
+    quote: Json = {}
+    if len(data.bars):
+        bars = data.bars.priced(_float32)
+        result["timestamp"] = bars.time
+        if events := _event_map(view, query, data):
+            result["events"] = events
+        quote = {
+            "open": bars.open,
+            "high": bars.high,
+            "low": bars.low,
+            "close": bars.close,
+            "volume": bars.volume,
+        }
+    result["indicators"] = {"quote": [quote]}
+    if query.step_s is None:
+        adjusted = {} if data.adjusted is None else {"adjclose": _float32(data.adjusted)}
+        result["indicators"]["adjclose"] = [adjusted]
+    return {"chart": {"result": [result], "error": None}}
+
+
+def _float32(prices: FloatArray) -> FloatArray:
+    """Prices travel as single precision written out as doubles: 129.55 is 129.5500030517578."""
+    return prices.astype(np.float32).astype(np.float64)
+
+
+def _intraday(view: View, query: ChartQuery) -> Chart:
+    assert query.step_s is not None
+    history = view.history
+    first = int(np.searchsorted(history.close_time, query.start, "right"))
+    stop = min(int(np.searchsorted(history.bars.time, query.end, "right")), view.last + 1)
+    if query.extended and view.instrument.schedule.extended:
+        # The pre-market of a session may have begun, and the post-market of the one before may reach in.
+        while stop < len(history.days) and history.pre_open(stop) <= min(query.end, view.now):
+            stop += 1
+        while first > 0 and history.post_close(first - 1) > query.start:
+            first -= 1
+    nothing = history.bars.cut(0, 0)
+    if view.instrument.kind is Kind.FUND or first >= stop:
+        return Chart(nothing, None, first, max(first, stop))
+    bars = nothing.then(
+        *(view.intraday(i, query.step_s, extended=query.extended) for i in range(first, stop))
+    )
+    begin = int(np.searchsorted(bars.time, query.start, "left"))
+    end = int(np.searchsorted(bars.time, query.end, "right"))
+    bars = bars.cut(begin, end)
+    if stop == view.last + 1 and not query.extended:
+        bars = _with_live_tail(bars, view, query)
+    return Chart(bars, None, first, stop)
+
+
+def _with_live_tail(bars: Bars, view: View, query: ChartQuery) -> Bars:
+    """The last price once more, off the grid at the time of the last trade; after the close a stub there."""
+    live = view.live
+    on_grid = len(bars) > 0 and live.time <= bars.time[-1]
+    if on_grid or not query.start <= live.time <= query.end:
+        return bars
+    price = live.bar.close
+    return bars.then(Bars(np.array([live.time]), price, price, price, price, np.zeros(1, dtype=np.int64)))
+
+
+def _long(view: View, query: ChartQuery) -> Chart:
+    """Days, or the weeks, months or quarters that they make."""
+    starts, group_times = view.market.groups(view.symbol, query.interval)
+    first, stop = _days(view, query)
+    if first >= stop:
+        return Chart(view.history.bars.cut(0, 0), None, first, max(first, stop))
+    bars, adjusted = view.daily(first, stop), view.adjusted(first, stop)
+    if query.interval != "1d":
+        groups = slice(np.searchsorted(starts, first, "right") - 1, np.searchsorted(starts, stop, "left"))
+        inside = np.maximum(starts[groups], first) - first
+        adjusted = adjusted[np.append(inside[1:], len(bars)) - 1]
+        bars = bars.grouped(inside, group_times[groups])
+    if stop == view.last + 1:
+        today = view.live.bar
+        if query.interval == "1d":  # the current day carries the time of its last trade
+            bars = bars.cut(0, len(bars) - 1)
+            adjusted = adjusted[:-1]
+        bars = bars.then(replace(today, time=np.array([view.live.time])))
+        adjusted = np.append(adjusted, today.close)
+    return Chart(bars, adjusted, first, stop)
+
+
+def _days(view: View, query: ChartQuery) -> tuple[int, int]:
+    """The days [first, stop) that the reply is made of, by the rules that recorded replies show.
+
+    A period starts at the UTC day of period1 and ends with period2, which is included; for days and weeks
+    this is all, so that a week at either end may be a part of one. Months and quarters are whole: from the
+    one that holds period1 to the one that holds period2. A range starts with the first bar that opens in it.
+    """
+    times = view.history.bars.time
+    end = view.last + 1
+    if query.interval == "1d" or (query.interval == "1wk" and not query.range):
+        floor = query.start if query.range else query.start // DAY_S * DAY_S
+        first = int(np.searchsorted(times, floor, "left"))
+        return first, min(int(np.searchsorted(times, query.end, "right")), end)
+    starts, group_times = view.market.groups(view.symbol, query.interval)
+    if query.range:
+        at = int(np.searchsorted(group_times, query.start, "left"))
+    else:
+        at = max(int(np.searchsorted(group_times, query.start, "right")) - 1, 0)
+    current = int(np.searchsorted(starts, view.last, "right")) - 1
+    after = int(np.searchsorted(group_times, query.end, "right"))
+    stop = int(starts[after]) if after < len(starts) else end
+    return int(starts[min(at, current)]), min(stop, end)
+
+
+def _event_map(view: View, query: ChartQuery, data: Chart) -> Json:
+    """Events of the days shown. A key is the time of the bar that holds the event; `date` is its day's."""
+    times = view.history.bars.time
+    starts, group_times = view.market.groups(view.symbol, query.interval)
+
+    def entries(items: Iterable[tuple[int, Json]]) -> Json:
+        shown = ((i, entry) for i, entry in items if data.first <= i < data.stop)
+        return {
+            str(group_times[np.searchsorted(starts, i, "right") - 1]): {**entry, "date": int(times[i])}
+            for i, entry in shown
+        }
+
+    def payments(items: Iterable[Payment]) -> Json:
+        return entries((payment.index, {"amount": round(payment.amount, 6)}) for payment in items)
+
+    splits = (
+        (
+            i,
+            {
+                "numerator": split.numerator,
+                "denominator": split.denominator,
+                "splitRatio": f"{split.numerator}:{split.denominator}",
+            },
+        )
+        for i, split in view.splits()
+    )
+    events = {
+        "dividends": payments(view.dividends()) if "div" in query.events else {},
+        "splits": entries(splits) if "split" in query.events else {},
+        "capitalGains": payments(view.capital_gains()) if "capitalGains" in query.events else {},
+    }
+    return {name: entries_ for name, entries_ in events.items() if entries_}
+
+
+def meta(view: View, query: ChartQuery, data: Chart) -> Json:
+    """The `meta` of a reply."""
+    instrument, live = view.instrument, view.live
+    before = int(np.searchsorted(view.history.bars.time, query.start - bool(query.range), "right")) - 1
+    year = view.daily(max(view.last - 251, 0), view.last + 1)
+    offset, zone = zone_at(instrument, view.now)
+    fund = instrument.kind is Kind.FUND
+    out: Json = {
+        "currency": instrument.currency,
+        "symbol": view.symbol,
+        "exchangeName": instrument.exchange.code,
+        "fullExchangeName": instrument.exchange.name,
+        "instrumentType": instrument.kind,
+        "firstTradeDate": int(view.history.bars.time[0]),
+        "regularMarketTime": live.time,
+        "hasPrePostMarketData": instrument.schedule.extended,
+        "gmtoffset": offset,
+        "timezone": zone,
+        "exchangeTimezoneName": instrument.schedule.time_zone,
+        "regularMarketPrice": view.decimal(live.bar.close[0]),
+        "fiftyTwoWeekHigh": view.decimal(year.high.max()),
+        "fiftyTwoWeekLow": view.decimal(year.low.min()),
+    }
+    if not fund:
+        out["regularMarketDayHigh"] = view.decimal(live.bar.high[0])
+        out["regularMarketDayLow"] = view.decimal(live.bar.low[0])
+        out["regularMarketVolume"] = int(live.bar.volume[0])
+    out["longName"] = instrument.name
+    out["shortName"] = instrument.name[:30]
+    out["chartPreviousClose"] = view.decimal(view.close_of(max(before, 0)))
+    if query.step_s:
+        out["previousClose"] = view.decimal(view.close_of(max(view.last - 1, 0)))
+        out["scale"] = 3
+    out["priceHint"] = instrument.price_hint
+    current = view.last if view.history.post_close(view.last) > view.now else view.last + 1
+    out["currentTradingPeriod"] = _session(view, current)
+    if query.step_s and len(data.bars):
+        sessions = [_session(view, i) for i in range(data.first, data.stop)]
+        if query.extended:
+            out["tradingPeriods"] = {
+                part: [[session[part]] for session in sessions] for part in ("pre", "post", "regular")
+            }
+        else:
+            out["tradingPeriods"] = [[session["regular"]] for session in sessions]
+    out["dataGranularity"] = "1h" if query.interval == "60m" else query.interval
+    out["range"] = query.range
+    out["validRanges"] = list(FUND_RANGES if fund else RANGES)
+    return out
+
+
+def zone_at(instrument: Instrument, at: float) -> tuple[int, str]:
+    """Offset from UTC, seconds, and the zone's short name, at an epoch second."""
+    local = dt.datetime.fromtimestamp(at, ZoneInfo(instrument.schedule.time_zone))
+    offset = local.utcoffset()
+    assert offset is not None
+    return int(offset.total_seconds()), str(local.tzname())
+
+
+def _session(view: View, i: int) -> Json:
+    history = view.history
+    start, end = int(history.bars.time[i]), int(history.close_time[i])
+    if view.instrument.schedule.around_the_clock:
+        end -= 60  # the API says 23:59
+    offset, zone = zone_at(view.instrument, start)
+    spans = {
+        "pre": (min(history.pre_open(i), start), start),
+        "regular": (start, end),
+        "post": (end, max(history.post_close(i), end)),
+    }
+    if view.instrument.schedule.around_the_clock:
+        spans["post"] = (end, end)
+    return {
+        part: {"timezone": zone, "start": a, "end": b, "gmtoffset": offset} for part, (a, b) in spans.items()
+    }

@@ -1,0 +1,242 @@
+"""The market at a moment: what is known now, and what is still forming."""
+
+import math
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+from sim.clock import Clock
+from sim.instruments import Instrument, Kind, Split
+from sim.prices import (
+    Bars,
+    FloatArray,
+    History,
+    Payment,
+    build_history,
+    draw_extended,
+    draw_minutes,
+    forming,
+)
+from sim.sessions import IntArray, local_midnight, weekday
+
+# A fund's price of the day appears this long after the session.
+_NAV_DELAY_S = 4 * 3600 + 300
+# Days of minutes kept (18 to 70 kB each), and days of longer bars (about 1 kB).
+_MINUTE_DAYS = 256
+_STEP_DAYS = 16_384
+
+
+@dataclass(frozen=True)
+class Live:
+    """The latest session as seen now."""
+
+    index: int  # of its day
+    time: int  # of its last trade, epoch seconds
+    open_now: bool  # whether trade goes on at this second
+    bar: Bars  # the day so far: one bar
+
+
+@dataclass
+class Restatement:
+    """What was done to a symbol's past on demand."""
+
+    splits: list[tuple[int, Split]] = field(default_factory=list)  # with the index of its day
+    dividends: list[Payment] = field(default_factory=list)
+    corrections: dict[int, float] = field(default_factory=dict)  # index of a day: factor on its prices
+
+
+class UnknownSymbolError(LookupError):
+    """The market has no such symbol, or had not yet listed it at the clock's time."""
+
+
+class Market:
+    """All instruments, one seed, one clock. Safe to share between threads."""
+
+    def __init__(self, instruments: dict[str, Instrument], *, seed: int, clock: Clock) -> None:
+        self.instruments, self.seed, self.clock = instruments, seed, clock
+        self._lock = threading.Lock()
+        self._restated: dict[str, Restatement] = {}
+        self.history = lru_cache(None)(self._build)
+        # For an interval of a day or longer: each bar's first day and its time; else the days' own.
+        self.groups = lru_cache(None)(self._draw_groups)
+        self.minutes = lru_cache(_MINUTE_DAYS)(self._draw_minutes)
+        self.steps = lru_cache(_STEP_DAYS)(self._draw_steps)
+        self.extended = lru_cache(_MINUTE_DAYS)(self._draw_extended)
+
+    def at(self, symbol: str, now: float | None = None) -> "View":
+        """One symbol at a moment (epoch seconds; default: the clock's now).
+
+        Raises UnknownSymbolError.
+        """
+        if symbol not in self.instruments:
+            raise UnknownSymbolError(symbol)
+        return View(self, symbol, self.clock() if now is None else now)
+
+    def restated(self, symbol: str) -> Restatement:
+        with self._lock:
+            return self._restated.setdefault(symbol, Restatement())
+
+    def _build(self, symbol: str) -> History:
+        return build_history(self.instruments[symbol], self.seed)
+
+    def _draw_groups(self, symbol: str, interval: str) -> tuple[IntArray, IntArray]:
+        history = self.history(symbol)
+        days = history.days
+        if interval == "1wk":
+            keys = days - weekday(days)
+        elif interval in ("1mo", "3mo"):
+            # Quarters count from the month of the first bar, as the API's do.
+            size = {"1mo": 1, "3mo": 3}[interval]
+            months = days.astype("datetime64[M]").astype(np.int64)
+            keys = (months - (months - months[0]) % size).astype("datetime64[M]").astype("datetime64[D]")
+        else:
+            return np.arange(len(days)), history.bars.time
+        keys, starts = np.unique(keys, return_index=True)
+        zone = history.calendar.schedule.time_zone
+        return starts, np.array([local_midnight(zone, day) for day in keys.tolist()])
+
+    def _draw_minutes(self, symbol: str, i: int) -> Bars:
+        return draw_minutes(self.history(symbol), i, self.seed)
+
+    def _draw_steps(self, symbol: str, i: int, step_s: int) -> Bars:
+        draw = self.minutes if step_s < 3600 else self._draw_minutes  # hours go back too far to keep minutes
+        return stepped(draw(symbol, i), step_s)
+
+    def _draw_extended(self, symbol: str, i: int, pre: bool) -> Bars:
+        return draw_extended(self.history(symbol), i, self.seed, pre=pre)
+
+
+def stepped(minutes: Bars, step_s: int) -> Bars:
+    """Bars of `step_s` seconds, on a grid that starts at the first minute."""
+    if step_s == 60 or not len(minutes):
+        return minutes
+    base = minutes.time[0]
+    times = base + (minutes.time - base) // step_s * step_s
+    starts = np.flatnonzero(np.diff(times, prepend=-1))
+    return minutes.grouped(starts, times[starts])
+
+
+class View:
+    """One symbol as it is known at `now` (epoch seconds). Indices are of days since the listing; prices
+    and volumes are in the shares of the latest split known then."""
+
+    def __init__(self, market: Market, symbol: str, now: float) -> None:
+        self.market, self.symbol, self.now = market, symbol, now
+        self.instrument = market.instruments[symbol]
+        self.history = market.history(symbol)
+        self.restated = market.restated(symbol)
+        self.last = self._last()  # index of the latest session that has begun
+        if self.last < 0:
+            raise UnknownSymbolError(symbol)
+
+    def _last(self) -> int:
+        if self.instrument.kind is Kind.FUND:
+            seen = self.history.close_time + _NAV_DELAY_S
+        else:
+            seen = self.history.bars.time
+        return int(np.searchsorted(seen, self.now, "right")) - 1
+
+    @cached_property
+    def scale(self) -> float:
+        """Turns prices of the model into what was known at `now`: a split of the table that is yet to
+        come is undone, one that was made on demand is applied."""
+        table = zip(self.history.splits, self.instrument.splits, strict=True)
+        scale = math.prod(split.ratio for index, split in table if index > self.last)
+        return scale / math.prod(split.ratio for index, split in self.restated.splits if index <= self.last)
+
+    def _scaled(self, bars: Bars, factor: float | FloatArray) -> Bars:
+        if self.scale != 1:
+            bars = replace(bars, volume=np.round(bars.volume / self.scale).astype(np.int64))
+        return bars.priced(lambda column: column * factor)
+
+    def _corrected(self, i: int) -> float:
+        return self.scale * self.restated.corrections.get(i, 1.0)
+
+    @cached_property
+    def live(self) -> Live:
+        i = self.last
+        if self.instrument.kind is Kind.FUND:
+            time = int(self.history.close_time[i]) + _NAV_DELAY_S
+            return Live(i, time, False, self._scaled(self.history.bars.cut(i, i + 1), self._corrected(i)))
+        minutes = self._until_now(self.market.minutes(self.symbol, i))
+        second = int(self.now) - int(minutes.time[-1])
+        day = minutes.grouped(np.zeros(1, dtype=np.int64), self.history.bars.time[i : i + 1])
+        time = int(minutes.time[-1]) + min(second, 60)
+        return Live(i, time, second < 60, self._scaled(day, self._corrected(i)))
+
+    def _until_now(self, minutes: Bars) -> Bars:
+        """The minutes that have begun; the last one as far as it has come."""
+        k = int(np.searchsorted(minutes.time, self.now, "right"))
+        if not k or (second := int(self.now) - int(minutes.time[k - 1])) >= 60:
+            return minutes.cut(0, k)
+        last = forming(minutes.cut(k - 1, k), second)
+        return minutes.cut(0, k - 1).then(last.priced(lambda price: self.history.rounded(price, self.last)))
+
+    def daily(self, start: int, stop: int) -> Bars:
+        """The days [start, stop), the forming one as far as it has come. `stop` is at most last + 1."""
+        factor: float | FloatArray = self.scale
+        if self.restated.corrections:
+            factor = np.full(stop - start, self.scale)
+            for i, correction in self.restated.corrections.items():
+                if start <= i < stop:
+                    factor[i - start] *= correction
+        bars = self._scaled(self.history.bars.cut(start, stop), factor)
+        if stop <= self.last:
+            return bars
+        return bars.cut(0, len(bars) - 1).then(self.live.bar)
+
+    def intraday(self, i: int, step_s: int, *, extended: bool = False) -> Bars:
+        """The bars of day `i`'s session (and of its pre- and post-market), up to now."""
+        regular: Bars
+        if i < self.last:
+            regular = self.market.steps(self.symbol, i, step_s)
+        elif i == self.last:
+            regular = stepped(self._until_now(self.market.minutes(self.symbol, i)), step_s)
+        else:
+            regular = self.history.bars.cut(0, 0)
+        if extended and self.instrument.schedule.extended:
+            pre, post = (
+                stepped(self._until_now(self.market.extended(self.symbol, i, pre)), step_s)
+                for pre in (True, False)
+            )
+            regular = pre.then(regular, post)
+        return self._scaled(regular, self._corrected(i))
+
+    def close_of(self, i: int) -> float:
+        """The close of day `i`; of the last day, the price now."""
+        return float(self.daily(i, i + 1).close[0])
+
+    def decimal(self, price: float) -> float:
+        """A price without the noise of binary fractions; finer than its step, for split-adjusted ones."""
+        return round(float(price), self.instrument.decimals + 2)
+
+    def dividends(self) -> list[Payment]:
+        """Those known, oldest first; amounts in today's shares."""
+        return self._known([*self.history.dividends, *self.restated.dividends])
+
+    def capital_gains(self) -> list[Payment]:
+        return self._known(self.history.capital_gains)
+
+    def _known(self, payments: Sequence[Payment]) -> list[Payment]:
+        known = (Payment(p.index, p.amount * self.scale) for p in payments if p.index <= self.last)
+        return sorted(known, key=lambda payment: payment.index)
+
+    def splits(self) -> list[tuple[int, Split]]:
+        """Those known, oldest first, with the index of their day."""
+        table = zip(self.history.splits, self.instrument.splits, strict=True)
+        known = [pair for pair in (*table, *self.restated.splits) if pair[0] <= self.last]
+        return sorted(known, key=lambda pair: pair[0])
+
+    def adjusted(self, start: int, stop: int) -> FloatArray:
+        """Closes of the days [start, stop) with every later payment taken off: each day before a payment
+        is multiplied by 1 - payment / the close before it."""
+        closes = self.daily(0, self.last + 1).close
+        logs = np.zeros(self.last + 2)
+        for payment in (*self.dividends(), *self.capital_gains()):
+            if payment.index > 0:
+                logs[payment.index] += math.log1p(-payment.amount / closes[payment.index - 1])
+        later = np.cumsum(logs[::-1])[::-1][1:]  # at i: the sum of logs after i
+        return closes[start:stop] * np.exp(later[start:stop])

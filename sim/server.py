@@ -1,0 +1,159 @@
+"""The HTTP server: HTTP/1.1 with keep-alive, one thread a connection, a reply in one write."""
+
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from email.utils import formatdate
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self, cast
+from urllib.parse import parse_qsl, urlsplit
+
+from sim.api import answer
+from sim.clock import Clock
+from sim.listings import table
+from sim.market import Market
+from sim.reply import Reply, json_reply
+
+_IDLE_S = 75.0  # a connection that asks nothing for so long is closed
+_PIECES = 20  # of a slow body
+
+
+class Sim:
+    """A running market. A context manager: leaving it stops the server.
+
+    Attributes:
+        url: its base, such as "http://127.0.0.1:40123"; an upstream URL for a provider.
+        market: what it serves.
+    """
+
+    def __init__(self, market: Market, address: tuple[str, int]) -> None:
+        self.market = market
+        self._server = _Server(address, self)
+        host, port = cast(tuple[str, int], self._server.server_address[:2])
+        self.url = f"http://{host}:{port}"
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), daemon=True, name="sim"
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop listening and cut every open connection. Safe to call twice."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._server.cut_connections()
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def handle(self, path: str, params: Mapping[str, str]) -> Reply:
+        """The reply to a request."""
+        if path == "/healthz":
+            return json_reply({"status": "ok", "time": self.market.clock(), "seed": self.market.seed})
+        return answer(self.market, path, params)
+
+
+def start(*, seed: int = 7, clock: Clock = time.time, host: str = "127.0.0.1", port: int = 0) -> Sim:
+    """Start a market in threads of this process.
+
+    Args:
+        seed: another seed is another market.
+        clock: gives epoch seconds; the market is as it is then. `sim.clock.FakeClock` is one to move.
+        host, port: where to listen; port 0 takes a free one.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    return Sim(Market(table(), seed=seed, clock=clock), (host, port))
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def __init__(self, address: tuple[str, int], sim: Sim) -> None:
+        self.sim = sim
+        self._open: set[socket.socket] = set()
+        super().__init__(address, _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def cut_connections(self) -> None:
+        """A stopped server that still answered on kept connections would not be stopped."""
+        for connection in list(self._open):
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue  # the client was quicker
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    timeout = _IDLE_S
+    server: _Server
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        params = dict(parse_qsl(parts.query, keep_blank_values=True))
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self._deliver(self.server.sim.handle(parts.path, params))
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def _deliver(self, reply: Reply) -> None:
+        time.sleep(reply.delay_s)
+        if reply.reset and reply.sent is None:
+            return self._reset()
+        lines = [
+            f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}",
+            f"Date: {formatdate(usegmt=True)}",
+            "Server: finstage-sim",
+            f"Content-Type: {reply.content_type}",
+            f"Content-Length: {len(reply.body)}",
+            *(f"{name}: {value}" for name, value in reply.headers),
+        ]
+        head = "\r\n".join((*lines, "", "")).encode("latin-1")
+        body = reply.body if reply.sent is None else reply.body[: reply.sent]
+        if reply.slow_s:
+            self.wfile.write(head)
+            size = max(len(body) // _PIECES, 1)
+            for at in range(0, len(body), size):
+                time.sleep(reply.slow_s / _PIECES)
+                self.wfile.write(body[at : at + size])
+        else:
+            self.wfile.write(head + body)
+        if reply.reset:
+            self._reset()
+        elif reply.sent is not None:
+            self.close_connection = True
+
+    def _reset(self) -> None:
+        """Close with a TCP reset: the client sees "connection reset by peer"."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
