@@ -131,8 +131,9 @@ class PermissionDenied(FinstageError):
 class Unimplemented(FinstageError):
     """The contract has it; the behaviour comes with a later release."""
 
-    def __init__(self, method: str) -> None:
-        super().__init__(Reason.UNIMPLEMENTED, f"{method} is in the contract and not yet in this release")
+    def __init__(self, method: str, message: str | None = None) -> None:
+        default = f"{method} is in the contract and not yet in this release"
+        super().__init__(Reason.UNIMPLEMENTED, default if message is None else message)
 
 
 def symbol_not_found(symbol: str) -> NotFound:

@@ -1,0 +1,75 @@
+"""Work that blocks, off the event loop: a bounded number of threads behind a bounded queue."""
+
+import asyncio
+import contextvars
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from libs.market.errors import RateLimited, Reason
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class BoundedExecutor:
+    """threads at work, and at most `queued` pieces of work waiting for one. Close it with `close`.
+
+    name: what the work is, for thread names and errors.
+    """
+
+    def __init__(self, *, threads: int, queued: int, name: str) -> None:
+        self.name = name
+        self.capacity = threads + queued
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._pending = 0
+
+    @property
+    def pending(self) -> int:
+        """Pieces of work that run or wait."""
+        return self._pending
+
+    def submit(self, fn: Callable[[], _T]) -> "Future[_T]":
+        """Puts `fn` in the queue; on the event loop's thread only.
+
+        Raises:
+            RateLimited: the queue is full.
+        """
+        if self._pending >= self.capacity:
+            raise RateLimited(
+                Reason.OWN_LIMIT,
+                f"{self.capacity} pieces of {self.name} work wait already",
+                retry_after_s=1.0,
+            )
+        loop = asyncio.get_running_loop()
+        self._pending += 1
+        future = self._pool.submit(fn)
+        future.add_done_callback(lambda _: self._leave(loop))
+        return future
+
+    def close(self) -> None:
+        """Drops what waits and lets what runs end by itself."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _leave(self, loop: asyncio.AbstractEventLoop) -> None:
+        # Runs in the worker's thread, or on the loop when the work was cancelled before it began.
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(self._left)
+
+    def _left(self) -> None:
+        self._pending -= 1
+
+
+async def run_blocking(
+    executor: BoundedExecutor, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
+) -> _T:
+    """What `fn(*args, **kwargs)` returns or raises, run in a thread that sees the current call.
+
+    When the caller is cancelled, or its time is over, this stops waiting: work that has not begun is
+    dropped; work that has runs to its end, unheard, and keeps its thread until then.
+
+    Raises:
+        RateLimited: the executor's queue is full.
+    """
+    context = contextvars.copy_context()
+    return await asyncio.wrap_future(executor.submit(lambda: context.run(fn, *args, **kwargs)))

@@ -1,0 +1,162 @@
+"""Settings: what the environment may say to a process, typed, with defaults that run.
+
+A service's config.py subclasses ServerSettings (and ChannelSettings when it calls another service), gives
+LISTEN and METRICS_LISTEN their defaults and adds its own; its __main__ calls `load`.
+"""
+
+import re
+import sys
+from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    FilePath,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+PREFIX = "FINSTAGE_"
+
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]+):(\d{1,5})")
+_CREDENTIALS = re.compile(r"//[^/@\s]*@")
+
+
+def _address(text: str) -> str:
+    found = _ADDRESS.fullmatch(text)
+    if found is None or int(found[2]) > 65535:
+        raise ValueError("it is not HOST:PORT")
+    return text
+
+
+def _upper(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+Address = Annotated[str, AfterValidator(_address)]
+"""HOST:PORT to bind; port 0 takes a free one."""
+
+Seconds = Annotated[float, Field(gt=0, le=86_400 * 30)]
+"""A duration that is not 0."""
+
+
+class Settings(BaseSettings):
+    """What every process has."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, env_ignore_empty=True)
+
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = Field(
+        "INFO", description="DEBUG, INFO, WARNING or ERROR"
+    )
+    log_format: Annotated[Literal["console", "json"], BeforeValidator(_lower)] = Field(
+        "console", description="console or json"
+    )
+    tls_cert: FilePath | None = Field(None, description="a PEM file: this process's certificate chain")
+    tls_key: FilePath | None = Field(None, description="a PEM file: the private key of TLS_CERT")
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError(f"{PREFIX}TLS_CERT and {PREFIX}TLS_KEY go together: give both or neither")
+        return self
+
+
+class ServerSettings(Settings):
+    """What a server has."""
+
+    listen: Address = Field("127.0.0.1:0", description="HOST:PORT for gRPC")
+    metrics_listen: Address = Field("127.0.0.1:0", description="HOST:PORT for /metrics, /healthz and /readyz")
+    tls_client_ca: FilePath | None = Field(
+        None, description="a PEM file: who must have signed a client's certificate (mTLS)"
+    )
+    api_keys_file: FilePath | None = Field(
+        None, description='a file of lines "NAME KEY"; KEY may be "sha256:HEX"'
+    )
+    max_concurrent_calls: int = Field(
+        1000, ge=1, le=100_000, description="unary calls served at once, 1 to 100000"
+    )
+    max_concurrent_streams: int = Field(
+        2000, ge=1, le=100_000, description="streams served at once, 1 to 100000"
+    )
+    slow_call_s: Seconds = Field(1.0, description="unary calls that take as many seconds are logged")
+    memory_warning_mb: float = Field(
+        1024.0, gt=0, description="MiB of resident memory from which on a warning is logged"
+    )
+    max_connection_age_s: Seconds = Field(
+        1800.0, description="seconds after which a client is told to connect anew, and so finds new replicas"
+    )
+    max_connection_age_grace_s: Seconds = Field(
+        3600.0, description="seconds that calls on such a connection may still take"
+    )
+    drain_wait_s: float = Field(
+        2.0,
+        ge=0,
+        le=600,
+        description="seconds between NOT_SERVING and refusing calls, on SIGTERM; 0 to 600",
+    )
+    drain_grace_s: float = Field(
+        6.0, ge=0, le=600, description="seconds that running calls then have; 0 to 600"
+    )
+
+    @model_validator(mode="after")
+    def _mutual(self) -> Self:
+        if self.tls_client_ca is not None and self.tls_cert is None:
+            raise ValueError(f"{PREFIX}TLS_CLIENT_CA needs {PREFIX}TLS_CERT and {PREFIX}TLS_KEY")
+        return self
+
+
+class ChannelSettings(Settings):
+    """What a process has that calls a service. TLS_CERT and TLS_KEY are then its client certificate too."""
+
+    tls_ca: FilePath | None = Field(
+        None, description="a PEM file: who signed the certificates of called services; unset is plain text"
+    )
+    api_key: SecretStr | None = Field(None, description="the API key for called services")
+    call_timeout_s: Seconds = Field(
+        30.0, description="seconds that a call to another service may take when nobody set a deadline"
+    )
+
+
+_S = TypeVar("_S", bound=BaseSettings)
+
+
+def load(kind: type[_S]) -> _S:
+    """The settings in the environment.
+
+    A wrong one ends the process with exit code 2 and a line on stderr for each: the variable, what was
+    given, what is accepted.
+    """
+    try:
+        return kind()
+    except ValidationError as error:
+        _exit(sorted({_line(kind, dict(found)) for found in error.errors()}))
+    except SettingsError as error:
+        _exit([str(error)])
+
+
+def _exit(lines: list[str]) -> NoReturn:
+    for line in lines:
+        print(line, file=sys.stderr)
+    raise SystemExit(2)
+
+
+def _line(kind: type[BaseSettings], error: dict[str, Any]) -> str:
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if not error["loc"]:
+        return message
+    name = str(error["loc"][0])
+    field = kind.model_fields.get(name)
+    variable = PREFIX + name.upper()
+    accepted = f"; accepted: {field.description}" if field is not None and field.description else ""
+    if error["type"] == "missing":
+        return f"{variable} is not set{accepted}"
+    secret = field is not None and "SecretStr" in str(field.annotation)
+    given = "a value" if secret else repr(_CREDENTIALS.sub("//***@", str(error["input"])))
+    return f"{variable}: {given} was given; {message[:1].lower()}{message[1:]}{accepted}"
