@@ -1,9 +1,12 @@
 """Fixtures for every test: the recorded data, a real Redis and a real PostgreSQL."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests import redis_server
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -15,3 +18,13 @@ def fixtures() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no recorded data at {folder}; set FINSTAGE_FIXTURES to the folder that has it")
     return folder
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A real Redis for the whole session: use own key prefixes, and do not break it (see tests/redis_server.py)."""
+    if given := redis_server.given_url():
+        yield given
+        return
+    with redis_server.RedisServer() as server:
+        yield server.url

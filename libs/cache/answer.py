@@ -1,0 +1,120 @@
+"""What a cache answers: the value, what kind of answer it is, and its times."""
+
+from datetime import UTC, datetime
+from enum import Enum, StrEnum
+from typing import Final, Generic, NamedTuple, TypeVar
+
+from .errors import ValueAbsent
+
+T = TypeVar("T")
+
+
+class Absent(Enum):
+    """The type of `ABSENT`."""
+
+    ABSENT = "absent"
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT: Final = Absent.ABSENT
+"""What a loader returns to say "there is no such thing": cacheable, and not the same as None."""
+
+
+class Status(StrEnum):
+    """What an answer was."""
+
+    HIT = "hit"
+    """Found, and fresh."""
+    MISS = "miss"
+    """Loaded by this call."""
+    STALE = "stale"
+    """Past its freshness: served while a refresh runs, or because the load failed."""
+    COALESCED = "coalesced"
+    """Loaded by another call, or another process, that this call waited for."""
+    NEGATIVE = "negative"
+    """Known to be absent: found so, or loaded so."""
+
+
+class Answer(Generic[T]):
+    """One answer. It is shared between callers, as its value is: treat both as immutable.
+
+    `fresh_for`, `stale_for` and `error_for` are seconds after `stored`, never decreasing; `load_s` is what
+    the load took (0.0 for a value that was `set`). The datetimes are aware, in UTC.
+    """
+
+    __slots__ = ("_value", "error_for", "fresh_for", "load_s", "stale_for", "status", "stored")
+
+    def __init__(
+        self,
+        value: T | Absent,
+        status: Status,
+        stored: float,
+        fresh_for: float,
+        stale_for: float,
+        error_for: float,
+        load_s: float,
+    ) -> None:
+        self._value = value
+        self.status = status
+        self.stored = stored
+        self.fresh_for = fresh_for
+        self.stale_for = stale_for
+        self.error_for = error_for
+        self.load_s = load_s
+
+    @property
+    def value(self) -> T:
+        """The value. Raises ValueAbsent if there is none (`absent`)."""
+        value = self._value
+        if value is ABSENT:
+            raise ValueAbsent("the answer is that there is no value: look at .absent first")
+        return value
+
+    @property
+    def absent(self) -> bool:
+        """Whether the answer is that there is no value."""
+        return self._value is ABSENT
+
+    @property
+    def stored_at(self) -> datetime:
+        """When the value was loaded or set."""
+        return datetime.fromtimestamp(self.stored, UTC)
+
+    @property
+    def fresh_until(self) -> datetime:
+        """Until when it is served without a reload."""
+        return datetime.fromtimestamp(self.stored + self.fresh_for, UTC)
+
+    @property
+    def stale_until(self) -> datetime:
+        """Until when it may be served while a refresh runs."""
+        return datetime.fromtimestamp(self.stored + self.stale_for, UTC)
+
+    @property
+    def error_until(self) -> datetime:
+        """Until when it may be served because a load failed; after that it is gone."""
+        return datetime.fromtimestamp(self.stored + self.error_for, UTC)
+
+    def marked(self, status: Status) -> "Answer[T]":
+        """The same answer with another status; absence stays NEGATIVE unless it is STALE."""
+        if self._value is ABSENT and status is not Status.STALE:
+            status = Status.NEGATIVE
+        if status is self.status:
+            return self
+        return Answer(
+            self._value, status, self.stored, self.fresh_for, self.stale_for, self.error_for, self.load_s
+        )
+
+    def __repr__(self) -> str:
+        what = "ABSENT" if self.absent else repr(self._value)
+        return f"Answer({what:.80}, {self.status}, stored_at={self.stored_at.isoformat()})"
+
+
+class Held(NamedTuple):
+    """What a backend holds for a key: the answer (HIT or NEGATIVE) and how old it is by that backend's
+    clock."""
+
+    answer: Answer[object]
+    age_s: float

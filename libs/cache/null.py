@@ -1,0 +1,41 @@
+"""The backend that holds nothing: every call is a load, still one per key at a time."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .answer import Answer, Held
+from .backend import BackendCounts, Size
+from .codecs import Codec
+from .memory import weigh
+
+
+class NullBackend:
+    """Forgets everything at once."""
+
+    locks = None
+
+    def __init__(self) -> None:
+        self.counts = BackendCounts()
+
+    def peek(self, key: str) -> Answer[Any] | None:
+        return None
+
+    async def get_many(self, keys: Iterable[str], codec: Codec[Any]) -> dict[str, Held]:
+        return {}
+
+    async def set_many(self, answers: Mapping[str, Answer[Any]], codec: Codec[Any]) -> int:
+        for answer in answers.values():
+            weigh(answer, codec)
+        return 0
+
+    async def delete_many(self, keys: Iterable[str]) -> int:
+        return 0
+
+    async def clear(self) -> None:
+        pass
+
+    def size(self) -> Size:
+        return Size(0, 0)
+
+    async def aclose(self) -> None:
+        pass

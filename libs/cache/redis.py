@@ -1,0 +1,262 @@
+"""Answers in Redis or Redis Cluster, shared by processes; locks among them; a breaker for when it is away.
+
+A key `k` is stored at `PREFIXk` (PX = all its lifetimes), its claim at `{PREFIXk}:lock` in the same slot.
+"""
+
+import asyncio
+import functools
+import math
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+import structlog
+from redis.asyncio import ConnectionPool, Redis, RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ClusterError, RedisError, ResponseError
+
+from . import envelope
+from .answer import Answer, Held
+from .backend import BackendCounts, Claimed, Size
+from .breaker import Breaker
+from .clock import SYSTEM, Clock
+from .codecs import Codec
+from .errors import Unavailable
+
+T = TypeVar("T")
+Client = Redis | RedisCluster
+
+_SETTLE = """
+if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+redis.call('DEL', KEYS[2])
+return 1
+"""
+_KEEP = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+"""
+_RELEASE = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])
+"""
+
+_CLEAR_S = 60.0
+_SCANNED = 1000
+
+
+class RedisBackend:
+    """A `Backend` over redis.asyncio, with `Locks`.
+
+    Every call ends within `timeout_s`. After three failures in a row the breaker opens: calls fail at once,
+    but for one probe each `retry_s`. Redis refusing a command (out of memory, say) fails that call alone.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        prefix: str = "cache:",
+        timeout_s: float = 0.25,
+        retry_s: float = 1.0,
+        claim_s: float = 5.0,
+        connections: int = 32,
+        clock: Clock = SYSTEM,
+        log: structlog.typing.FilteringBoundLogger | None = None,
+    ) -> None:
+        """`client` gives bytes (not decoded text) and is closed with the backend; see `connect`.
+        `connections` is how many calls are under way at most; the others wait within their `timeout_s`.
+        """
+        if not re.fullmatch(r"[A-Za-z0-9:_.-]{1,80}", prefix):
+            raise ValueError(f"a Redis prefix is letters, digits and : _ . - (1 to 80), not {prefix!r}")
+        for name, value in (("timeout_s", timeout_s), ("retry_s", retry_s), ("claim_s", claim_s)):
+            if not 0 < value < 3600:
+                raise ValueError(f"{name} is seconds above 0 and below 3600, not {value!r}")
+        self.client = client
+        self.prefix = prefix
+        self.claim_s = claim_s
+        self.counts = BackendCounts()
+        self._cluster = isinstance(client, RedisCluster)
+        self._timeout_s = timeout_s
+        self._wall = clock.wall
+        self._free = asyncio.Semaphore(connections)
+        self._log = (log or structlog.get_logger()).bind(backend="redis")
+        self._breaker = Breaker(
+            failures=3, retry_s=retry_s, monotonic=clock.monotonic, changed=self._breaker_changed
+        )
+
+    @property
+    def locks(self) -> "RedisBackend":
+        return self
+
+    @property
+    def available(self) -> bool:
+        """Whether the breaker is closed."""
+        return not self._breaker.open
+
+    def peek(self, key: str) -> Answer[Any] | None:
+        return None
+
+    async def get_many(self, keys: Iterable[str], codec: Codec[Any]) -> dict[str, Held]:
+        keys = list(keys)
+        names = [self.name(key) for key in keys]
+        client: Any = self.client  # its commands have the types of sync and async use at once
+        if len(names) == 1:
+            found = [await self._ask(lambda: client.get(names[0]))]
+        else:
+            mget = client.mget_nonatomic if self._cluster else client.mget
+            found = await self._ask(lambda: mget(names))
+        held = {}
+        for key, data in zip(keys, found, strict=True):
+            if data is not None and (opened := self._opened(key, data, codec)) is not None:
+                held[key] = opened
+        return held
+
+    async def set_many(self, answers: Mapping[str, Answer[Any]], codec: Codec[Any]) -> int:
+        sealed = self._sealed(answers, codec)
+        pipeline = self.client.pipeline(transaction=False)
+        for name, data, keep_ms in sealed:
+            pipeline.set(name, data, px=keep_ms)
+            pipeline.execute_command("UNLINK", _lock(name))
+        await self._ask(pipeline.execute)
+        return len(sealed)
+
+    async def delete_many(self, keys: Iterable[str]) -> int:
+        pipeline = self.client.pipeline(transaction=False)
+        for key in keys:
+            name = self.name(key)
+            pipeline.execute_command("UNLINK", name)
+            pipeline.execute_command("UNLINK", _lock(name))
+        return sum((await self._ask(pipeline.execute))[::2])
+
+    async def clear(self) -> None:
+        for pattern in (f"{self.prefix}*", f"{{{self.prefix}*"):
+            await self._ask(functools.partial(self._unlink_all, pattern), timeout_s=_CLEAR_S)
+
+    async def _unlink_all(self, pattern: str) -> None:
+        names: list[bytes] = []
+
+        async def unlink() -> None:
+            pipeline = self.client.pipeline(transaction=False)
+            for name in names:
+                pipeline.execute_command("UNLINK", name)
+            await pipeline.execute()
+            names.clear()
+
+        async for name in self.client.scan_iter(match=pattern, count=_SCANNED):
+            names.append(name)
+            if len(names) >= _SCANNED:
+                await unlink()
+        if names:
+            await unlink()
+
+    def size(self) -> Size:
+        return Size(0, 0)
+
+    async def aclose(self) -> None:
+        await self.client.aclose()
+
+    # Locks
+
+    async def claim(self, keys: Iterable[str], token: bytes, codec: Codec[Any]) -> dict[str, Claimed]:
+        keys = list(keys)
+        pipeline = self.client.pipeline(transaction=False)
+        for key in keys:
+            name = self.name(key)
+            pipeline.set(_lock(name), token, nx=True, px=self._claim_ms)
+            pipeline.get(name)
+        replies = await self._ask(pipeline.execute)
+        return {
+            key: Claimed(bool(ours), None if data is None else self._opened(key, data, codec))
+            for key, ours, data in zip(keys, replies[::2], replies[1::2], strict=True)
+        }
+
+    async def keep(self, keys: Iterable[str], token: bytes) -> None:
+        await self._eval(_KEEP, keys, token, self._claim_ms)
+
+    async def settle(self, answers: Mapping[str, Answer[Any]], token: bytes, codec: Codec[Any]) -> set[str]:
+        pipeline = self.client.pipeline(transaction=False)
+        for name, data, keep_ms in self._sealed(answers, codec):
+            pipeline.eval(_SETTLE, 2, name, _lock(name), token, data, keep_ms)
+        done = await self._ask(pipeline.execute)
+        return {key for key, stored in zip(answers, done, strict=True) if stored}
+
+    async def release(self, keys: Iterable[str], token: bytes) -> None:
+        await self._eval(_RELEASE, keys, token)
+
+    async def _eval(self, script: str, keys: Iterable[str], *args: Any) -> None:
+        pipeline = self.client.pipeline(transaction=False)
+        for key in keys:
+            pipeline.eval(script, 1, _lock(self.name(key)), *args)
+        await self._ask(pipeline.execute)
+
+    @property
+    def _claim_ms(self) -> int:
+        return max(1, round(self.claim_s * 1000))
+
+    # Parts
+
+    def name(self, key: str) -> str:
+        """The Redis key of a cache key. Braces are escaped: they would name another slot than the lock's."""
+        return f"{self.prefix}{key}".replace("{", "%7B").replace("}", "%7D")
+
+    def _sealed(self, answers: Mapping[str, Answer[Any]], codec: Codec[Any]) -> list[tuple[str, bytes, int]]:
+        return [
+            (self.name(key), envelope.seal(key, answer, codec), math.ceil(answer.error_for * 1000))
+            for key, answer in answers.items()
+        ]
+
+    def _opened(self, key: str, data: bytes, codec: Codec[Any]) -> Held | None:
+        try:
+            answer = envelope.open_(key, data, codec)
+        except envelope.Damaged:
+            self.counts.damaged += 1
+            return None
+        except envelope.OtherSchema:
+            self.counts.other_schema += 1
+            return None
+        # Hosts' clocks differ a little: what was stored "later than now" was stored now.
+        age_s = max(0.0, self._wall() - answer.stored)
+        return Held(answer, age_s) if age_s < answer.error_for else None
+
+    async def _ask(self, work: Callable[[], Awaitable[T]], timeout_s: float | None = None) -> T:
+        if not self._breaker.allows():
+            self.counts.errors += 1
+            raise Unavailable("Redis is away: the breaker is open")
+        try:
+            async with asyncio.timeout(timeout_s or self._timeout_s), self._free:
+                result = await work()
+        except (RedisError, OSError, TimeoutError) as error:
+            self.counts.errors += 1
+            if not isinstance(error, ResponseError) or isinstance(error, ClusterError):
+                self._breaker.failed()
+            raise Unavailable(f"Redis: {type(error).__name__}: {error}") from error
+        self._breaker.succeeded()
+        return result
+
+    def _breaker_changed(self, is_open: bool) -> None:
+        if is_open:
+            self._log.warning("cache_backend_down")
+        else:
+            self._log.info("cache_backend_up")
+
+
+def _lock(name: str) -> str:
+    return f"{{{name}}}:lock"
+
+
+def connect(url: str, *, cluster: bool = False, connections: int = 32) -> Client:
+    """A client as `RedisBackend` wants it: `redis://` or `rediss://`, no retries, no timeouts of its own.
+
+    (The backend bounds each call as a whole; retries would only spend that time.)
+    """
+    options: dict[str, Any] = {
+        "protocol": 2,
+        "socket_timeout": None,
+        "socket_connect_timeout": None,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    if cluster:
+        return RedisCluster.from_url(url, max_connections=connections, **options)
+    return Redis.from_pool(ConnectionPool.from_url(url, max_connections=2 * connections, **options))

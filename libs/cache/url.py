@@ -1,0 +1,83 @@
+"""Backends by URL, as settings name them.
+
+memory://?entries=10000&size=67108864
+redis://[user:password@]host[:port]/db?prefix=cache:&timeout_s=0.25&retry_s=1&claim_s=5&connections=32
+rediss://...                      the same over TLS
+redis+cluster://..., rediss+cluster://...
+memory+redis://..., memory+rediss://..., memory+redis+cluster://...      memory over Redis: options of both
+null://
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
+
+from .api import Cache
+from .backend import Backend
+from .clock import SYSTEM, Clock
+from .memory import MemoryBackend
+from .null import NullBackend
+
+_MEMORY: Mapping[str, Callable[[str], Any]] = {"entries": int, "size": int}
+_REDIS: Mapping[str, Callable[[str], Any]] = {
+    "prefix": str,
+    "timeout_s": float,
+    "retry_s": float,
+    "claim_s": float,
+    "connections": int,
+}
+_TIERED: Mapping[str, Callable[[str], Any]] = {"lag_s": float}
+_NAMES = "memory, null, redis, rediss, redis+cluster, rediss+cluster, and memory+ before one of the last four"
+
+
+def open_cache(url: str, *, clock: Clock = SYSTEM, **options: Any) -> Cache:
+    """A `Cache` over `backend_from_url`; `options` are the Cache's own. Use it as `async with`, or `aclose`
+    it."""
+    return Cache(backend_from_url(url, clock=clock), clock=clock, **options)
+
+
+def backend_from_url(url: str, *, clock: Clock = SYSTEM) -> Backend:
+    """The backend that a URL names. Raises ValueError for an unknown scheme, option or value; connects to
+    nothing."""
+    parts = urlsplit(url)
+    kinds = parts.scheme.split("+")
+    memory = kinds[:1] == ["memory"]
+    rest = kinds[1:] if memory else kinds
+    if parts.scheme == "null":
+        _options(parts.query, {})
+        return NullBackend()
+    if memory and not rest:
+        if parts.netloc or parts.path.strip("/"):
+            raise ValueError(f"a memory:// cache URL has options only, not {parts.netloc or parts.path!r}")
+        return MemoryBackend(**_options(parts.query, _MEMORY), clock=clock)
+    if rest[0] not in ("redis", "rediss") or rest[1:] not in ([], ["cluster"]):
+        raise ValueError(f"a cache URL's scheme is one of {_NAMES}, not {parts.scheme!r}")
+    return _redis(
+        urlunsplit((rest[0], parts.netloc, parts.path, "", "")), parts.query, memory, len(rest) > 1, clock
+    )
+
+
+def _redis(url: str, query: str, memory: bool, cluster: bool, clock: Clock) -> Backend:
+    from .redis import RedisBackend, connect  # redis-py is needed only by those who use it
+
+    options = _options(query, {**_REDIS, **_MEMORY, **_TIERED} if memory else _REDIS)
+    redis_options = {name: options[name] for name in _REDIS if name in options}
+    connections = {name: options[name] for name in ("connections",) if name in options}
+    remote = RedisBackend(connect(url, cluster=cluster, **connections), **redis_options, clock=clock)
+    if not memory:
+        return remote
+    raise ValueError("memory over Redis is not here yet")
+
+
+def _options(query: str, accepted: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
+    options = {}
+    names = ", ".join(accepted) or "none"
+    for name, text in parse_qsl(query, keep_blank_values=True):
+        if name not in accepted:
+            raise ValueError(f"the cache URL's option {name!r} is unknown; accepted here: {names}")
+        try:
+            options[name] = accepted[name](text)
+        except ValueError:
+            kind = {int: "a whole number", float: "a number"}[accepted[name]]  # type: ignore[index]
+            raise ValueError(f"the cache URL's option {name} is {kind}, not {text!r}") from None
+    return options
