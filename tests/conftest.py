@@ -22,7 +22,7 @@ def fixtures() -> Path:
 
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
-    """A real Redis for the whole session: use own key prefixes, and do not break it (see tests/redis_server.py)."""
+    """A real Redis for the session: use own key prefixes; to break one, start your own (redis_server)."""
     if given := redis_server.given_url():
         yield given
         return
