@@ -22,14 +22,16 @@ class Call:
     """One call of one RPC.
 
     method: its full name, "/finstage.price.v1.PriceService/GetQuote".
+    caller: the name of the API key that it came with; empty without.
     deadline: the time.monotonic() by which the caller wants the answer; None when it did not say.
     """
 
-    __slots__ = ("_context", "_request_id", "deadline", "method")
+    __slots__ = ("_context", "_request_id", "caller", "deadline", "method")
 
     def __init__(self, method: str, context: Context) -> None:
         remaining: float | None = context.time_remaining()
         self.method = method
+        self.caller = ""
         self.deadline = None if remaining is None else time.monotonic() + remaining
         self._context = context
         self._request_id = ""

@@ -12,7 +12,7 @@ deadline, less a margin, and its request id.
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from typing import Any, TypeVar, cast
 
 import grpc
@@ -84,7 +84,8 @@ class Channel:
                 in our time; DeadlineTooShort when it did not, in the caller's.
         """
         multicallable, metrics = self._method(method, reply, stream=False)
-        timeout = downstream_timeout_s(self._timeout_s if timeout_s is None else timeout_s)
+        own_s = self._timeout_s if timeout_s is None else timeout_s
+        timeout = downstream_timeout_s(own_s)
         begun = time.perf_counter()
         metrics.started()
         code = grpc.StatusCode.OK
@@ -95,7 +96,7 @@ class Channel:
             return cast("R", response)
         except grpc.aio.AioRpcError as error:
             code = error.code()
-            raise self._domain_error(error) from error
+            raise self._domain_error(error, own_timeout=timeout == own_s) from error
         except asyncio.CancelledError:
             code = grpc.StatusCode.CANCELLED
             raise
@@ -105,7 +106,7 @@ class Channel:
 
     async def stream(
         self, method: str, request: Message | bytes, reply: type[R], *, timeout_s: float | None = None
-    ) -> AsyncIterator[R]:
+    ) -> AsyncGenerator[R, None]:
         """The replies of a call that streams them. Leaving the iteration early cancels the call, at once
         where the iterator is closed (contextlib.aclosing).
 
@@ -129,7 +130,7 @@ class Channel:
             code = grpc.StatusCode.OK
         except grpc.aio.AioRpcError as error:
             code = error.code()
-            raise self._domain_error(error) from error
+            raise self._domain_error(error, own_timeout=timeout == timeout_s) from error
         finally:
             if running is not None:
                 running.cancel()
@@ -157,14 +158,13 @@ class Channel:
             return self._metadata
         return (*self._metadata, (call.REQUEST_ID_KEY, serving.request_id))
 
-    def _domain_error(self, error: grpc.aio.AioRpcError) -> FinstageError:
+    def _domain_error(self, error: grpc.aio.AioRpcError, *, own_timeout: bool) -> FinstageError:
         found = from_rpc_error(error, service=self.name)
-        serving = call.current()
-        if isinstance(found, DeadlineTooShort) and (serving is None or serving.deadline is None):
+        if isinstance(found, DeadlineTooShort) and own_timeout:
             # It was our own patience that ended, and our caller can do nothing about that.
             message = f"{self.name} did not answer in time"
             return Unavailable(Reason.SERVICE_UNAVAILABLE, message, retry_after_s=1.0)
-        if isinstance(found, Unauthenticated | PermissionDenied) and serving is not None:
+        if isinstance(found, Unauthenticated | PermissionDenied) and call.current() is not None:
             # It is our key that was refused, not our caller's.
             message = f"{self.name} refuses the key of this service"
             return Unavailable(Reason.SERVICE_UNAVAILABLE, message, retry_after_s=60.0)
@@ -186,6 +186,23 @@ def open_channel(
     retry: services whose reads are tried again, within the deadline, when they are UNAVAILABLE.
     metrics: CallMetrics(registry, "client"), one for all the channels of a registry.
     """
+    options, credentials = transport(settings, retry)
+    if credentials is None:
+        channel = grpc.aio.insecure_channel(target, options=options)
+    else:
+        channel = grpc.aio.secure_channel(target, credentials, options=options)
+    if metrics is None:
+        metrics = CallMetrics(CollectorRegistry(), "client")
+    return Channel(channel, name=name, settings=settings, metrics=metrics)
+
+
+def transport(
+    settings: ChannelSettings, retry: Iterable[ServiceDescriptor] = ()
+) -> tuple[list[tuple[str, Any]], grpc.ChannelCredentials | None]:
+    """(options, credentials) of a channel of gRPC, blocking or not; None is plain text.
+
+    retry: as in `open_channel`.
+    """
     options = [
         ("grpc.max_receive_message_length", MESSAGE_BYTES),
         ("grpc.max_send_message_length", MESSAGE_BYTES),
@@ -201,18 +218,13 @@ def open_channel(
         ("grpc.max_reconnect_backoff_ms", 5000),
     ]
     if settings.tls_ca is None:
-        channel = grpc.aio.insecure_channel(target, options=options)
-    else:
-        key, cert = settings.tls_key, settings.tls_cert
-        credentials = grpc.ssl_channel_credentials(
-            root_certificates=settings.tls_ca.read_bytes(),
-            private_key=None if key is None else key.read_bytes(),
-            certificate_chain=None if cert is None else cert.read_bytes(),
-        )
-        channel = grpc.aio.secure_channel(target, credentials, options=options)
-    if metrics is None:
-        metrics = CallMetrics(CollectorRegistry(), "client")
-    return Channel(channel, name=name, settings=settings, metrics=metrics)
+        return options, None
+    key, cert = settings.tls_key, settings.tls_cert
+    return options, grpc.ssl_channel_credentials(
+        root_certificates=settings.tls_ca.read_bytes(),
+        private_key=None if key is None else key.read_bytes(),
+        certificate_chain=None if cert is None else cert.read_bytes(),
+    )
 
 
 def _service_config(retry: Iterable[ServiceDescriptor]) -> dict[str, Any]:

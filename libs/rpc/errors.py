@@ -57,7 +57,8 @@ _CODES: dict[Reason, grpc.StatusCode] = {
     Reason.UNIMPLEMENTED: _Code.UNIMPLEMENTED,
 }
 _CODE_BY_NUMBER: dict[int, grpc.StatusCode] = {code.value[0]: code for code in _Code}
-_RETRY_S = 1.0  # where nobody said how long
+# Where nobody said how long to wait.
+_RETRY_S = 1.0
 
 _log = structlog.get_logger()
 _M = TypeVar("_M", bound=Message)
@@ -82,12 +83,16 @@ def to_status(error: BaseException) -> status_pb2.Status:
         _log.error("internal_error", error_id=error_id, exc_info=error)
         error = FinstageError(Reason.INTERNAL, f"internal error {error_id}")
 
+    code = _CODES[error.reason]
     message = _trimmed(error.message, MESSAGE_BYTES)
-    status = status_pb2.Status(code=_CODES[error.reason].value[0], message=message)
+    status = status_pb2.Status(code=code.value[0], message=message)
     status.details.add().Pack(error_details_pb2.ErrorInfo(reason=error.reason.value, domain=DOMAIN))
-    if error.retry_after_s is not None:
+    retry_after_s = error.retry_after_s
+    if retry_after_s is None and code is _Code.UNAVAILABLE:
+        retry_after_s = _RETRY_S
+    if retry_after_s is not None:
         retry = error_details_pb2.RetryInfo()
-        retry.retry_delay.FromNanoseconds(max(0, round(error.retry_after_s * 1e9)))
+        retry.retry_delay.FromMilliseconds(round(1000 * min(max(0.0, retry_after_s), 1e9)))
         status.details.add().Pack(retry)
     if isinstance(error, NotFound | AlreadyExists):
         resource = error_details_pb2.ResourceInfo(

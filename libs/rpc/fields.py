@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeVar, cast
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
@@ -19,6 +19,8 @@ HEARTBEAT_S = (1.0, 300.0)
 # 0001-01-01 and 9999-12-31T23:59:59, the ends of a Timestamp.
 _TIME_S = (-62_135_596_800, 253_402_300_799)
 _SHOWN = 60
+
+_D = TypeVar("_D", int, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +106,7 @@ class Fields:
             self.wrong(field, f"{value} was given; one of {accepted_enum(kind)} is accepted")
         return value
 
-    def integer(
-        self, field: str, request: Message, *, least: int, most: int, default: int | None
-    ) -> int | None:
+    def integer(self, field: str, request: Message, *, least: int, most: int, default: _D) -> int | _D:
         """The optional integer `field` of `request`, from `least` to `most`; `default` where it is unset."""
         if not request.HasField(field):
             return default

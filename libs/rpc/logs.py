@@ -53,4 +53,6 @@ def _add_call(logger: object, name: str, event: EventDict) -> EventDict:
     if serving is not None:
         event.setdefault("method", serving.method)
         event.setdefault("request_id", serving.request_id)
+        if serving.caller:
+            event.setdefault("caller", serving.caller)
     return event

@@ -51,6 +51,7 @@ class Monitor:
 
         class Handler(BaseHTTPRequestHandler):
             server_version, sys_version = "finstage", ""
+            timeout = 10.0
 
             def do_GET(self) -> None:
                 match self.path.partition("?")[0]:

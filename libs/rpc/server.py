@@ -1,48 +1,45 @@
 """Servers: from settings and servicers to a process that serves until it is told to stop.
 
-async def main() -> None:
-    settings = load(PriceSettings)
-    configure(level=settings.log_level, log_format=settings.log_format)
-    ...
-    await serve(settings, [Service(DESCRIPTOR, servicer)], registry=registry)
+    async def main(settings: PriceSettings) -> None:
+        ...
+        await serve(settings, [Service(DESCRIPTOR, servicer)], registry=registry)
 
-run(main())
+    settings = load(PriceSettings)
+    logs.configure(level=settings.log_level, log_format=settings.log_format)
+    run(main(settings))
+
+is a service's __main__.
 """
 
 import asyncio
 import signal
-import socket
-import ssl
 import sys
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import grpc
 import structlog
 import uvloop
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
-from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
+from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, disable_created_metrics
 
-from libs.rpc.keys import ApiKeys
+from libs.rpc.listen import StartError, bind, cannot_bind, read_keys, split
 from libs.rpc.metrics import CallMetrics
 from libs.rpc.monitor import Monitor, rss_bytes
 from libs.rpc.reflection import add_reflection
 from libs.rpc.service import Calls, Limits, Service, generic_handler
-from libs.rpc.settings import PREFIX, ServerSettings
+from libs.rpc.settings import ServerSettings
 
 MESSAGE_BYTES = 4 * 1024 * 1024
+
+__all__ = ["MESSAGE_BYTES", "Server", "StartError", "run", "serve"]
 
 # How often a client may ping without being cut off, and how often we ask whether a silent one is there.
 _PING_FLOOR_S, _PING_EVERY_S, _PING_TIMEOUT_S = 10, 60, 20
 _MEMORY_EVERY_S = 10.0
 
 _log = structlog.get_logger()
-
-
-class StartError(Exception):
-    """The server cannot start; the message is the one line that says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +92,7 @@ class Server:
             slow_call_s=settings.slow_call_s,
             log_calls=settings.log_level == "DEBUG",
         )
-        self._calls = Calls(limits, _keys(settings.api_keys_file))
+        self._calls = Calls(limits, read_keys(settings.api_keys_file))
         metrics = CallMetrics(self.registry, "server")
         ProcessCollector(registry=self.registry)
         Gauge(
@@ -111,7 +108,7 @@ class Server:
         add_reflection(server, [*self._names, "grpc.health.v1.Health"])
         for name in self._names:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
-        self.port = _bind(server, settings)
+        self.port = bind(server, settings)
         monitor = self._open_monitor()
         self.metrics_port = monitor.port
         await server.start()
@@ -175,12 +172,12 @@ class Server:
         await self.stop(wait_s=wait_s, grace_s=self._settings.drain_grace_s)
 
     def _open_monitor(self) -> Monitor:
-        host, port = _split(self._settings.metrics_listen)
+        host, port = split(self._settings.metrics_listen)
         loop = asyncio.get_running_loop()
         try:
             return Monitor(host, port, registry=self.registry, loop=loop, ready=lambda: self.ready)
         except OSError as error:
-            raise _cannot_bind("METRICS_LISTEN", self._settings.metrics_listen, error) from error
+            raise cannot_bind("METRICS_LISTEN", self._settings.metrics_listen, error) from error
 
 
 async def serve(
@@ -192,6 +189,7 @@ async def serve(
 
 def run(main: Coroutine[Any, Any, None]) -> None:
     """Runs a service's `main` on uvloop. A StartError ends the process with its line and exit code 1."""
+    disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for each, that no dashboard asks for
     try:
         uvloop.run(main)
     except StartError as error:
@@ -218,71 +216,6 @@ def _options(settings: ServerSettings) -> list[tuple[str, int]]:
 def _status(serving: bool) -> Any:
     kinds = health_pb2.HealthCheckResponse
     return kinds.SERVING if serving else kinds.NOT_SERVING
-
-
-def _keys(path: Path | None) -> ApiKeys | None:
-    if path is None:
-        return None
-    try:
-        return ApiKeys.read(path)
-    except (OSError, ValueError) as error:
-        raise StartError(f"{PREFIX}API_KEYS_FILE: {path} cannot be used: {error}") from error
-
-
-def _bind(server: grpc.aio.Server, settings: ServerSettings) -> int:
-    credentials = _credentials(settings)
-    _probe(settings.listen)
-    try:
-        if credentials is None:
-            return server.add_insecure_port(settings.listen)
-        return server.add_secure_port(settings.listen, credentials)
-    except RuntimeError as error:
-        raise _cannot_bind("LISTEN", settings.listen, error) from error
-
-
-def _probe(address: str) -> None:
-    """Binds and lets go of `address`: the system says why it cannot be had, gRPC does not."""
-    host, port = _split(address)
-    try:
-        family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(where)
-    except OSError as error:
-        raise _cannot_bind("LISTEN", address, error) from error
-
-
-def _cannot_bind(setting: str, address: str, error: Exception) -> StartError:
-    why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return StartError(f"{PREFIX}{setting}: {address} cannot be bound: {why}")
-
-
-def _split(address: str) -> tuple[str, int]:
-    host, _, port = address.rpartition(":")
-    return host.strip("[]"), int(port)
-
-
-def _credentials(settings: ServerSettings) -> grpc.ServerCredentials | None:
-    if settings.tls_cert is None or settings.tls_key is None:
-        return None
-    check = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        check.load_cert_chain(settings.tls_cert, settings.tls_key)
-    except (OSError, ssl.SSLError) as error:
-        names = f"{settings.tls_cert} and {settings.tls_key}"
-        raise StartError(f"{PREFIX}TLS_CERT, {PREFIX}TLS_KEY: {names} cannot be used: {error}") from error
-    client_ca: bytes | None = None
-    if settings.tls_client_ca is not None:
-        try:
-            check.load_verify_locations(settings.tls_client_ca)
-        except (OSError, ssl.SSLError) as error:
-            path = settings.tls_client_ca
-            raise StartError(f"{PREFIX}TLS_CLIENT_CA: {path} cannot be used: {error}") from error
-        client_ca = settings.tls_client_ca.read_bytes()
-    pair = (settings.tls_key.read_bytes(), settings.tls_cert.read_bytes())
-    return grpc.ssl_server_credentials(
-        [pair], root_certificates=client_ca, require_client_auth=client_ca is not None
-    )
 
 
 async def _watch_memory(warning_mb: float) -> None:

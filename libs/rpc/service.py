@@ -92,16 +92,15 @@ class Calls:
     def __len__(self) -> int:
         return len(self._unary) + len(self._streams)
 
-    def admit(self, task: asyncio.Task[Any], context: Context, *, stream: bool, endless: bool) -> None:
-        """Counts the call that `task` serves in, until `leave`.
+    def admit(self, task: asyncio.Task[Any], context: Context, *, stream: bool, endless: bool) -> str:
+        """Counts the call that `task` serves in, until `leave`. Returns the name of its key; empty without.
 
         Raises:
             Unauthenticated: it has no key that is known, and needs one.
             RateLimited: there are too many calls.
             Unavailable: the server stops, and the call would not end by itself.
         """
-        if self._keys is not None:
-            self._keys.check(context.invocation_metadata() or ())
+        caller = "" if self._keys is None else self._keys.check(context.invocation_metadata() or ())
         if stream:
             if self._stopping and endless:
                 raise _stopping()
@@ -111,6 +110,7 @@ class Calls:
             _check(len(self._unary), self.limits.unary_calls, "calls")
             self._unary.add(task)
         self._idle.clear()
+        return caller
 
     def leave(self, task: asyncio.Task[Any]) -> None:
         """The call of `task` has ended."""
@@ -210,7 +210,7 @@ class _Rpc:
             (True, False): grpc.stream_unary_rpc_method_handler,
             (True, True): grpc.stream_stream_rpc_method_handler,
         }[self._in, self._out]
-        handler: "grpc.RpcMethodHandler[Any, Any]" = make(serve)
+        handler: grpc.RpcMethodHandler[Any, Any] = make(serve)
         return handler
 
     def _checked(self, behaviour: Callable[..., Any] | None) -> Callable[..., Any]:
@@ -240,7 +240,7 @@ class _Rpc:
         error: Exception
         try:
             try:
-                calls.admit(task, context, stream=self._is_stream, endless=self._endless)
+                serving.caller = calls.admit(task, context, stream=self._is_stream, endless=self._endless)
                 return await body(request, context)
             except asyncio.CancelledError:
                 if not calls.was_stopped(task):
