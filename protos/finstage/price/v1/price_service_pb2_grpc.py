@@ -126,7 +126,7 @@ class PriceServiceServicer:
 
     def GetBars(self, request, context):
         """GetBars returns bars of one series: those that opened in [start, end), or the last `limit`. A reply
-        holds one page; the pages of a range are of one version of the series.
+        holds one page; the pages of a range are of one epoch of the series.
 
         A series that nobody asked for before is fetched, as far back as the provider has it.
 

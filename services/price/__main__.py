@@ -1,0 +1,48 @@
+"""python -m services.price: config -> objects -> serve."""
+
+import time
+
+from prometheus_client import CollectorRegistry
+
+from libs.cache import Cache, backend_from_url
+from libs.rpc import logs, settings
+from libs.rpc.channel import open_channel
+from libs.rpc.metrics import CallMetrics
+from libs.rpc.server import run, serve
+from libs.rpc.service import Service
+from services.price import market_store, servicer
+from services.price.config import PriceSettings
+from services.price.market_cache import MarketCache
+
+
+async def main(config: PriceSettings) -> None:
+    registry = CollectorRegistry()
+    channel = open_channel(
+        config.ingest_target,
+        config,
+        name="ingest",
+        retry=[market_store.SERVICE],
+        metrics=CallMetrics(registry, "client"),
+    )
+    async with Cache(backend_from_url(config.cache_url), name="price") as cache:
+        market = MarketCache(
+            cache,
+            market_store.IngestMarketStore(channel),
+            fresh_s=config.quote_fresh_s,
+            stale_for_s=config.stale_for_s,
+            now_s=time.time,
+        )
+        price = servicer.PriceServicer(
+            market,
+            quote_fresh_s=config.quote_fresh_s,
+            bars_fresh_s=config.bars_fresh_s,
+            now_s=time.time,
+        )
+        await serve(config, [Service(servicer.SERVICE, price)], registry=registry)
+    await channel.close()
+
+
+if __name__ == "__main__":
+    loaded = settings.load(PriceSettings)
+    logs.configure(level=loaded.log_level, log_format=loaded.log_format)
+    run(main(loaded))

@@ -1,0 +1,129 @@
+"""HeldSeries: the whole of one series as price holds it, and the parts of it that requests ask for."""
+
+from dataclasses import dataclass
+
+from google.protobuf.message import DecodeError
+
+from finstage.ingest.v1 import market_store_service_pb2 as ingest_pb2
+from finstage.market.v1 import series_pb2
+from libs.cache import CodecError
+from libs.market.columns import Columns
+from libs.market.interval import Interval
+from libs.market.times import milliseconds, timestamp
+from libs.market.wire import columns_from_wire, message_to_wire, series_to_wire, take_field
+
+MAX_GAPS = 1000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldSeries:
+    """All bars of a series, and what is known of them.
+
+    header: all of finstage.market.v1.BarSeries but the columns; its coverage has every gap and flag.
+    columns: all bars, the forming one last if there is one.
+    refresh_error: why the last refresh failed, a Reason; empty: it did not.
+    """
+
+    header: series_pb2.BarSeries
+    columns: Columns
+    refresh_error: str = ""
+
+    def rows(self, *, start_ms: int | None, end_ms: int | None, limit: int | None, final_only: bool) -> slice:
+        """The rows of the bars that opened in [start_ms, end_ms), the last `limit` of them."""
+        whole = self.columns
+        if final_only and len(whole) and not self.header.last_is_final:
+            whole = whole[: len(whole) - 1]
+        return whole.range_slice(start_ms=start_ms, end_ms=end_ms, limit=limit)
+
+    def part(
+        self, rows: slice, *, start_ms: int | None, end_ms: int | None, now_ms: int
+    ) -> series_pb2.BarSeries:
+        """The header for the bars of `rows`, which answer the range [start_ms, end_ms): coverage cut to it.
+
+        An unset start is the first of the rows, an unset end is now.
+        """
+        times = self.columns.open_time_ms
+        first, last = rows.start, rows.stop - 1
+        if start_ms is None:
+            start_ms = int(times[first]) if last >= first else now_ms
+        if end_ms is None:
+            end_ms = max(now_ms, start_ms)
+        has_newest = last == len(self.columns) - 1
+        header = series_pb2.BarSeries(
+            symbol=self.header.symbol,
+            interval=self.header.interval,
+            adjustment=self.header.adjustment,
+            version=self.header.version,
+            last_is_final=self.header.last_is_final if has_newest else True,
+            coverage=_cut(self.header.coverage, start_ms, end_ms),
+            provenance=self.header.provenance,
+            currency=self.header.currency,
+            time_zone=self.header.time_zone,
+        )
+        if last < first:
+            header.provenance.ClearField("as_of")
+        elif not has_newest:
+            # The close of the range's last bar: one interval on, or the next bar's open if that is earlier.
+            interval = Interval.from_proto(self.header.interval)
+            closed_ms = min(int(times[last]) + interval.nominal_ms, int(times[last + 1]))
+            header.provenance.as_of.CopyFrom(timestamp(closed_ms))
+        return header
+
+
+def _cut(coverage: series_pb2.Coverage, start_ms: int, end_ms: int) -> series_pb2.Coverage:
+    start, end = timestamp(start_ms), timestamp(end_ms)
+    gaps = []
+    for gap in coverage.gaps:
+        if milliseconds(gap.end) <= start_ms or milliseconds(gap.start) >= end_ms:
+            continue
+        inside = milliseconds(gap.start) >= start_ms and milliseconds(gap.end) <= end_ms
+        cut = series_pb2.Gap(
+            start=gap.start if milliseconds(gap.start) >= start_ms else start,
+            end=gap.end if milliseconds(gap.end) <= end_ms else end,
+            reason=gap.reason,
+            detail=gap.detail,
+        )
+        # How many bars are missing in a part of a gap is not known.
+        if inside and gap.HasField("missing_bars"):
+            cut.missing_bars = gap.missing_bars
+        gaps.append(cut)
+    flags = [flag for flag in coverage.flags if start_ms <= milliseconds(flag.open_time) < end_ms]
+    return series_pb2.Coverage(
+        start=start,
+        end=end,
+        gaps=gaps[-MAX_GAPS:],
+        gaps_left_out=max(0, len(gaps) - MAX_GAPS),
+        flags=flags[-MAX_GAPS:],
+    )
+
+
+_SERIES_FIELD = ingest_pb2.EnsureBarsResponse.DESCRIPTOR.fields_by_name["series"].number
+_COLUMNS_FIELD = series_pb2.BarSeries.DESCRIPTOR.fields_by_name["columns"].number
+
+
+class HeldSeriesCodec:
+    """HeldSeries for caches: live in memory, in other backends as an EnsureBarsResponse with columns."""
+
+    schema = "held_series:1"
+
+    def weigh(self, value: HeldSeries) -> int:
+        return value.columns.nbytes + value.header.ByteSize()
+
+    def encode(self, value: HeldSeries) -> bytes:
+        rest = ingest_pb2.EnsureBarsResponse(refresh_error=value.refresh_error)
+        return message_to_wire(rest, "series", series_to_wire(value.header, value.columns))
+
+    def decode(self, data: bytes) -> HeldSeries:
+        try:
+            rest, series = take_field(data, _SERIES_FIELD)
+            header, columns = take_field(series or b"", _COLUMNS_FIELD)
+            return HeldSeries(
+                series_pb2.BarSeries.FromString(header),
+                columns_from_wire(columns or b""),
+                ingest_pb2.EnsureBarsResponse.FromString(rest).refresh_error,
+            )
+        except (ValueError, DecodeError) as error:
+            raise CodecError(f"not a held series: {error}") from error
+
+
+HELD_SERIES = HeldSeriesCodec()

@@ -1,0 +1,199 @@
+"""MarketCache: quotes, series and instruments from the cache, and from ingest where the cache has none.
+
+What many callers wait for is loaded once and is not tied to the one that came first: it has its own time
+(at least LOAD_FLOOR_S), so that a caller with a short deadline leaves the answer behind for the next.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from finstage.ingest.v1 import market_store_service_pb2 as ingest_pb2
+from finstage.market.v1 import instrument_pb2, provenance_pb2, quote_pb2, series_pb2
+from libs.cache import ABSENT, Absent, Answer, Cache, Codec, Policy, Status, keys, protobuf
+from libs.market.errors import FinstageError, NotFound, Reason, Unavailable, symbol_not_found
+from libs.market.interval import Interval
+from libs.rpc.deadline import detached, time_left_s
+from libs.rpc.errors import from_status
+from services.price.held_series import HELD_SERIES, HeldSeries
+from services.price.market_store import MarketStore
+
+LOAD_FLOOR_S = 5.0
+LOAD_TIMEOUT_S = 30.0
+NEGATIVE_S = 5.0
+
+_T = TypeVar("_T")
+_QUOTE = protobuf(quote_pb2.Quote)
+_INSTRUMENT = protobuf(instrument_pb2.Instrument)
+_SEARCH = protobuf(ingest_pb2.SearchInstrumentsResponse)
+_CACHE_STATUS = {
+    Status.HIT: provenance_pb2.CACHE_STATUS_HIT,
+    Status.MISS: provenance_pb2.CACHE_STATUS_MISS,
+    Status.STALE: provenance_pb2.CACHE_STATUS_STALE,
+    Status.COALESCED: provenance_pb2.CACHE_STATUS_COALESCED,
+}
+CacheStatus = provenance_pb2.CacheStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How old an answer may be.
+
+    max_age_s: seconds since it was loaded that need no new load.
+    allow_stale: whether an older one is better than the error of a load that failed.
+    """
+
+    max_age_s: float
+    allow_stale: bool = True
+
+
+class MarketCache:
+    """What price serves, by symbol.
+
+    Every method raises NotFound, and the errors of MarketStore when there is nothing that may be served
+    instead; Unavailable (TOO_STALE) when there is, and it was not wanted.
+    """
+
+    def __init__(
+        self,
+        cache: Cache,
+        store: MarketStore,
+        *,
+        fresh_s: float,
+        stale_for_s: float,
+        now_s: Callable[[], float],
+    ) -> None:
+        """fresh_s: how long an answer is served without a load, unless its caller says otherwise.
+        stale_for_s: how long after that it is kept for when ingest is away. now_s: the clock, epoch seconds.
+        """
+        self._cache = cache
+        self._store = store
+        self._now_s = now_s
+        self._fresh_s = fresh_s
+        self._stale_for_s = stale_for_s
+
+    async def quotes(
+        self, symbols: Sequence[str], freshness: Freshness
+    ) -> list[tuple[quote_pb2.Quote, CacheStatus] | FinstageError]:
+        """A quote, or the error, of each symbol, in the order asked."""
+        names = {keys.key("price.quote", symbol): symbol for symbol in symbols}
+
+        async def load(missing: list[str]) -> dict[str, quote_pb2.Quote | Absent | Exception]:
+            asked = [names[name] for name in missing]
+            results = await self._load(lambda timeout_s: self._store.quotes(asked, timeout_s=timeout_s))
+            return dict(zip(missing, map(_quote_or_error, results), strict=True))
+
+        batch = await self._cache.get_or_load_many(names, load, self._policy(freshness), codec=_QUOTE)
+        by_symbol: dict[str, tuple[quote_pb2.Quote, CacheStatus] | FinstageError] = {}
+        for name, symbol in names.items():
+            try:
+                by_symbol[symbol] = self._present(batch[name], symbol, freshness)
+            except FinstageError as error:
+                by_symbol[symbol] = error
+        return [by_symbol[symbol] for symbol in symbols]
+
+    async def series(
+        self, symbol: str, interval: Interval, adjustment: series_pb2.Adjustment, freshness: Freshness
+    ) -> tuple[HeldSeries, CacheStatus]:
+        """The whole series."""
+
+        async def load() -> HeldSeries:
+            return await self._load(
+                lambda timeout_s: self._store.series(
+                    symbol, interval, adjustment, max_age_s=freshness.max_age_s, timeout_s=timeout_s
+                )
+            )
+
+        name = keys.key("price.series", symbol, interval.value, int(adjustment))
+        held, status = await self._one(name, symbol, load, freshness, codec=HELD_SERIES)
+        if held.refresh_error:
+            # Ingest answered, from what it has: it could not refresh it.
+            fetched_s = held.header.provenance.fetched_at.ToMilliseconds() / 1000
+            if self._now_s() - fetched_s > freshness.max_age_s:
+                if not freshness.allow_stale:
+                    raise Unavailable(
+                        Reason.TOO_STALE,
+                        f"{symbol} could not be refreshed ({held.refresh_error}), and allow_stale is false",
+                        retry_after_s=1.0,
+                    )
+                status = provenance_pb2.CACHE_STATUS_STALE
+        return held, status
+
+    async def instrument(self, symbol: str) -> tuple[instrument_pb2.Instrument, CacheStatus]:
+        """What the symbol names."""
+
+        async def load() -> instrument_pb2.Instrument:
+            return await self._load(lambda timeout_s: self._store.instrument(symbol, timeout_s=timeout_s))
+
+        name = keys.key("price.instrument", symbol)
+        return await self._one(name, symbol, load, Freshness(max_age_s=86_400.0), codec=_INSTRUMENT)
+
+    async def search(
+        self, query: str, types: Sequence[int], limit: int
+    ) -> tuple[Sequence[instrument_pb2.Instrument], CacheStatus]:
+        """Instruments that match, best first."""
+
+        async def load() -> ingest_pb2.SearchInstrumentsResponse:
+            return await self._load(
+                lambda timeout_s: self._store.search(query, types, limit, timeout_s=timeout_s)
+            )
+
+        name = keys.key("price.search", query.casefold(), sorted(types), limit)
+        policy = self._policy(Freshness(max_age_s=600.0))
+        answer = await self._cache.get_or_load(name, load, policy, codec=_SEARCH)
+        return answer.value.instruments, _CACHE_STATUS[answer.status]
+
+    async def _one(
+        self,
+        name: str,
+        symbol: str,
+        load: Callable[[], Awaitable[_T]],
+        freshness: Freshness,
+        *,
+        codec: Codec[_T],
+    ) -> tuple[_T, CacheStatus]:
+        async def found() -> _T | Absent:
+            try:
+                return await load()
+            except NotFound as error:
+                if error.reason is Reason.SYMBOL_NOT_FOUND:
+                    return ABSENT
+                raise
+
+        answer = await self._cache.get_or_load(name, found, self._policy(freshness), codec=codec)
+        return self._present(answer, symbol, freshness)
+
+    def _present(self, answer: Answer[_T], symbol: str, freshness: Freshness) -> tuple[_T, CacheStatus]:
+        if answer.status is Status.STALE and not freshness.allow_stale:
+            raise Unavailable(
+                Reason.TOO_STALE,
+                f"what is held of {symbol} is from {answer.stored_at.isoformat(timespec='seconds')}, "
+                "the source does not answer, and allow_stale is false",
+                retry_after_s=1.0,
+            )
+        if answer.absent:
+            raise symbol_not_found(symbol)
+        return answer.value, _CACHE_STATUS[answer.status]
+
+    def _policy(self, freshness: Freshness) -> Policy:
+        # What is kept for later callers does not depend on this one, whose wishes choose among what is held.
+        return Policy(
+            fresh_s=max(freshness.max_age_s, self._fresh_s),
+            stale_on_error_s=self._stale_for_s,
+            negative_s=NEGATIVE_S,
+            max_age_s=freshness.max_age_s,
+            load_timeout_s=LOAD_TIMEOUT_S,
+        )
+
+    async def _load(self, ask: Callable[[float], Awaitable[_T]]) -> _T:
+        left_s = time_left_s()
+        timeout_s = LOAD_TIMEOUT_S if left_s is None else min(LOAD_TIMEOUT_S, max(left_s, LOAD_FLOOR_S))
+        with detached():
+            return await ask(timeout_s)
+
+
+def _quote_or_error(result: quote_pb2.QuoteResult) -> quote_pb2.Quote | Absent | Exception:
+    if result.WhichOneof("result") == "quote":
+        return result.quote
+    error = from_status(result.error, service="ingest")
+    return ABSENT if error.reason is Reason.SYMBOL_NOT_FOUND else error

@@ -1,0 +1,112 @@
+"""MarketStore: what price needs of ingest, and the adapter that asks it over gRPC."""
+
+from collections.abc import Sequence
+from contextlib import aclosing
+from typing import Protocol
+
+from google.protobuf.duration_pb2 import Duration
+
+from finstage.ingest.v1 import market_store_service_pb2 as ingest_pb2
+from finstage.market.v1 import instrument_pb2, quote_pb2, series_pb2
+from libs.market.columns import Columns
+from libs.market.interval import Interval
+from libs.market.wire import columns_from_wire, take_field
+from libs.rpc.channel import Channel
+from services.price.held_series import HeldSeries
+
+SERVICE = ingest_pb2.DESCRIPTOR.services_by_name["MarketStoreService"]
+_COLUMNS_PART = ingest_pb2.ReadBarsResponse.DESCRIPTOR.fields_by_name["columns"].number
+
+
+class MarketStore(Protocol):
+    """What price needs of ingest. Every method raises the domain errors that its RPC names, and
+    Unavailable (SERVICE_UNAVAILABLE) when ingest is away. timeout_s bounds the whole of it.
+    """
+
+    async def quotes(self, symbols: Sequence[str], *, timeout_s: float) -> list[quote_pb2.QuoteResult]:
+        """One result per symbol, in the order asked."""
+        ...
+
+    async def series(
+        self,
+        symbol: str,
+        interval: Interval,
+        adjustment: series_pb2.Adjustment,
+        *,
+        max_age_s: float,
+        timeout_s: float,
+    ) -> HeldSeries:
+        """The whole series, refreshed where it was refreshed longer than max_age_s ago."""
+        ...
+
+    async def instrument(self, symbol: str, *, timeout_s: float) -> instrument_pb2.Instrument:
+        """What the symbol names."""
+        ...
+
+    async def search(
+        self, query: str, types: Sequence[int], limit: int, *, timeout_s: float
+    ) -> ingest_pb2.SearchInstrumentsResponse:
+        """Instruments that match, best first."""
+        ...
+
+
+class IngestMarketStore:
+    """MarketStore over the channel to ingest."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    async def quotes(self, symbols: Sequence[str], *, timeout_s: float) -> list[quote_pb2.QuoteResult]:
+        request = ingest_pb2.FetchQuotesRequest(symbols=symbols)
+        reply = await self._channel.call(
+            _path("FetchQuotes"), request, ingest_pb2.FetchQuotesResponse, timeout_s=timeout_s
+        )
+        return list(reply.results)
+
+    async def series(
+        self,
+        symbol: str,
+        interval: Interval,
+        adjustment: series_pb2.Adjustment,
+        *,
+        max_age_s: float,
+        timeout_s: float,
+    ) -> HeldSeries:
+        max_age = Duration()
+        max_age.FromMilliseconds(int(max_age_s * 1000))
+        ensure = ingest_pb2.EnsureBarsRequest(symbol=symbol, interval=interval.proto, max_age=max_age)
+        ensured = await self._channel.call(
+            _path("EnsureBars"), ensure, ingest_pb2.EnsureBarsResponse, timeout_s=timeout_s
+        )
+        read = ingest_pb2.ReadBarsRequest(symbol=symbol, interval=interval.proto, adjustment=adjustment)
+        header = series_pb2.BarSeries()
+        chunks: list[Columns] = []
+        parts = self._channel.stream(_path("ReadBars"), read, bytes, timeout_s=timeout_s)
+        async with aclosing(parts):
+            async for message in parts:
+                rest, columns = take_field(message, _COLUMNS_PART)
+                if columns is None:
+                    header = ingest_pb2.ReadBarsResponse.FromString(rest).header
+                else:
+                    chunks.append(columns_from_wire(columns))
+        return HeldSeries(header, Columns.concat(chunks), ensured.refresh_error)
+
+    async def instrument(self, symbol: str, *, timeout_s: float) -> instrument_pb2.Instrument:
+        request = ingest_pb2.GetInstrumentRequest(symbol=symbol)
+        reply = await self._channel.call(
+            _path("GetInstrument"), request, ingest_pb2.GetInstrumentResponse, timeout_s=timeout_s
+        )
+        return reply.instrument
+
+    async def search(
+        self, query: str, types: Sequence[int], limit: int, *, timeout_s: float
+    ) -> ingest_pb2.SearchInstrumentsResponse:
+        request = ingest_pb2.SearchInstrumentsRequest(query=query, limit=limit)
+        request.types.extend(types)  # type: ignore[arg-type]
+        return await self._channel.call(
+            _path("SearchInstruments"), request, ingest_pb2.SearchInstrumentsResponse, timeout_s=timeout_s
+        )
+
+
+def _path(method: str) -> str:
+    return f"/{SERVICE.full_name}/{method}"
