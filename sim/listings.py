@@ -167,6 +167,59 @@ def _real() -> list[Instrument]:
     # fmt: on
 
 
+def _defective() -> list[Instrument]:
+    """Symbols that are there only to show what upstream data can be like; see sim.anomalies."""
+    rows = {
+        "X-NULLBAR": ("null_bar",),
+        "X-CLOSEONLY": ("close_only",),
+        "X-LIVETAIL": ("live_tail",),
+        "X-TAILOUT": ("tail_outside",),
+        "X-ZEROFIRST": ("zero_first",),
+        "X-EMPTY": ("empty",),
+        "X-BAREMETA": ("bare_meta",),
+        "X-DELISTED": ("empty", "bare_meta"),
+        "X-ORPHAN": ("orphan_events",),
+        "X-FLOATSPLIT": ("float_splits",),
+        "X-BADLOW": ("bad_low",),
+        "X-STALETIME": ("stale_time",),
+        "X-PENCE.L": ("hundredfold",),
+        "X-NOTIME": ("no_timestamp",),
+        "X-RAGGED": ("ragged",),
+        "X-CSV": ("foreign_csv",),
+        "X-NODATA": ("no_data",),
+        "X-GONE": ("gone",),
+        "X-REACH": ("out_of_reach",),
+        "X-CRUMB": ("crumb",),
+        "X-BUSY": ("busy",),
+        "X-BUSYHTML": ("busy_html",),
+        "X-BUSY200": ("busy_200",),
+        "X-ERROR200": ("error_200",),
+    }
+    # One that is about the live price trades around the clock.
+    exchanges = {"X-LIVETAIL": ("CCC", Kind.CRYPTO), "X-PENCE.L": ("LSE", Kind.EQUITY)}
+    made = []
+    for symbol, anomalies in rows.items():
+        exchange, kind = exchanges.get(symbol, ("NYQ", Kind.EQUITY))
+        name = "Anomaly: " + ", ".join(anomalies).replace("_", " ")
+        splits = "2010-06-14 2:1, 2022-03-21 3:2" if exchange == "NYQ" else ""
+        made.append(
+            _make(
+                symbol,
+                name,
+                kind,
+                exchange,
+                "2003-01-02",
+                (20.0, 100.0),
+                0.25,
+                1e6,
+                dividend_yield=0.02 if exchange == "NYQ" else 0.0,
+                splits=splits,
+                anomalies=anomalies,
+            )
+        )
+    return made
+
+
 def table() -> dict[str, Instrument]:
     """Every instrument of the market by symbol."""
-    return {instrument.symbol: instrument for instrument in _real()}
+    return {instrument.symbol: instrument for instrument in (*_real(), *_defective())}

@@ -2,8 +2,8 @@
 
 import math
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -39,13 +39,13 @@ class Live:
     bar: Bars  # the day so far: one bar
 
 
-@dataclass
+@dataclass(frozen=True)
 class Restatement:
     """What was done to a symbol's past on demand."""
 
-    splits: list[tuple[int, Split]] = field(default_factory=list)  # with the index of its day
-    dividends: list[Payment] = field(default_factory=list)
-    corrections: dict[int, float] = field(default_factory=dict)  # index of a day: factor on its prices
+    splits: tuple[tuple[int, Split], ...] = ()  # with the index of its day
+    dividends: tuple[Payment, ...] = ()
+    corrections: tuple[tuple[int, float], ...] = ()  # index of a day, factor on its prices
 
 
 class UnknownSymbolError(LookupError):
@@ -77,7 +77,43 @@ class Market:
 
     def restated(self, symbol: str) -> Restatement:
         with self._lock:
-            return self._restated.setdefault(symbol, Restatement())
+            return self._restated.get(symbol, Restatement())
+
+    def split(self, symbol: str, numerator: int, denominator: int) -> None:
+        """Split a symbol today: its whole history is in new shares from now on.
+
+        Raises UnknownSymbolError; ValueError for a ratio that is none.
+        """
+        if min(numerator, denominator) < 1:
+            raise ValueError(f"{numerator}:{denominator} is not a ratio")
+        view = self.at(symbol)
+        split = Split(view.history.days[view.last].item(), numerator, denominator)
+        self._restate(symbol, lambda past: replace(past, splits=(*past.splits, (view.last, split))))
+
+    def pay(self, symbol: str, amount: float) -> None:
+        """Let a symbol pay a dividend today: its earlier adjusted closes change. Raises as `split` does."""
+        view = self.at(symbol)
+        if not 0 < amount < view.close_of(max(view.last - 1, 0)):
+            raise ValueError(f"{amount} is not a dividend at this price")
+        payment = Payment(view.last, amount / view.scale)
+        self._restate(symbol, lambda past: replace(past, dividends=(*past.dividends, payment)))
+
+    def correct(self, symbol: str, days: int, factor: float) -> None:
+        """Multiply the prices of the session `days` before the latest. Raises as `split` does."""
+        view = self.at(symbol)
+        if not 0 < days <= view.last or not 0 < factor < math.inf:
+            raise ValueError(f"no session {days} days back, or {factor} is not a factor")
+        correction = (view.last - days, factor)
+        self._restate(symbol, lambda past: replace(past, corrections=(*past.corrections, correction)))
+
+    def unrestate(self, symbol: str = "") -> None:
+        """Undo what was done on demand, to a symbol or to all."""
+        with self._lock:
+            self._restated = {s: past for s, past in self._restated.items() if symbol and s != symbol}
+
+    def _restate(self, symbol: str, change: Callable[[Restatement], Restatement]) -> None:
+        with self._lock:
+            self._restated[symbol] = change(self._restated.get(symbol, Restatement()))
 
     def _build(self, symbol: str) -> History:
         return build_history(self.instruments[symbol], self.seed)
@@ -153,7 +189,7 @@ class View:
         return bars.priced(lambda column: column * factor)
 
     def _corrected(self, i: int) -> float:
-        return self.scale * self.restated.corrections.get(i, 1.0)
+        return self.scale * math.prod(factor for day, factor in self.restated.corrections if day == i)
 
     @cached_property
     def live(self) -> Live:
@@ -179,10 +215,7 @@ class View:
         """The days [start, stop), the forming one as far as it has come. `stop` is at most last + 1."""
         factor: float | FloatArray = self.scale
         if self.restated.corrections:
-            factor = np.full(stop - start, self.scale)
-            for i, correction in self.restated.corrections.items():
-                if start <= i < stop:
-                    factor[i - start] *= correction
+            factor = np.array([self._corrected(i) for i in range(start, stop)])
         bars = self._scaled(self.history.bars.cut(start, stop), factor)
         if stop <= self.last:
             return bars

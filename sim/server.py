@@ -1,11 +1,11 @@
 """The HTTP server: HTTP/1.1 with keep-alive, one thread a connection, a reply in one write."""
 
+import os
 import socket
 import struct
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from email.utils import formatdate
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,11 +13,15 @@ from types import TracebackType
 from typing import Any, Self, cast
 from urllib.parse import parse_qsl, urlsplit
 
-from sim.api import answer
+from sim.admin import Admin
+from sim.anomalies import AnomalyBoard
+from sim.api import Api, path_name, symbols_of
 from sim.clock import Clock
+from sim.faults import FaultBoard, deliver
 from sim.listings import table
 from sim.market import Market
 from sim.reply import Reply, json_reply
+from sim.stats import Stats
 
 _IDLE_S = 75.0  # a connection that asks nothing for so long is closed
 _PIECES = 20  # of a slow body
@@ -29,10 +33,14 @@ class Sim:
     Attributes:
         url: its base, such as "http://127.0.0.1:40123"; an upstream URL for a provider.
         market: what it serves.
+        faults, anomalies, stats: what the admin paths show and change, for tests in the same process.
     """
 
     def __init__(self, market: Market, address: tuple[str, int]) -> None:
         self.market = market
+        self.faults, self.anomalies, self.stats = FaultBoard(), AnomalyBoard(), Stats()
+        self._api = Api(market, self.anomalies)
+        self._admin = Admin(market, self.faults, self.anomalies, self.stats)
         self._server = _Server(address, self)
         host, port = cast(tuple[str, int], self._server.server_address[:2])
         self.url = f"http://{host}:{port}"
@@ -56,11 +64,20 @@ class Sim:
     ) -> None:
         self.stop()
 
-    def handle(self, path: str, params: Mapping[str, str]) -> Reply:
+    def handle(self, path: str, query: str) -> Reply:
         """The reply to a request."""
+        params = dict(parse_qsl(query, keep_blank_values=True))
         if path == "/healthz":
             return json_reply({"status": "ok", "time": self.market.clock(), "seed": self.market.seed})
-        return answer(self.market, path, params)
+        if path.startswith("/admin/"):
+            return self._admin.handle(path.removeprefix("/admin/"), params)
+        began, name, symbols = self.stats.began(), path_name(path), symbols_of(path, params)
+        faults = self.faults.draw(name, symbols)
+        reply = deliver(faults, lambda: self._api.answer(path, params))
+        self.stats.ended(
+            began, reply, path=name, symbols=symbols, query=query, faults=[fault.kind for fault in faults]
+        )
+        return reply
 
 
 def start(*, seed: int = 7, clock: Clock = time.time, host: str = "127.0.0.1", port: int = 0) -> Sim:
@@ -104,7 +121,7 @@ class _Server(ThreadingHTTPServer):
                 continue  # the client was quicker
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
+        if not isinstance(sys.exc_info()[1], OSError):  # a client that went away is no error
             super().handle_error(request, client_address)
 
 
@@ -116,9 +133,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
-        params = dict(parse_qsl(parts.query, keep_blank_values=True))
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self._deliver(self.server.sim.handle(parts.path, params))
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))  # the next request comes after it
+        self._deliver(self.server.sim.handle(parts.path, parts.query))
 
     def do_POST(self) -> None:
         self.do_GET()
@@ -154,6 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _reset(self) -> None:
-        """Close with a TCP reset: the client sees "connection reset by peer"."""
+        """End with a TCP reset: the client sees "connection reset by peer", not an orderly end."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close_connection = True
+        os.close(self.connection.detach())  # at once: the server's own way of closing sends a FIN first
