@@ -80,7 +80,7 @@ class Monitor:
 
         self._server = _HTTPServer((host, port), Handler)
         self.port: int = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, name="monitor", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="monitor", daemon=True)
         self._thread.start()
 
     def close(self) -> None:

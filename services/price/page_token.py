@@ -23,7 +23,7 @@ class PageToken:
 
     def encode(self) -> str:
         """The token as text for a URL or a shell."""
-        packed = _LAYOUT.pack(self.epoch, self.next_ms, self.last_ms, self.request)
+        packed = _LAYOUT.pack(self.epoch, self.next_ms, self.last_ms, self.total, self.request)
         return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
     @classmethod

@@ -1,0 +1,28 @@
+"""The settings of ingest."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from libs.rpc.settings import ServerSettings
+
+
+class IngestSettings(ServerSettings):
+    """Environment variables, each with the prefix FINSTAGE_; the defaults run on one machine."""
+
+    listen: str = Field("127.0.0.1:50053", description="HOST:PORT of the gRPC server")
+    metrics_listen: str = Field("127.0.0.1:9053", description="HOST:PORT of metrics and health over HTTP")
+    provider: Literal["sim", "yahoo"] = Field("sim", description="sim or yahoo")
+    upstream_url: str = Field(
+        "",
+        pattern="^(https?://.+)?$",
+        description="http:// or https:// URL of the upstream; empty: the provider's",
+    )
+    database_url: str = Field(
+        "sqlite:///var/finstage.db",
+        pattern="^(sqlite:///.+|postgresql://.+)$",
+        description="sqlite:///PATH or postgresql://USER:PASSWORD@HOST:PORT/DATABASE",
+    )
+    cache_url: str = Field("memory://", description="memory:// or redis://HOST:PORT/DB")
+    upstream_threads: int = Field(16, ge=1, le=256, description="requests to the upstream at once, 1 to 256")
+    database_threads: int = Field(8, ge=1, le=64, description="database calls at once, 1 to 64")

@@ -1,0 +1,197 @@
+"""MarketStoreServicer: finstage.ingest.v1.MarketStoreService, from the contract to the domain and back."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol, TypeVar
+
+from finstage.ingest.v1 import market_store_service_pb2 as store_pb2
+from finstage.market.v1 import instrument_pb2, series_pb2
+from libs.market.errors import FinstageError, NotFound, no_data
+from libs.market.times import timestamp
+from libs.market.wire import columns_to_wire, length_delimited
+from libs.rpc.call import Context
+from libs.rpc.deadline import MARGIN_S, time_left_s
+from libs.rpc.errors import to_status
+from libs.rpc.executor import BoundedExecutor, run_blocking
+from libs.rpc.fields import Fields
+from services.ingest import messages
+from services.ingest.providers.api import Provider
+from services.ingest.series import Instrument, SeriesKey, SeriesState
+from services.ingest.store.api import Adjustment, ChunkedRead, Store
+
+SERVICE = store_pb2.DESCRIPTOR.services_by_name["MarketStoreService"]
+MAX_SYMBOLS = 500
+DEFAULT_MAX_AGE_S = 60.0
+_COLUMNS_PART = store_pb2.ReadBarsResponse.DESCRIPTOR.fields_by_name["columns"].number
+_T = TypeVar("_T")
+
+
+class Refreshes(Protocol):
+    """What EnsureBars needs of the refresher."""
+
+    async def ensure(
+        self, key: SeriesKey, *, max_age_s: float, deadline: float | None
+    ) -> tuple[SeriesState, FinstageError | None]:
+        """The series, refreshed where it was refreshed longer than max_age_s ago; and why that failed.
+
+        deadline: in time.monotonic() seconds. Raises the failure where the store has nothing.
+        """
+        ...
+
+
+class MarketStoreServicer:
+    """The contract's comments say what each RPC does.
+
+    upstream, database: where calls of the provider and of the store block.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        provider: Provider,
+        refreshes: Refreshes,
+        *,
+        upstream: BoundedExecutor,
+        database: BoundedExecutor,
+    ) -> None:
+        self._store = store
+        self._provider = provider
+        self._refreshes = refreshes
+        self._upstream = upstream
+        self._database = database
+
+    async def FetchQuotes(
+        self, request: store_pb2.FetchQuotesRequest, context: Context
+    ) -> store_pb2.FetchQuotesResponse:
+        fields = Fields()
+        symbols = fields.symbols("symbols", request.symbols, most=MAX_SYMBOLS)
+        fields.done()
+        found = await run_blocking(self._upstream, self._provider.fetch_quotes, symbols, deadline=_deadline())
+        response = store_pb2.FetchQuotesResponse()
+        for symbol, each in zip(symbols, found, strict=True):
+            result = response.results.add(symbol=symbol)
+            if isinstance(each, FinstageError):
+                result.error.CopyFrom(to_status(each))
+            else:
+                result.quote.CopyFrom(messages.quote(each))
+        return response
+
+    async def EnsureBars(
+        self, request: store_pb2.EnsureBarsRequest, context: Context
+    ) -> store_pb2.EnsureBarsResponse:
+        fields = Fields()
+        key = _key(fields, request)
+        max_age_s = fields.max_age_s(request, default_s=DEFAULT_MAX_AGE_S)
+        fields.done()
+        state, error = await self._refreshes.ensure(key, max_age_s=max_age_s, deadline=_deadline())
+        if isinstance(error, NotFound) and state.fetched_at_ms is None:
+            # Clients wrote this series, and no provider has it: there is nothing that it could lag behind.
+            error = None
+        header = await self._in_database(
+            self._header, state, series_pb2.ADJUSTMENT_SPLITS, state.last_is_final, None, None
+        )
+        return store_pb2.EnsureBarsResponse(
+            series=header,
+            bar_count=state.count,
+            first_open_time=None if state.first_ms is None else timestamp(state.first_ms),
+            last_open_time=None if state.last_ms is None else timestamp(state.last_ms),
+            refresh_error="" if error is None else error.reason,
+        )
+
+    async def ReadBars(
+        self, request: store_pb2.ReadBarsRequest, context: Context
+    ) -> AsyncIterator[store_pb2.ReadBarsResponse | bytes]:
+        fields = Fields()
+        key = _key(fields, request)
+        adjustment = fields.adjustment("adjustment", request.adjustment)
+        bars = fields.bar_range(request, most=2**31 - 1, default_limit=None)
+        fields.done()
+        wanted: Adjustment = "ALL" if adjustment == series_pb2.ADJUSTMENT_ALL else "SPLITS"
+        reading = self._store.read_chunks(
+            key, start_ms=bars.start_ms, end_ms=bars.end_ms, limit=bars.limit, adjustment=wanted
+        )
+        read: ChunkedRead | None = await self._in_database(reading.__enter__)
+        try:
+            if read is None:
+                raise no_data(key.symbol, key.interval)
+            header = await self._in_database(
+                self._header, read.state, adjustment, read.last_is_final, bars.start_ms, bars.end_ms
+            )
+            yield store_pb2.ReadBarsResponse(header=header)
+            while (chunk := await self._in_database(next, read.chunks, None)) is not None:
+                yield length_delimited(_COLUMNS_PART, columns_to_wire(chunk))
+        finally:
+            await self._in_database(reading.__exit__, None, None, None)
+
+    async def GetInstrument(
+        self, request: store_pb2.GetInstrumentRequest, context: Context
+    ) -> store_pb2.GetInstrumentResponse:
+        fields = Fields()
+        symbol = fields.symbol("symbol", request.symbol)
+        fields.done()
+        found = await self._in_database(self._store.instrument, symbol)
+        if found is None:
+            found = await run_blocking(
+                self._upstream, self._provider.instrument, symbol, deadline=_deadline()
+            )
+            await self._in_database(self._store.put_instrument, found)
+        return store_pb2.GetInstrumentResponse(instrument=messages.instrument(found))
+
+    async def SearchInstruments(
+        self, request: store_pb2.SearchInstrumentsRequest, context: Context
+    ) -> store_pb2.SearchInstrumentsResponse:
+        fields = Fields()
+        query = fields.text("query", request.query, least=1, most=64)
+        for i, kind in enumerate(request.types):
+            fields.enum(f"types[{i}]", instrument_pb2.InstrumentType, kind)
+        limit = fields.integer("limit", request, least=1, most=50, default=None) or 10
+        fields.done()
+        types = [
+            instrument_pb2.InstrumentType.Name(kind).removeprefix("INSTRUMENT_TYPE_")
+            for kind in request.types
+        ]
+        stored = await self._in_database(self._store.search, query, types=types, limit=limit)
+        try:
+            upstream = await run_blocking(
+                self._upstream, self._provider.search, query, limit=50, deadline=_deadline()
+            )
+        except FinstageError:
+            if not stored:
+                raise
+            upstream = []
+        return store_pb2.SearchInstrumentsResponse(
+            instruments=[messages.instrument(each) for each in _merged(upstream, stored, types)[:limit]]
+        )
+
+    def _header(
+        self,
+        state: SeriesState,
+        adjustment: series_pb2.Adjustment,
+        last_is_final: bool,
+        start_ms: int | None,
+        end_ms: int | None,
+    ) -> series_pb2.BarSeries:
+        coverage = self._store.coverage(state.key, start_ms=start_ms, end_ms=end_ms)
+        instrument = self._store.instrument(state.key.symbol)
+        return messages.series_header(state, coverage, instrument, adjustment, last_is_final=last_is_final)
+
+    async def _in_database(self, fn: Callable[..., _T], *args: object, **kwargs: object) -> _T:
+        return await run_blocking(self._database, fn, *args, **kwargs)
+
+
+def _key(fields: Fields, request: store_pb2.EnsureBarsRequest | store_pb2.ReadBarsRequest) -> SeriesKey:
+    symbol = fields.symbol("symbol", request.symbol)
+    return SeriesKey(symbol, fields.interval("interval", request.interval))
+
+
+def _deadline() -> float | None:
+    """When the caller stops waiting, in time.monotonic() seconds, less what it takes to answer."""
+    left = time_left_s()
+    return None if left is None else time.monotonic() + left - MARGIN_S
+
+
+def _merged(upstream: list[Instrument], stored: tuple[Instrument, ...], types: list[str]) -> list[Instrument]:
+    """In the provider's order, then what only the store has. The store knows more of what both have."""
+    known = {each.symbol: each for each in stored}
+    found = [known.pop(each.symbol, each) for each in upstream if not types or each.type in types]
+    return [*found, *known.values()]

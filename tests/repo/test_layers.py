@@ -1,0 +1,71 @@
+"""Who may import whom: the rooms of ARCHITECTURE.md."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+SERVICES = ("price", "indicators", "ingest")
+LAYERS = {
+    "libs/market": ("finstage.", "libs.market"),
+    "libs/cache": ("libs.cache",),
+    "libs/rpc": ("finstage.", "libs.market", "libs.rpc"),
+    **{f"services/{name}": ("finstage.", "libs.", f"services.{name}") for name in SERVICES},
+    "clients/python/finstage_client": ("finstage.", "libs.", "finstage_client"),
+    "sim": ("sim",),
+}
+OURS = re.compile(r"(finstage|finstage_client|libs|services|sim|bench|proof|tests)(\.|$)")
+
+
+def imports(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("folder", LAYERS)
+def test_a_room_imports_only_what_it_may(folder: str) -> None:
+    wrong = {
+        f"{file.relative_to(REPO)}: {name}"
+        for file in (REPO / folder).rglob("*.py")
+        for name in imports(file)
+        if OURS.match(name) and not f"{name}.".startswith(tuple(f"{a.rstrip('.')}." for a in LAYERS[folder]))
+    }
+    assert not wrong
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_only_main_reads_the_environment(service: str) -> None:
+    readers = {
+        str(file.relative_to(REPO))
+        for file in (REPO / "services" / service).rglob("*.py")
+        if re.search(r"os\.environ|getenv|settings\.load\(|\bload\(\w+Settings\)", file.read_text())
+    }
+    assert readers <= {f"services/{service}/__main__.py"}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_has_the_files_that_a_reader_expects(service: str) -> None:
+    expected = {"__init__.py", "__main__.py", "config.py", "servicer.py", "Dockerfile", "README.md"}
+    assert expected <= {file.name for file in (REPO / "services" / service).iterdir()}
+
+
+def test_grpc_servers_and_channels_are_made_in_libs_rpc_alone() -> None:
+    makers = {
+        str(file.relative_to(REPO))
+        for root in ("libs", "services", "clients/python", "sim")
+        for file in (REPO / root).rglob("*.py")
+        if re.search(r"grpc\.(aio\.)?(server|insecure_channel|secure_channel)\(", file.read_text())
+    }
+    assert all(maker.startswith("libs/rpc/") for maker in makers), makers
+
+
+def test_nothing_is_pickled() -> None:
+    for root in ("libs", "services", "clients/python", "sim"):
+        for file in (REPO / root).rglob("*.py"):
+            assert not any(name.split(".")[0] in ("pickle", "dill", "shelve") for name in imports(file)), file
