@@ -186,7 +186,7 @@ def open_channel(
     retry: services whose reads are tried again, within the deadline, when they are UNAVAILABLE.
     metrics: CallMetrics(registry, "client"), one for all the channels of a registry.
     """
-    options, credentials = transport(settings, retry)
+    options, credentials = _transport(settings, retry)
     if credentials is None:
         channel = grpc.aio.insecure_channel(target, options=options)
     else:
@@ -196,13 +196,20 @@ def open_channel(
     return Channel(channel, name=name, settings=settings, metrics=metrics)
 
 
-def transport(
-    settings: ChannelSettings, retry: Iterable[ServiceDescriptor] = ()
-) -> tuple[list[tuple[str, Any]], grpc.ChannelCredentials | None]:
-    """(options, credentials) of a channel of gRPC, blocking or not; None is plain text.
+def open_blocking_channel(
+    target: str, settings: ChannelSettings, *, retry: Iterable[ServiceDescriptor] = ()
+) -> grpc.Channel:
+    """A channel of gRPC for code without an event loop, connecting as `open_channel`'s does."""
+    options, credentials = _transport(settings, retry)
+    if credentials is None:
+        return grpc.insecure_channel(target, options)
+    return grpc.secure_channel(target, credentials, options)
 
-    retry: as in `open_channel`.
-    """
+
+def _transport(
+    settings: ChannelSettings, retry: Iterable[ServiceDescriptor]
+) -> tuple[list[tuple[str, Any]], grpc.ChannelCredentials | None]:
+    """(options, credentials) of a channel; without credentials it is plain text."""
     options = [
         ("grpc.max_receive_message_length", MESSAGE_BYTES),
         ("grpc.max_send_message_length", MESSAGE_BYTES),
