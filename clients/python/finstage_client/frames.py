@@ -1,0 +1,98 @@
+"""Columns of the wire to pandas, and back."""
+
+import dataclasses
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from finstage.indicators.v1 import indicator_service_pb2
+from finstage.market.v1 import series_pb2
+from finstage.price.v1 import price_service_pb2
+from finstage_client.values import FrameInfo, SeriesInfo, Value, decode
+from libs.market import wire
+from libs.market.columns import VALUES, Columns, Float64s, Int64s
+
+_PAGE_SERIES = price_service_pb2.GetBarsResponse.DESCRIPTOR.fields_by_name["series"].number
+_SERIES_COLUMNS = series_pb2.BarSeries.DESCRIPTOR.fields_by_name["columns"].number
+_CHUNK_COLUMNS = price_service_pb2.StreamBarsResponse.DESCRIPTOR.fields_by_name["columns"].number
+
+
+def bars_of_page(message: bytes) -> pd.DataFrame:
+    """The bars of a serialised GetBarsResponse."""
+    _, series = wire.take_field(message, _PAGE_SERIES)
+    header, columns = wire.take_field(series or b"", _SERIES_COLUMNS)
+    return bars_frame(
+        decode(SeriesInfo, series_pb2.BarSeries.FromString(header)), wire.columns_from_wire(columns or b"")
+    )
+
+
+def bars_of_stream(messages: Iterable[bytes]) -> pd.DataFrame:
+    """The bars of serialised StreamBarsResponses."""
+    header = series_pb2.BarSeries()
+    parts: list[Columns] = []
+    for message in messages:
+        rest, columns = wire.take_field(message, _CHUNK_COLUMNS)
+        if columns is not None:
+            parts.append(wire.columns_from_wire(columns))
+        else:
+            header.MergeFrom(price_service_pb2.StreamBarsResponse.FromString(rest).header)
+    return bars_frame(decode(SeriesInfo, header), Columns.concat(parts))
+
+
+def bars_frame(info: SeriesInfo, columns: Columns) -> pd.DataFrame:
+    """The columns by open time; attrs are the fields of `info`."""
+    frame = pd.DataFrame(
+        {name: getattr(columns, name) for name in VALUES}, index=_time_index(columns.open_time_ms), copy=False
+    )
+    frame.attrs.update(_fields(info))
+    return frame
+
+
+def columns_of(frame: pd.DataFrame) -> Columns:
+    """The bars of a DataFrame as `bars_frame` makes them.
+
+    Raises:
+        ValueError: the index is no time with a zone, or a column is missing or holds no numbers.
+    """
+    index = frame.index
+    if not isinstance(index, pd.DatetimeIndex) or index.tz is None:
+        raise ValueError("the index must be a DatetimeIndex with a time zone: the bars' open times")
+    if missing := [name for name in VALUES if name not in frame]:
+        raise ValueError(f"columns missing: {', '.join(missing)}")
+    open_time_ms = index.tz_convert("UTC").as_unit("ms").asi8
+    return Columns.of(open_time_ms, *(frame[name].to_numpy(dtype=np.float64) for name in VALUES))
+
+
+def indicators_frame(frame: indicator_service_pb2.IndicatorFrame) -> pd.DataFrame:
+    """A column per output: the spec's id, or id.output where an indicator has several outputs.
+
+    NaN where there is no value: in the warm-up, where the indicator is undefined, and all along where a
+    spec's status is not OK (it then has one column, its id). attrs are the fields of `FrameInfo`.
+    """
+    axis = np.fromiter(frame.open_time_ms, dtype=np.int64, count=len(frame.open_time_ms))
+    columns: dict[str, Float64s] = {}
+    for result in frame.results:
+        if not result.outputs:
+            columns[result.id] = np.full(len(axis), np.nan)
+        for output in result.outputs:
+            name = result.id if len(result.outputs) == 1 else f"{result.id}.{output.name}"
+            columns[name] = _values(output, len(axis))
+    table = pd.DataFrame(columns, index=_time_index(axis), copy=False)
+    table.attrs.update(_fields(decode(FrameInfo, frame)))
+    return table
+
+
+def _values(output: indicator_service_pb2.OutputValues, size: int) -> Float64s:
+    values = np.full(size, np.nan)
+    values[output.first_index :] = np.fromiter(output.values, dtype=np.float64, count=len(output.values))
+    values[np.fromiter(output.undefined_indexes, dtype=np.int64)] = np.nan
+    return values
+
+
+def _time_index(open_time_ms: Int64s) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(open_time_ms.view("datetime64[ms]"), tz="UTC", name="open_time")
+
+
+def _fields(info: Value) -> dict[str, object]:
+    return {field.name: getattr(info, field.name) for field in dataclasses.fields(info)}  # type: ignore[arg-type]

@@ -1,0 +1,115 @@
+"""One write of bars: what to send next, given what the service answered. The clients only carry messages."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from finstage.ingest.v1 import ingest_service_pb2 as pb
+from finstage_client.calls import enum_number
+from finstage_client.values import RejectedBar, RowCounts, SeriesVersion, Value, decode
+from libs.market import wire
+from libs.market.columns import Columns, Float64s
+from libs.market.interval import Interval
+
+BATCH_ROWS = 5_000
+
+# Batches under way: while one is committed the next one travels.
+_WINDOW = 2
+
+_BATCH = pb.WriteBarsRequest.DESCRIPTOR.fields_by_name["batch"].number
+_COLUMNS = pb.BarBatch.DESCRIPTOR.fields_by_name["columns"].number
+_ADJUSTED = pb.BarBatch.DESCRIPTOR.fields_by_name["adjusted_close"].number
+
+
+@dataclass(frozen=True, slots=True)
+class WriteProgress(Value):
+    """How far a write is.
+
+    rows: what became of the rows so far, those of an earlier, broken off, run of the same write included.
+    total: rows of the whole write.
+    resumed: rows that an earlier run had written.
+    version: the series' version after the newest commit; None when nothing was committed in this run.
+    rejected: rows refused in this run, at most 20 of each batch; `row` counts from the write's first row.
+    """
+
+    rows: RowCounts
+    total: int
+    resumed: int
+    version: SeriesVersion | None
+    rejected: tuple[RejectedBar, ...]
+
+
+class Upload:
+    """The client's side of one WriteBars call.
+
+    Send `header`; then, for each answer, what `receive` returns; the write is over when `is_done`.
+    """
+
+    def __init__(
+        self,
+        bars: Columns,
+        *,
+        symbol: str,
+        interval: Interval | str,
+        source: str,
+        idempotency_key: str,
+        mode: str = "upsert",
+        adjusted_close: Float64s | None = None,
+        batch_rows: int = BATCH_ROWS,
+    ) -> None:
+        self._bars = bars
+        self._symbol = symbol
+        self._interval = Interval.parse(interval)
+        self._adjusted = adjusted_close
+        self._batch_rows = batch_rows
+        self._batches = -(-len(bars) // batch_rows)
+        self._next = 1
+        self._acked = 0
+        header = pb.WriteBarsHeader(
+            idempotency_key=idempotency_key,
+            mode=enum_number("mode", pb.WriteMode, "WRITE_MODE_", mode),
+            source=source,
+        )
+        self.header = pb.WriteBarsRequest(header=header).SerializeToString()
+        self.progress = WriteProgress(RowCounts(0, 0, 0, 0, 0), len(bars), 0, None, ())
+        self.is_done = False
+
+    def receive(self, message: bytes) -> list[bytes]:
+        """Takes an answer of the service; returns the messages to send now."""
+        response = pb.WriteBarsResponse.FromString(message)
+        if response.HasField("ready"):
+            self._next = response.ready.next_sequence
+            self._acked = self._next - 1
+            committed = decode(RowCounts, response.ready.committed)
+            self.progress = WriteProgress(committed, len(self._bars), committed.sent, None, ())
+            wanted = _WINDOW
+        else:
+            self._acknowledge(response.ack)
+            wanted = 1
+        self.is_done = self._acked >= self._batches
+        first, self._next = self._next, min(self._next + wanted, self._batches + 1)
+        return [self._batch(sequence) for sequence in range(first, self._next)]
+
+    def _acknowledge(self, ack: pb.WriteBarsAck) -> None:
+        self._acked = ack.sequence
+        before, rows = self.progress, decode(RowCounts, ack.rows)
+        offset = (ack.sequence - 1) * self._batch_rows
+        rejected = []
+        for bar in ack.rejected:
+            bar.row += offset
+            rejected.append(decode(RejectedBar, bar))
+        self.progress = WriteProgress(
+            before.rows + rows,
+            before.total,
+            before.resumed,
+            decode(SeriesVersion, ack.version) if ack.HasField("version") else before.version,
+            (*before.rejected, *rejected),
+        )
+
+    def _batch(self, sequence: int) -> bytes:
+        rows = slice((sequence - 1) * self._batch_rows, sequence * self._batch_rows)
+        rest = pb.BarBatch(sequence=sequence, symbol=self._symbol, interval=self._interval.proto)
+        columns = wire.columns_to_wire(self._bars[rows])
+        adjusted = b"" if self._adjusted is None else wire.packed(_ADJUSTED, np.asarray(self._adjusted[rows]))
+        batch = rest.SerializeToString() + wire.length_delimited(_COLUMNS, columns) + adjusted
+        return wire.length_delimited(_BATCH, batch)

@@ -1,0 +1,136 @@
+"""The SDK on three small services."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import finstage_client
+from finstage_client import AsyncClient, Client, InvalidRequest, NotFound, Unavailable, Upload
+from libs.market.columns import Columns
+from libs.market.errors import FinstageError, Reason
+
+
+@pytest.fixture
+def client(services: SimpleNamespace) -> Client:
+    return Client(**services.targets)
+
+
+def upload(bars: Columns, key: str = "k", batch_rows: int = 7) -> Upload:
+    return Upload(
+        bars, symbol="AAPL", interval="1d", source="client:test", idempotency_key=key, batch_rows=batch_rows
+    )
+
+
+@pytest.mark.parametrize("options", [{"limit": 60}, {}], ids=["a page", "a stream"])
+def test_bars_are_a_frame_with_all_that_is_known_of_them(
+    client: Client, bars: Columns, options: dict[str, int]
+) -> None:
+    """Every double arrives as it was sent; the index is UTC; attrs tell version, provenance and coverage."""
+    with client:
+        frame = client.bars("AAPL", **options)
+    assert list(frame.columns) == ["open", "high", "low", "close", "volume"]
+    assert (str(frame.index.dtype), frame.index.name) == ("datetime64[ms, UTC]", "open_time")
+    np.testing.assert_array_equal(frame["close"].to_numpy(), bars.close)
+    np.testing.assert_array_equal(frame.index.asi8, bars.open_time_ms)
+    assert frame.attrs["version"] == finstage_client.SeriesVersion(epoch=1, revision=7)
+    assert frame.attrs["provenance"].is_simulated
+    assert frame.attrs["provenance"].cache == "MISS"
+    assert frame.attrs["coverage"].gaps[0].reason == "PROVIDER_MISSING"
+    assert (frame.attrs["last_is_final"], frame.attrs["interval"]) == (False, "1d")
+    assert frame.tail(3).attrs == frame.attrs
+
+
+def test_indicators_are_a_frame_with_a_column_per_output(client: Client) -> None:
+    """Named by the spec, and by the output where there are several; NaN where there is no value."""
+    with client:
+        frame = client.compute("AAPL", ["ma:matype=ema", "macd"])
+    assert list(frame.columns) == ["ma", "macd.macd", "macd.macdsignal"]
+    np.testing.assert_array_equal(frame["ma"].to_numpy(), [np.nan, 1 / 3, np.nan, 2 / 3])
+    assert frame.attrs["results"][0].params == {"matype": 1.0}
+
+
+def test_errors_are_the_domains_own(client: Client) -> None:
+    with client:
+        with pytest.raises(NotFound) as absent:
+            client.bars("NOSUCH", limit=5)
+        with pytest.raises(NotFound):
+            client.bars("NOSUCH")
+        with pytest.raises(InvalidRequest) as wrong:
+            client.compute("AAPL", ["nosuch"])
+        with pytest.raises(InvalidRequest, match="start: 'soon' is no time"):
+            client.bars("AAPL", start="soon")
+        with pytest.raises(InvalidRequest, match="interval '3d' is none of 1m, 5m"):
+            client.bars("AAPL", "3d")
+        found = client.quotes(["AAPL", "NOSUCH"])
+    assert (absent.value.resource_name, absent.value.reason) == ("NOSUCH", Reason.SYMBOL_NOT_FOUND)
+    assert wrong.value.violations[0].field == "specs[0].name"
+    assert found[0].quote is not None
+    assert found[0].quote.price == 189.97999572753906
+    assert isinstance(found[1].error, NotFound)
+
+
+def test_a_service_that_is_not_there_is_named_with_its_address(closed_port: int) -> None:
+    with (
+        Client(price=f"127.0.0.1:{closed_port}") as client,
+        pytest.raises(Unavailable, match=f"^price service at 127.0.0.1:{closed_port} does not answer$"),
+    ):
+        client.quote("AAPL")
+
+
+def test_a_write_that_broke_off_continues_where_it_was(
+    client: Client, services: SimpleNamespace, bars: Columns
+) -> None:
+    """Nothing is sent twice, nothing is left out, and rows are counted over both runs."""
+    services.ingest.breaks_after = 3
+    with client:
+        with pytest.raises(FinstageError):
+            client.write(upload(bars))
+        services.ingest.breaks_after = 1000
+        steps: list[int] = []
+        written = client.write(upload(bars), lambda now: steps.append(now.rows.sent))
+        again = client.write(upload(bars))
+    batches = services.ingest.batches["k"]
+    assert [batch.sequence for batch in batches] == list(range(1, 10))
+    assert [close for batch in batches for close in batch.columns.close] == list(bars.close)
+    assert (written.resumed, written.rows.sent, written.rows.inserted) == (21, 60, 60)
+    assert steps == [21, 28, 35, 42, 49, 56, 60]
+    assert (again.resumed, again.rows.sent, again.version) == (60, 60, None)
+
+
+def test_a_rejected_row_is_told_by_its_place_in_the_write(client: Client, bars: Columns) -> None:
+    close = bars.close.copy()
+    close[10] = np.nan
+    broken = Columns.of(bars.open_time_ms, bars.open, bars.high, bars.low, close, bars.volume)
+    with client:
+        written = client.write(upload(broken))
+    assert [(each.row, each.reason) for each in written.rejected] == [(10, "NOT_FINITE")]
+    assert (written.rows.rejected, written.rows.inserted) == (1, 59)
+
+
+def test_a_job_is_watched_to_its_end(client: Client) -> None:
+    with client:
+        seen = list(client.watch_job(client.backfill(["AAPL"]).id))
+    assert [job.chunks_done for job in seen] == [0, 1, 2]
+    assert seen[-1].has_ended
+
+
+async def test_the_asynchronous_client_answers_the_same(services: SimpleNamespace, bars: Columns) -> None:
+    with Client(**services.targets) as blocking:
+        async with AsyncClient(**services.targets) as client:
+            assert (await client.bars("AAPL")).equals(blocking.bars("AAPL"))
+            assert (await client.bars("AAPL", limit=5)).equals(blocking.bars("AAPL", limit=5))
+            assert (await client.compute("AAPL", ["ma"])).equals(blocking.compute("AAPL", ["ma"]))
+            assert await client.quotes(["AAPL"]) == blocking.quotes(["AAPL"])
+            assert [job.state async for job in client.watch_job("j1")][-1] == "SUCCEEDED"
+            assert (await client.write(upload(bars, "a"))).rows.inserted == 60
+            assert await client.health("price") == "SERVING"
+            with pytest.raises(NotFound):
+                await client.bars("NOSUCH")
+
+
+def test_importing_the_client_does_not_import_the_services() -> None:
+    """It is installed without them."""
+    source = Path(finstage_client.__file__).parent
+    assert not any("import services" in file.read_text() for file in source.rglob("*.py"))

@@ -1,0 +1,157 @@
+"""The `finstage` command on three small services."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from libs.market.columns import Columns
+
+Run = Callable[..., Any]
+
+
+def test_quotes_are_a_table_that_says_what_is_simulated(finstage: Run) -> None:
+    done = finstage("quote", "AAPL")
+    assert done.code == 0
+    assert "189.98" in done.stdout
+    assert "+1.05%" in done.stdout
+    assert "simulated data (sim)" in done.stdout
+
+
+def test_a_quote_that_is_not_there_is_a_line_of_its_own(finstage: Run) -> None:
+    done = finstage("quote", "AAPL", "NOSUCH")
+    assert done.code == 1
+    assert "189.98" in done.stdout
+    assert done.stderr == "error: NOSUCH: no provider knows the symbol NOSUCH\n"
+
+
+def test_bars_are_exact_for_machines(finstage: Run, bars: Columns) -> None:
+    """Every double can be read back bit for bit; times are ISO 8601."""
+    document = finstage("bars", "AAPL", "--limit", "60", "--json").json
+    assert [bar["close"] for bar in document["bars"]] == list(bars.close)
+    assert document["bars"][0]["open_time"] == "2024-01-01T00:00:00Z"
+    assert document["provenance"]["source"] == "sim"
+    assert document["version"] == {"epoch": 1, "revision": 7}
+    assert document["coverage"]["gaps"][0]["reason"] == "PROVIDER_MISSING"
+
+
+def test_bars_are_a_table_with_their_source_and_gaps(finstage: Run) -> None:
+    done = finstage("bars", "AAPL")
+    assert done.code == 0
+    assert done.stdout.count("2024-") > 20
+    for part in (
+        "AAPL 1d USD",
+        "simulated data (sim)",
+        "epoch 1 revision 7",
+        "still forming",
+        "PROVIDER_MISSING",
+    ):
+        assert part in done.stdout
+
+
+def test_compute_shows_a_column_per_output(finstage: Run) -> None:
+    done = finstage("compute", "AAPL", "--indicator", "ma:matype=ema", "--indicator", "macd", "--limit", "4")
+    assert done.code == 0
+    for part in ("macd.macdsignal", "0.33333333", "ma(matype=1) as talib defines it", "simulated data (sim)"):
+        assert part in done.stdout
+    document = finstage("compute", "AAPL", "--indicator", "macd", "--json").json
+    assert document["rows"][0] == {
+        "open_time": "2024-01-01T00:00:00Z",
+        "macd.macd": None,
+        "macd.macdsignal": None,
+    }
+    assert document["rows"][3]["macd.macdsignal"] == 2 / 3
+
+
+def test_a_violation_names_its_field(finstage: Run) -> None:
+    done = finstage("compute", "AAPL", "--indicator", "nosuch")
+    assert (done.code, done.stdout) == (1, "")
+    assert done.stderr == "error: specs[0].name: 'nosuch' is no indicator\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("compute", "AAPL", "--indicator", "sma:x"), "'x' is not one param=value"),
+        (("bars", "AAPL", "--start", "soon"), "'soon' is no time"),
+        (("bars", "AAPL", "-i", "3d"), "'3d' is not one of"),
+        (("bars",), "Missing argument"),
+        (("ingest", "a.csv", "--symbol", "A", "--map", "close"), "'close' is not FIELD=COLUMN"),
+    ],
+)
+def test_a_wrong_call_is_exit_code_2(finstage: Run, arguments: tuple[str, ...], line: str) -> None:
+    done = finstage(*arguments)
+    assert (done.code, done.stdout) == (2, "")
+    assert line in done.stderr
+
+
+def test_a_service_that_does_not_run_is_one_line_that_says_what_to_do(
+    finstage: Run, closed_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = f"127.0.0.1:{closed_port}"
+    done = finstage("--price-target", target, "quote", "AAPL")
+    assert done.code == 1
+    assert done.stderr == f"error: price service at {target} does not answer; start it with `make run`\n"
+    monkeypatch.setenv("FINSTAGE_PRICE_TARGET", target)
+    status = finstage("status", "--json")
+    assert status.code == 1
+    assert [each["health"] for each in status.json["services"][1:]] == ["SERVING", "SERVING"]
+    assert status.json["services"][0]["health"]["reason"] == "SERVICE_UNAVAILABLE"
+
+
+def test_the_catalogue_is_listed(finstage: Run) -> None:
+    done = finstage("indicators")
+    for part in ("Moving average", "timeperiod=30, matype=sma", "TA-Lib 0.8.2"):
+        assert part in done.stdout
+    assert finstage("indicators", "--json").json["indicators"][0]["parameters"][1]["choices"][1] == {
+        "value": 1,
+        "name": "EMA",
+    }
+
+
+def test_a_backfill_is_watched_to_its_end(finstage: Run) -> None:
+    done = finstage("backfill", "AAPL")
+    assert done.code == 0
+    assert "200 rows: 200 inserted" in done.stdout
+    assert finstage("backfill", "AAPL", "--json").json["job"]["state"] == "SUCCEEDED"
+
+
+def test_a_file_is_ingested_with_its_mapping_shown(finstage: Run, fixtures: Path) -> None:
+    path = str(fixtures / "ohlcv/spx_daily_1990_2022.csv")
+    done = finstage("ingest", path, "--symbol", "spx-csv")
+    assert done.code == 0
+    for part in (
+        "SPX-CSV 1d",
+        "time=date",
+        "month/day/year, UTC",
+        "8,111 rows: 8,111 inserted",
+        "0 rejected",
+    ):
+        assert part in done.stdout
+    again = finstage("ingest", path, "--symbol", "SPX-CSV")
+    assert "8,111 of them were written by an earlier run" in again.stdout
+
+
+def test_rejected_rows_are_counted_and_told_by_their_line(finstage: Run, tmp_path: Path) -> None:
+    """Also those that could not be sent."""
+    path = tmp_path / "bars.csv"
+    path.write_text("date,open,high,low,close\n2024-01-02,2,2,2,-\n?,1,1,1,1\n2024-01-01,1,1,1,1\n")
+    done = finstage("ingest", str(path), "--symbol", "X")
+    assert done.code == 0
+    for part in (
+        "3 rows: 1 inserted",
+        "2 rejected",
+        "line 2: NOT_FINITE",
+        "line 3: UNREADABLE_TIME",
+        "no volume: 0",
+    ):
+        assert part in done.stdout
+    (report,) = finstage("ingest", str(path), "--symbol", "Y", "--json").json["files"]
+    assert report["rows"] == {"sent": 3, "inserted": 1, "updated": 0, "unchanged": 0, "rejected": 2}
+    assert [each["line"] for each in report["rejected"]] == [2, 3]
+
+
+def test_a_file_that_cannot_be_read_is_one_line(finstage: Run, tmp_path: Path) -> None:
+    done = finstage("ingest", str(tmp_path / "none.csv"), "--symbol", "X")
+    assert (done.code, done.stderr) == (1, f"error: {tmp_path}/none.csv: No such file or directory\n")
