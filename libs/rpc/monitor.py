@@ -80,8 +80,8 @@ class Monitor:
 
         self._server = _HTTPServer((host, port), Handler)
         self.port: int = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="monitor", daemon=True)
-        self._thread.start()
+        # 0.1 s is how long `close` may have to wait.
+        threading.Thread(target=self._server.serve_forever, args=(0.1,), name="monitor", daemon=True).start()
 
     def close(self) -> None:
         """Stops answering."""

@@ -38,6 +38,7 @@ def _describe_v1() -> None:
         file = descriptor_pb2.FileDescriptorProto()
         reflection_pb2.DESCRIPTOR.CopyToProto(file)
         file.name, file.package = "grpc/reflection/v1/reflection.proto", _NEW
+        file.ClearField("options")  # what other languages call it
         for message in file.message_type:
             for field in filter(lambda field: field.type_name, message.field):
                 field.type_name = field.type_name.replace(f".{_OLD}.", f".{_NEW}.")

@@ -4,6 +4,7 @@ A service's config.py subclasses ServerSettings (and ChannelSettings when it cal
 LISTEN and METRICS_LISTEN their defaults and adds its own; its __main__ calls `load`.
 """
 
+import os
 import re
 import sys
 from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
@@ -158,5 +159,6 @@ def _line(kind: type[BaseSettings], error: dict[str, Any]) -> str:
     if error["type"] == "missing":
         return f"{variable} is not set{accepted}"
     secret = field is not None and "SecretStr" in str(field.annotation)
-    given = "a value" if secret else repr(_CREDENTIALS.sub("//***@", str(error["input"])))
+    value = os.environ.get(variable, str(error["input"]))
+    given = "a value" if secret else repr(_CREDENTIALS.sub("//***@", value))
     return f"{variable}: {given} was given; {message[:1].lower()}{message[1:]}{accepted}"

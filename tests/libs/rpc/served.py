@@ -1,0 +1,42 @@
+"""A service's __main__ in small: prints its ports, then serves PriceService until it is told to stop.
+
+GetQuote waits for as many seconds as its symbol says; WatchQuotes sends one event and goes on for ever.
+"""
+
+import asyncio
+from typing import Any
+
+from finstage.market.v1 import quote_pb2
+from finstage.price.v1 import price_service_pb2 as pb
+from libs.rpc import logs
+from libs.rpc.server import Server, run
+from libs.rpc.service import Service
+from libs.rpc.settings import ServerSettings, load
+
+
+class Slow:
+    """PriceService that takes its time."""
+
+    async def GetQuote(self, request: pb.GetQuoteRequest, context: Any) -> pb.GetQuoteResponse:
+        print("asked", flush=True)
+        await asyncio.sleep(float(request.symbol))
+        return pb.GetQuoteResponse(quote=quote_pb2.Quote(symbol=request.symbol, price=1.0))
+
+    async def WatchQuotes(self, request: pb.WatchQuotesRequest, context: Any) -> Any:
+        yield pb.WatchQuotesResponse()
+        await asyncio.Event().wait()
+
+
+class Announcing(Server):
+    """A server that prints its ports when it serves."""
+
+    async def start(self) -> None:
+        await super().start()
+        print(self.port, self.metrics_port, flush=True)
+
+
+if __name__ == "__main__":
+    settings = load(ServerSettings)
+    logs.configure(level=settings.log_level, log_format=settings.log_format)
+    service = Service(pb.DESCRIPTOR.services_by_name["PriceService"], Slow())
+    run(Announcing(settings, [service]).run())

@@ -1,0 +1,73 @@
+"""Blocking work in bounded threads."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from libs.market.errors import RateLimited, Reason
+from libs.rpc.executor import BoundedExecutor, run_blocking
+
+
+@pytest.fixture
+def executor() -> Iterator[BoundedExecutor]:
+    made = BoundedExecutor(threads=1, queued=1, name="database")
+    yield made
+    made.close()
+
+
+async def test_it_returns_what_the_function_returns(executor: BoundedExecutor) -> None:
+    assert await run_blocking(executor, divmod, 7, 2) == (3, 1)
+
+
+async def test_it_raises_what_the_function_raises(executor: BoundedExecutor) -> None:
+    with pytest.raises(ValueError, match="invalid literal"):
+        await run_blocking(executor, int, "x")
+
+
+async def test_work_past_the_queue_is_refused_and_room_comes_back(executor: BoundedExecutor) -> None:
+    go = threading.Event()
+    running = [asyncio.create_task(run_blocking(executor, go.wait)) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(RateLimited, match="database") as raised:
+        await run_blocking(executor, int)
+    assert raised.value.reason is Reason.OWN_LIMIT
+    go.set()
+    await asyncio.gather(*running)
+    await asyncio.sleep(0)
+    assert executor.pending == 0
+    assert await run_blocking(executor, int) == 0
+
+
+async def test_a_cancelled_caller_stops_waiting_and_the_work_keeps_its_place_until_it_ends(
+    executor: BoundedExecutor,
+) -> None:
+    go, begun = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        go.wait()
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await run_blocking(executor, work)
+    assert executor.pending == 1
+    go.set()
+    await run_blocking(executor, int)
+    assert begun.is_set()
+
+
+async def test_cancelled_work_that_has_not_begun_never_does(executor: BoundedExecutor) -> None:
+    go = threading.Event()
+    first = asyncio.create_task(run_blocking(executor, go.wait))
+    begun: list[int] = []
+    second = asyncio.create_task(run_blocking(executor, begun.append, 1))
+    await asyncio.sleep(0)
+    second.cancel()
+    await asyncio.wait([second])
+    go.set()
+    await first
+    await run_blocking(executor, int)
+    assert begun == []
+    assert executor.pending == 0

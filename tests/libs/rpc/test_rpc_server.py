@@ -1,0 +1,330 @@
+"""A server's life: start, health, reflection, HTTP, stop. The process itself runs in served.py."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import requests
+from google.protobuf import descriptor_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
+from prometheus_client.parser import text_string_to_metric_families
+
+from finstage.price.v1 import price_service_pb2 as pb
+from libs.market.errors import FinstageError, Reason, Unavailable
+from libs.rpc.server import Server, StartError
+from libs.rpc.settings import ServerSettings
+
+REPO = Path(__file__).resolve().parents[3]
+PRICE = "finstage.price.v1.PriceService"
+SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+class Quick:
+    """PriceService that answers at once, or fails where the symbol is empty."""
+
+    async def GetQuote(self, request: pb.GetQuoteRequest, context: Any) -> pb.GetQuoteResponse:
+        if not request.symbol:
+            raise Unavailable(Reason.TOO_STALE, "old")
+        return pb.GetQuoteResponse()
+
+    async def StreamBars(self, request: pb.StreamBarsRequest, context: Any) -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield b""
+
+
+async def get(port: int, path: str, **headers: str) -> requests.Response:
+    return await asyncio.to_thread(requests.get, f"http://127.0.0.1:{port}{path}", headers=headers, timeout=5)
+
+
+# Health
+
+
+async def health_of(channel: Any, service: str) -> Any:
+    stub = health_pb2_grpc.HealthStub(channel.grpc)
+    return (await stub.Check(health_pb2.HealthCheckRequest(service=service))).status
+
+
+async def test_health_tells_of_each_service_and_of_the_whole(start: Any, connect: Any) -> None:
+    server = await start(Quick())
+    channel = connect(server)
+    assert [await health_of(channel, name) for name in ("", PRICE)] == [SERVING, SERVING]
+    await server.set_serving(False, PRICE)
+    assert [await health_of(channel, name) for name in ("", PRICE)] == [NOT_SERVING, NOT_SERVING]
+    assert not server.ready
+    await server.set_serving(True)
+    assert [await health_of(channel, name) for name in ("", PRICE)] == [SERVING, SERVING]
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await health_of(channel, "no.such.Service")
+    assert raised.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_who_watches_health_sees_the_server_stop(start: Any, connect: Any) -> None:
+    server = await start(Quick())
+    watch = health_pb2_grpc.HealthStub(connect(server).grpc).Watch(health_pb2.HealthCheckRequest())
+    assert (await watch.read()).status == SERVING
+    stopping = asyncio.create_task(server.stop(wait_s=0.05))
+    assert (await watch.read()).status == NOT_SERVING
+    await asyncio.wait_for(stopping, 5)
+
+
+# Reflection
+
+
+async def reflected(channel: Any, version: str, **request: str) -> reflection_pb2.ServerReflectionResponse:
+    method = channel.grpc.stream_stream(
+        f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+        request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+        response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+    )
+    (reply,) = [r async for r in method(iter([reflection_pb2.ServerReflectionRequest(**request)]))]
+    return reply
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+async def test_reflection_of_both_versions_lists_the_services(start: Any, connect: Any, version: str) -> None:
+    channel = connect(await start(Quick()))
+    reply = await reflected(channel, version, list_services="")
+    assert [service.name for service in reply.list_services_response.service] == [
+        PRICE,
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+    ]
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+@pytest.mark.parametrize("symbol", [PRICE, "grpc.reflection.v1.ServerReflection", "grpc.health.v1.Health"])
+async def test_reflection_describes_each_service(start: Any, connect: Any, version: str, symbol: str) -> None:
+    channel = connect(await start(Quick()))
+    reply = await reflected(channel, version, file_containing_symbol=symbol)
+    files = [
+        descriptor_pb2.FileDescriptorProto.FromString(data)
+        for data in reply.file_descriptor_response.file_descriptor_proto
+    ]
+    package, _, name = symbol.rpartition(".")
+    assert any(file.package == package and name in [s.name for s in file.service] for file in files)
+
+
+async def test_the_descriptor_of_reflection_v1_speaks_of_v1_alone(start: Any, connect: Any) -> None:
+    channel = connect(await start(Quick()))
+    reply = await reflected(channel, "v1", file_by_filename="grpc/reflection/v1/reflection.proto")
+    (data,) = reply.file_descriptor_response.file_descriptor_proto
+    assert b"v1alpha" not in data
+
+
+# HTTP
+
+
+async def test_metrics_have_the_conventional_names_and_count(start: Any, connect: Any) -> None:
+    server = await start(Quick())
+    channel = connect(server)
+    await channel.call(f"/{PRICE}/GetQuote", pb.GetQuoteRequest(symbol="A"), bytes)
+    with pytest.raises(FinstageError):
+        await channel.call(f"/{PRICE}/GetQuote", pb.GetQuoteRequest(), bytes)
+    assert len([m async for m in channel.stream(f"/{PRICE}/StreamBars", b"", bytes)]) == 3
+
+    page = await get(server.metrics_port, "/metrics")
+    samples = {
+        (s.name, s.labels["grpc_type"], s.labels["grpc_method"], s.labels.get("grpc_code", "")): s.value
+        for family in text_string_to_metric_families(page.text)
+        for s in family.samples
+        if s.labels.get("grpc_service") == PRICE and "le" not in s.labels
+    }
+    unary, stream = ("unary", "GetQuote"), ("server_stream", "StreamBars")
+    assert samples["grpc_server_started_total", *unary, ""] == 2
+    assert samples["grpc_server_handled_total", *unary, "OK"] == 1
+    assert samples["grpc_server_handled_total", *unary, "UNAVAILABLE"] == 1
+    assert samples["grpc_server_handling_seconds_count", *unary, ""] == 2
+    assert samples["grpc_server_msg_received_total", *unary, ""] == 2
+    assert samples["grpc_server_msg_sent_total", *unary, ""] == 1
+    assert samples["grpc_server_msg_sent_total", *stream, ""] == 3
+    assert samples["grpc_server_handled_total", *stream, "OK"] == 1
+    assert samples["grpc_server_started_total", "server_stream", "WatchBars", ""] == 0
+
+
+async def test_metrics_tell_of_memory_and_of_calls_in_flight(start: Any) -> None:
+    page = (await get((await start(Quick())).metrics_port, "/metrics")).text
+    values = {s.name: s.value for f in text_string_to_metric_families(page) for s in f.samples}
+    assert values["finstage_resident_memory_bytes"] > 10e6
+    assert values["finstage_calls_in_flight"] == 0
+
+
+async def test_healthz_and_readyz_say_whether_it_lives_and_whether_it_takes_calls(start: Any) -> None:
+    server = await start(Quick())
+    for path in ("/healthz", "/readyz"):
+        reply = await get(server.metrics_port, path)
+        assert (reply.status_code, reply.text) == (200, "ok\n")
+    await server.set_serving(False, PRICE)
+    assert (await get(server.metrics_port, "/readyz")).status_code == 503
+    assert (await get(server.metrics_port, "/healthz")).status_code == 200
+    assert (await get(server.metrics_port, "/elsewhere")).status_code == 404
+
+
+# What stops a start
+
+
+@pytest.mark.parametrize("setting", ["listen", "metrics_listen"])
+async def test_a_port_in_use_is_one_line_that_names_the_setting(start: Any, setting: str) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(StartError) as raised:
+            await start(Quick(), **{setting: address})
+    assert str(raised.value) == (
+        f"FINSTAGE_{setting.upper()}: {address} cannot be bound: Address already in use"
+    )
+
+
+async def test_a_second_server_cannot_share_a_port(start: Any) -> None:
+    first = await start(Quick())
+    with pytest.raises(StartError, match="already in use"):
+        await start(Quick(), listen=f"127.0.0.1:{first.port}")
+
+
+@pytest.mark.parametrize("address", ["no.such.host.invalid:0", "192.0.2.1:0"])
+async def test_an_address_of_no_machine_is_one_line(start: Any, address: str) -> None:
+    with pytest.raises(StartError, match=r"FINSTAGE_LISTEN: .* cannot be bound: ") as raised:
+        await start(Quick(), listen=address)
+    assert "\n" not in str(raised.value)
+
+
+async def test_a_certificate_that_is_none_is_one_line(start: Any, tmp_path: Path) -> None:
+    (tmp_path / "x.pem").write_text("no certificate")
+    with pytest.raises(StartError, match="FINSTAGE_TLS_CERT"):
+        await start(Quick(), tls_cert=tmp_path / "x.pem", tls_key=tmp_path / "x.pem")
+
+
+async def test_stopping_twice_or_before_starting_does_nothing(start: Any) -> None:
+    await Server(ServerSettings(), []).stop()
+    server = await start(Quick())
+    await server.stop()
+    await server.stop()
+
+
+# The process
+
+
+@pytest.fixture
+async def process() -> AsyncIterator[Callable[..., Awaitable[Process]]]:
+    """Runs served.py with the settings given; ends it if the test has not."""
+    started: list[Process] = []
+
+    async def begin(**settings: str) -> Process:
+        paths = os.pathsep.join(str(REPO / folder) for folder in (".", "protos"))
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": paths}
+        environment |= {f"FINSTAGE_{name.upper()}": value for name, value in settings.items()}
+        script = str(Path(__file__).with_name("served.py"))
+        running = await asyncio.create_subprocess_exec(
+            sys.executable, script, stdout=PIPE, stderr=PIPE, env=environment
+        )
+        started.append(running)
+        return running
+
+    yield begin
+    for running in started:
+        if running.returncode is None:
+            running.kill()
+        await running.wait()
+
+
+async def ports(running: Process) -> tuple[int, int]:
+    assert running.stdout is not None
+    line = await asyncio.wait_for(running.stdout.readline(), 20)
+    port, metrics_port = line.split()
+    return int(port), int(metrics_port)
+
+
+async def draining(metrics_port: int) -> None:
+    """Returns when the process says that it takes no calls."""
+    while True:
+        if (await get(metrics_port, "/readyz")).status_code == 503:
+            return
+        await asyncio.sleep(0.01)
+
+
+async def test_on_sigterm_calls_finish_watches_end_as_unavailable_and_the_process_exits(
+    process: Any, connect: Any
+) -> None:
+    running = await process(drain_wait_s="2", drain_grace_s="20", log_format="json")
+    port, metrics_port = await ports(running)
+    channel = connect(f"127.0.0.1:{port}")
+    watch = channel.stream(f"/{PRICE}/WatchQuotes", pb.WatchQuotesRequest(), pb.WatchQuotesResponse)
+    await anext(watch)
+    slow = asyncio.create_task(
+        channel.call(f"/{PRICE}/GetQuote", pb.GetQuoteRequest(symbol="2.5"), pb.GetQuoteResponse)
+    )
+    await running.stdout.readline()
+
+    running.send_signal(signal.SIGTERM)
+    await draining(metrics_port)
+    assert await health_of(channel, "") == NOT_SERVING
+    assert (await get(metrics_port, "/healthz")).status_code == 200
+    # Calls are still taken in the wait: whoever sends them has not heard yet.
+    await channel.call(f"/{PRICE}/GetQuote", pb.GetQuoteRequest(symbol="0"), pb.GetQuoteResponse)
+
+    with pytest.raises(Unavailable) as raised:
+        await anext(watch)
+    assert (raised.value.reason, raised.value.message) == (Reason.SERVICE_UNAVAILABLE, "the server stops")
+    assert (await slow).quote.price == 1.0
+    _, err = await asyncio.wait_for(running.communicate(), 20)
+    assert running.returncode == 0
+    events = [json.loads(line) for line in err.splitlines()]
+    assert [e["event"] for e in events] == ["serving", "draining", "slow_call", "stopped"]
+
+
+async def test_what_does_not_finish_within_the_grace_ends_as_unavailable(process: Any, connect: Any) -> None:
+    running = await process(drain_wait_s="0", drain_grace_s="0.2")
+    channel = connect(f"127.0.0.1:{(await ports(running))[0]}")
+    call = asyncio.create_task(
+        channel.call(f"/{PRICE}/GetQuote", pb.GetQuoteRequest(symbol="1000"), pb.GetQuoteResponse)
+    )
+    await running.stdout.readline()
+    running.send_signal(signal.SIGTERM)
+    with pytest.raises(Unavailable, match="the server stops"):
+        await call
+    assert await asyncio.wait_for(running.wait(), 20) == 0
+
+
+async def test_ctrl_c_stops_without_the_wait(process: Any) -> None:
+    running = await process(drain_wait_s="600")
+    await ports(running)
+    running.send_signal(signal.SIGINT)
+    assert await asyncio.wait_for(running.wait(), 20) == 0
+
+
+async def test_a_second_signal_ends_the_process_at_once(process: Any) -> None:
+    running = await process(drain_wait_s="600")
+    _, metrics_port = await ports(running)
+    running.send_signal(signal.SIGTERM)
+    await draining(metrics_port)
+    running.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(running.wait(), 20) == -signal.SIGTERM
+
+
+async def test_a_wrong_setting_stops_the_process_with_its_line_alone(process: Any) -> None:
+    running = await process(listen="50051")
+    _, err = await asyncio.wait_for(running.communicate(), 20)
+    assert running.returncode == 2
+    assert err.decode().count("\n") == 1
+    assert err.startswith(b"FINSTAGE_LISTEN: '50051' was given; ")
+
+
+async def test_a_port_in_use_stops_the_process_with_its_line_alone(process: Any, start: Any) -> None:
+    first = await start(Quick())
+    running = await process(listen=f"127.0.0.1:{first.port}")
+    _, err = await asyncio.wait_for(running.communicate(), 20)
+    assert running.returncode == 1
+    assert err.decode() == (
+        f"FINSTAGE_LISTEN: 127.0.0.1:{first.port} cannot be bound: Address already in use\n"
+    )

@@ -1,0 +1,115 @@
+"""Settings: defaults that run, and the line that a wrong one ends the start with."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import Field, SecretStr
+
+from libs.rpc.settings import ChannelSettings, ServerSettings, load
+
+
+class Wired(ServerSettings, ChannelSettings):
+    """As a service has them."""
+
+    database_url: str = Field("sqlite:///var/x.db", pattern="^(sqlite|postgresql)", description="a database")
+    token: SecretStr | None = Field(None, min_length=8)
+    workers: int = Field(4, ge=1, description="threads, 1 or more")
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Wired.model_fields:
+        monkeypatch.delenv(f"FINSTAGE_{name.upper()}", raising=False)
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What a start that fails says."""
+    with pytest.raises(SystemExit) as raised:
+        load(Wired)
+    assert raised.value.code == 2
+    return capsys.readouterr().err.splitlines()
+
+
+def test_an_empty_environment_gives_settings_that_run() -> None:
+    settings = load(Wired)
+    assert (settings.log_level, settings.log_format) == ("INFO", "console")
+    assert settings.tls_cert is None
+
+
+def test_variables_have_the_prefix_and_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FINSTAGE_LISTEN", "[::]:50051")
+    monkeypatch.setenv("FINSTAGE_LOG_LEVEL", "debug")
+    monkeypatch.setenv("FINSTAGE_LOG_FORMAT", "JSON")
+    settings = load(Wired)
+    assert (settings.listen, settings.log_level, settings.log_format) == ("[::]:50051", "DEBUG", "json")
+
+
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FINSTAGE_API_KEYS_FILE", "")
+    assert load(Wired).api_keys_file is None
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "accepted"),
+    [
+        ("LISTEN", "50051", "HOST:PORT"),
+        ("LISTEN", "localhost:70000", "HOST:PORT"),
+        ("METRICS_LISTEN", "a b:1", "HOST:PORT"),
+        ("LOG_LEVEL", "loud", "DEBUG, INFO, WARNING or ERROR"),
+        ("LOG_FORMAT", "xml", "console or json"),
+        ("WORKERS", "0", "1 or more"),
+        ("WORKERS", "many", "1 or more"),
+        ("SLOW_CALL_S", "-1", "seconds"),
+        ("TLS_CLIENT_CA", "/no/such/file", "PEM"),
+        ("MAX_CONCURRENT_CALLS", "0", "1 to 100000"),
+        ("DRAIN_WAIT_S", "soon", "0 to 600"),
+    ],
+)
+def test_a_wrong_variable_is_one_line_with_its_name_its_value_and_what_is_accepted(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    variable: str,
+    value: str,
+    accepted: str,
+) -> None:
+    monkeypatch.setenv(f"FINSTAGE_{variable}", value)
+    (line,) = lines(capsys)
+    assert line.startswith(f"FINSTAGE_{variable}: {value!r} was given; ")
+    assert accepted in line.partition("accepted: ")[2]
+
+
+def test_each_wrong_variable_has_its_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FINSTAGE_LOG_LEVEL", "loud")
+    monkeypatch.setenv("FINSTAGE_LISTEN", "here")
+    assert [line.partition(":")[0] for line in lines(capsys)] == ["FINSTAGE_LISTEN", "FINSTAGE_LOG_LEVEL"]
+
+
+def test_secrets_are_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FINSTAGE_TOKEN", "hunter2")
+    monkeypatch.setenv("FINSTAGE_DATABASE_URL", "mysql://me:hunter3@db/x")
+    text = "\n".join(lines(capsys))
+    assert "hunter" not in text
+    assert "FINSTAGE_TOKEN: a value was given" in text
+    assert "'mysql://***@db/x'" in text
+
+
+def test_a_certificate_needs_its_key(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "cert.pem").write_text("x")
+    monkeypatch.setenv("FINSTAGE_TLS_CERT", str(tmp_path / "cert.pem"))
+    (line,) = lines(capsys)
+    assert "FINSTAGE_TLS_CERT and FINSTAGE_TLS_KEY go together" in line
+
+
+def test_client_certificates_need_a_server_certificate(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "ca.pem").write_text("x")
+    monkeypatch.setenv("FINSTAGE_TLS_CLIENT_CA", str(tmp_path / "ca.pem"))
+    (line,) = lines(capsys)
+    assert "FINSTAGE_TLS_CLIENT_CA needs FINSTAGE_TLS_CERT" in line
