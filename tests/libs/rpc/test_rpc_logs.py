@@ -16,7 +16,7 @@ METHOD = "/finstage.price.v1.PriceService/GetQuote"
 
 
 @pytest.fixture(autouse=True)
-def _restore() -> Iterator[None]:
+def _restore(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
     root = logging.getLogger()
     before = root.handlers[:], root.level
     yield
