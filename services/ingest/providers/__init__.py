@@ -1,0 +1,1 @@
+"""Providers: where market data comes from, each behind the protocol of api.py."""

@@ -1,0 +1,296 @@
+"""Reading replies of the chart API: bytes in, one typed and aligned Chart out, or what else it was.
+
+Nothing is decided here about bars; that is yahoo_bars.py. What is not of the type that it should be counts as
+absent in `meta`, and makes the whole reply malformed in the arrays: a row that lost its place cannot be told.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta, timezone, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import orjson
+
+from libs.market.columns import Float64s, Int64s
+from services.ingest.series import Event, EventKind, Instrument
+from services.ingest.upstream.outcomes import Failure, Outcome, malformed
+
+# What Yahoo calls the kinds of instruments, and the contract's names.
+INSTRUMENT_TYPES = {
+    "EQUITY": "EQUITY",
+    "ETF": "ETF",
+    "INDEX": "INDEX",
+    "FUTURE": "FUTURE",
+    "FUTURES": "FUTURE",
+    "CURRENCY": "CURRENCY",
+    "CRYPTOCURRENCY": "CRYPTOCURRENCY",
+    "MUTUALFUND": "FUND",
+}
+# Seconds outside of which a number is no time of a market: the years 1800 and 2200.
+_FIRST_S, _LAST_S = -5_364_662_400, 7_258_118_400
+_MAX_PRECISION = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A regular session, [start_ms, end_ms)."""
+
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chart:
+    """One reply, as it came: n rows that may be null, unordered, doubled, off the grid.
+
+    symbol: as the reply names it; empty when it does not.
+    granularity: "1d", "1wk", …; empty when it does not say.
+    zone: the exchange's time zone; UTC when unknown.
+    times_ms: int64[n]. open, high, low, close, volume: float64[n], NaN where null or absent.
+    adjusted_close: float64[n]; None on intraday replies.
+    sessions: the regular sessions of the days shown, in order; empty when it does not say.
+    current_session: the running session, or the next one.
+    events: in order of time.
+    price, market_time_ms, …: the quote in `meta`; None where it has none.
+    """
+
+    symbol: str
+    granularity: str
+    zone: tzinfo
+    instrument: Instrument
+    times_ms: Int64s
+    open: Float64s
+    high: Float64s
+    low: Float64s
+    close: Float64s
+    volume: Float64s
+    adjusted_close: Float64s | None
+    sessions: tuple[Session, ...]
+    current_session: Session | None
+    events: tuple[Event, ...]
+    price: float | None
+    market_time_ms: int | None
+    previous_close: float | None
+    day_high: float | None
+    day_low: float | None
+    day_volume: float | None
+
+
+def read_chart(status: int, body: bytes) -> Chart | Failure:
+    """The chart of a reply of the chart API, whatever its status; why there is none otherwise."""
+    reply = read_json(status, body)
+    if isinstance(reply, Failure):
+        return reply
+    chart = reply.get("chart")
+    if not isinstance(chart, dict):
+        return _error(status, _mapping(reply.get("finance")).get("error")) or malformed(
+            "a reply without chart"
+        )
+    if failure := _error(status, chart.get("error")):
+        return failure
+    if status != 200:
+        return malformed(f"status {status} without an error inside")
+    results = chart.get("result")
+    if results == []:
+        return Failure(Outcome.NO_DATA, "an empty list of results")
+    if not isinstance(results, list) or not isinstance(results[0], dict):
+        return malformed("a reply with neither result nor error")
+    return _chart(results[0])
+
+
+def read_json(status: int, body: bytes) -> dict[str, Any] | Failure:
+    """The JSON object that a reply holds; why there is none otherwise."""
+    try:
+        reply = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        # The edge of the upstream answers in plain text or HTML, sometimes with status 200.
+        if b"too many requests" in body[:2000].lower():
+            return Failure(Outcome.RATE_LIMITED, "Too Many Requests, said without its status", mendable=True)
+        start = body[:40].decode("utf-8", "replace")
+        return malformed(f"status {status} with what is no JSON ({error}), beginning {start!r}")
+    return reply if isinstance(reply, dict) else malformed("JSON that is no object")
+
+
+def _error(status: int, error: object) -> Failure | None:
+    """What an error envelope says; None when there is none."""
+    if error is None:
+        return None
+    if not isinstance(error, dict):
+        return malformed("an error that is no object")
+    code, description = _text(error, "code"), _text(error, "description")
+    said = f"{code}: {description}"
+    lower = said.lower()
+    if "too many requests" in lower:
+        return Failure(Outcome.RATE_LIMITED, said, mendable=True)
+    if code == "Unauthorized" or status in (401, 403):
+        return Failure(Outcome.UNAUTHORIZED, said)
+    if code == "Not Found":
+        return Failure(Outcome.NOT_FOUND, said)
+    # 400 for a range before the listing, 422 for one that reaches back further than is kept.
+    if "data doesn't exist" in lower or "data not available" in lower:
+        return Failure(Outcome.NO_DATA, said)
+    if status >= 500 or code in ("Internal Server Error", "internal-error", "Service Unavailable"):
+        return Failure(Outcome.UNAVAILABLE, said, mendable=True)
+    return malformed(f"status {status}, {said}")
+
+
+def _chart(result: Mapping[str, Any]) -> Chart | Failure:
+    meta = _mapping(result.get("meta"))
+    indicators = _mapping(result.get("indicators"))
+    quote = _first(indicators.get("quote"))
+    adjusted = _first(indicators.get("adjclose")).get("adjclose")
+    stamps = result.get("timestamp")
+    if stamps is None:
+        if any(quote.values()):
+            return malformed("prices without timestamps")
+        stamps = []
+    if not isinstance(stamps, list) or not set(map(type, stamps)) <= {int}:
+        return malformed("timestamps that are no list of whole numbers")
+    if stamps and (min(stamps) < _FIRST_S or max(stamps) >= _LAST_S):
+        return malformed("a timestamp outside the years 1800 to 2200")
+    columns: dict[str, Float64s] = {}
+    for name in ("open", "high", "low", "close", "volume"):
+        column = _numbers(quote.get(name), len(stamps))
+        if column is None:
+            return malformed(f"{name} is no list of {len(stamps)} numbers, one a timestamp")
+        columns[name] = column
+    adjusted_close = None if adjusted is None else _numbers(adjusted, len(stamps))
+    if adjusted is not None and adjusted_close is None:
+        return malformed(f"adjclose is no list of {len(stamps)} numbers, one a timestamp")
+    zone = _zone(meta)
+    return Chart(
+        symbol=_text(meta, "symbol").upper(),
+        granularity={"60m": "1h"}.get(_text(meta, "dataGranularity"), _text(meta, "dataGranularity")),
+        zone=zone,
+        instrument=_instrument(meta, zone),
+        times_ms=np.array(stamps, dtype=np.int64) * 1000,
+        **columns,
+        adjusted_close=adjusted_close,
+        sessions=tuple(_sessions(meta.get("tradingPeriods"))),
+        current_session=next(_sessions(_mapping(meta.get("currentTradingPeriod")).get("regular")), None),
+        events=_events(_mapping(result.get("events"))),
+        price=_number(meta, "regularMarketPrice"),
+        market_time_ms=_time_ms(meta.get("regularMarketTime")),
+        previous_close=_previous_close(meta),
+        day_high=_number(meta, "regularMarketDayHigh"),
+        day_low=_number(meta, "regularMarketDayLow"),
+        day_volume=_number(meta, "regularMarketVolume"),
+    )
+
+
+def _numbers(values: object, n: int) -> Float64s | None:
+    """float64[n] of a JSON array of numbers and nulls; all NaN when it is absent; None when it is neither."""
+    if values is None:
+        return np.full(n, np.nan)
+    if not isinstance(values, list) or len(values) != n or not set(map(type, values)) <= _NUMERIC:
+        return None
+    return np.array(values, dtype=np.float64)
+
+
+_NUMERIC = {float, int, type(None)}
+
+
+def _previous_close(meta: Mapping[str, Any]) -> float | None:
+    """The close of the session before. `chartPreviousClose` is it only where the chart shows one day."""
+    value = _number(meta, "previousClose")
+    if value is None and meta.get("range") == "1d":
+        value = _number(meta, "chartPreviousClose")
+    return value
+
+
+def _instrument(meta: Mapping[str, Any], zone: tzinfo) -> Instrument:
+    hint = meta.get("priceHint")
+    return Instrument(
+        symbol=_text(meta, "symbol").upper(),
+        name=_text(meta, "longName") or _text(meta, "shortName"),
+        type=INSTRUMENT_TYPES.get(_text(meta, "instrumentType"), ""),
+        exchange=_text(meta, "exchangeName"),
+        exchange_name=_text(meta, "fullExchangeName"),
+        currency=_text(meta, "currency"),
+        time_zone=zone.key if isinstance(zone, ZoneInfo) else "",
+        price_precision=hint if type(hint) is int and 0 <= hint <= _MAX_PRECISION else None,
+        first_bar_ms=_time_ms(meta.get("firstTradeDate")),
+    )
+
+
+def _zone(meta: Mapping[str, Any]) -> tzinfo:
+    name = _text(meta, "exchangeTimezoneName")
+    if name:
+        try:
+            return ZoneInfo(name)
+        except (KeyError, ValueError, OSError):  # unknown, not a path of ours, or a folder of the zone files
+            pass
+    offset_s = meta.get("gmtoffset")
+    if type(offset_s) is int and abs(offset_s) < 86_400:
+        return timezone(timedelta(seconds=offset_s))
+    return timezone.utc  # noqa: UP017 - beside its sibling above
+
+
+def _sessions(periods: object, depth: int = 0) -> Iterator[Session]:
+    """The regular sessions: a list of lists, or of these under `regular` where pre and post are shown too."""
+    if depth > 4:
+        return
+    if isinstance(periods, list):
+        for period in periods:
+            yield from _sessions(period, depth + 1)
+    elif isinstance(periods, dict):
+        if "regular" in periods:
+            yield from _sessions(periods["regular"], depth + 1)
+        else:
+            start_ms, end_ms = _time_ms(periods.get("start")), _time_ms(periods.get("end"))
+            if start_ms is not None and end_ms is not None and start_ms < end_ms:
+                yield Session(start_ms, end_ms)
+
+
+def _events(events: Mapping[str, Any]) -> tuple[Event, ...]:
+    """Corporate actions by their own `date`: the key is the open time of the bar that they were put on."""
+    found: list[Event] = []
+    for kind, name in ((EventKind.DIVIDEND, "dividends"), (EventKind.CAPITAL_GAIN, "capitalGains")):
+        for key, event in _items(events.get(name)):
+            time_ms, amount = _event_time_ms(key, event), _number(event, "amount")
+            if time_ms is not None and amount is not None and amount > 0:
+                found.append(Event(kind, time_ms, amount=amount))
+    for key, event in _items(events.get("splits")):
+        time_ms = _event_time_ms(key, event)
+        numerator, denominator = _number(event, "numerator"), _number(event, "denominator")
+        if time_ms is not None and numerator and denominator and numerator > 0 and denominator > 0:
+            found.append(Event(EventKind.SPLIT, time_ms, numerator=numerator, denominator=denominator))
+    return tuple(sorted(found, key=lambda event: event.time_ms))
+
+
+def _event_time_ms(key: str, event: Mapping[str, Any]) -> int | None:
+    date_ms = _time_ms(event.get("date"))
+    if date_ms is None and key.lstrip("-").isdecimal() and len(key) < 12:
+        date_ms = _time_ms(int(key))
+    return date_ms
+
+
+def _items(value: object) -> list[tuple[str, Mapping[str, Any]]]:
+    return [(k, v) for k, v in _mapping(value).items() if isinstance(v, dict)]
+
+
+def _first(value: object) -> Mapping[str, Any]:
+    return _mapping(value[0]) if isinstance(value, Sequence) and value else {}
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(values: Mapping[str, Any], name: str) -> str:
+    value = values.get(name)
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _number(values: Mapping[str, Any], name: str) -> float | None:
+    value = values.get(name)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _time_ms(value: object) -> int | None:
+    """Milliseconds of whole seconds since 1970; None for what is no time of a market."""
+    if type(value) is int and _FIRST_S <= value < _LAST_S:
+        return value * 1000
+    return None

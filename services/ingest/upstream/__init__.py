@@ -1,0 +1,1 @@
+"""Asking an upstream: one HTTP client with classified outcomes, retries, pace, breaker and budget."""

@@ -1,0 +1,69 @@
+"""Outcomes: what can come of asking an upstream, and the one place that makes domain errors of them."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from libs.market.errors import (
+    FinstageError,
+    PreconditionFailed,
+    RateLimited,
+    Reason,
+    Unavailable,
+    no_data,
+    symbol_not_found,
+)
+
+# When to come back, where the upstream did not say.
+UNAVAILABLE_RETRY_S = 5.0
+MALFORMED_RETRY_S = 30.0
+RATE_LIMITED_RETRY_S = 60.0
+
+
+class Outcome(StrEnum):
+    """What came of a request; the values are those of metrics, GetUpstreamStatus and provenance."""
+
+    DATA = "data"
+    NOT_FOUND = Reason.SYMBOL_NOT_FOUND.value
+    NO_DATA = Reason.NO_DATA.value
+    RATE_LIMITED = Reason.UPSTREAM_RATE_LIMITED.value
+    UNAVAILABLE = Reason.UPSTREAM_UNAVAILABLE.value
+    MALFORMED = Reason.UPSTREAM_MALFORMED.value
+    UNAUTHORIZED = Reason.UPSTREAM_UNAUTHORIZED.value
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a request brought no data.
+
+    detail: for people and logs; never holds a cookie, a key or a whole URL.
+    retry_after_s: what the upstream asked us to wait; None when it did not say.
+    mendable: whether sending the same request again can help.
+    """
+
+    outcome: Outcome
+    detail: str
+    retry_after_s: float | None = None
+    mendable: bool = False
+
+    def as_error(self, symbol: str, what: str) -> FinstageError:
+        """The domain error of a request for `what` (an interval, "quote") of `symbol`."""
+        match self.outcome:
+            case Outcome.NOT_FOUND:
+                return symbol_not_found(symbol)
+            case Outcome.NO_DATA:
+                return no_data(symbol, what)
+            case Outcome.RATE_LIMITED:
+                wait_s = RATE_LIMITED_RETRY_S if self.retry_after_s is None else self.retry_after_s
+                return RateLimited(Reason.UPSTREAM_RATE_LIMITED, self.detail, retry_after_s=wait_s)
+            case Outcome.UNAUTHORIZED:
+                return PreconditionFailed(Reason.UPSTREAM_UNAUTHORIZED, self.detail)
+            case Outcome.MALFORMED:
+                return Unavailable(Reason.UPSTREAM_MALFORMED, self.detail, retry_after_s=MALFORMED_RETRY_S)
+            case _:
+                wait_s = UNAVAILABLE_RETRY_S if self.retry_after_s is None else self.retry_after_s
+                return Unavailable(Reason.UPSTREAM_UNAVAILABLE, self.detail, retry_after_s=wait_s)
+
+
+def malformed(detail: str) -> Failure:
+    """The upstream answered with something that is not data."""
+    return Failure(Outcome.MALFORMED, detail)

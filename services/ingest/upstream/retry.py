@@ -1,0 +1,124 @@
+"""When a request is tried again, and after how long."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+
+import structlog
+from tenacity import RetryCallState, Retrying, retry_if_result
+
+from libs.cache.clock import Clock
+from services.ingest.upstream.outcomes import Failure, Outcome
+
+T = TypeVar("T")
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often and how long. Waits grow exponentially from base_s, with full jitter, to max_wait_s at most.
+
+    retries: requests after the first one.
+    """
+
+    retries: int = 3
+    base_s: float = 2.0
+    max_wait_s: float = 60.0
+
+
+class Retrier:
+    """Tries requests again whose failure that can mend, within the caller's deadline."""
+
+    def __init__(
+        self,
+        policy: RetryPolicy,
+        *,
+        clock: Clock,
+        sleep: Callable[[float], None],
+        rng: random.Random,
+        provider: str,
+    ) -> None:
+        self._policy = policy
+        self._clock = clock
+        self._sleep = sleep
+        self._rng = rng
+        self._provider = provider
+
+    def run(
+        self, attempt: Callable[[], T | Failure], *, deadline: float | None, may_retry: Callable[[], bool]
+    ) -> T | Failure:
+        """What the last attempt brought.
+
+        A wait that does not fit before the deadline (clock.monotonic() seconds; None: none), or that the
+        upstream asks for and that is longer than the policy's longest, is not begun: the failure, which says
+        when to come back, is returned at once.
+
+        Args:
+            may_retry: asked before each retry, and only then.
+        """
+
+        def stop(state: RetryCallState) -> bool:
+            wait_s = state.upcoming_sleep
+            fits = wait_s <= self._policy.max_wait_s
+            if deadline is not None:
+                fits = fits and self._clock.monotonic() + wait_s < deadline
+            return state.attempt_number > self._policy.retries or not fits or not may_retry()
+
+        retrying = Retrying(
+            retry=retry_if_result(lambda result: isinstance(result, Failure) and result.mendable),
+            wait=self._wait_s,
+            stop=stop,
+            sleep=self._sleep,
+            before_sleep=self._tell,
+            retry_error_callback=_last_result,
+        )
+        result: T | Failure = retrying(attempt)
+        return result
+
+    def _wait_s(self, state: RetryCallState) -> float:
+        policy = self._policy
+        ceiling_s = policy.base_s * 2.0 ** (state.attempt_number - 1)
+        wait_s = min(self._rng.uniform(0.0, ceiling_s), policy.max_wait_s)
+        failure = _failure(state)
+        asked_s = failure.retry_after_s if failure else None
+        # What the upstream asks for is a floor: sooner would be refused again.
+        return wait_s if asked_s is None else max(wait_s, asked_s)
+
+    def _tell(self, state: RetryCallState) -> None:
+        failure = _failure(state)
+        _log.info(
+            "api_call_retry",
+            provider=self._provider,
+            attempt=state.attempt_number,
+            wait_s=round(state.upcoming_sleep, 3),
+            outcome=failure.outcome.value if failure else Outcome.UNAVAILABLE.value,
+            detail=failure.detail if failure else "",
+        )
+
+
+def retry_after_s(value: str | None, *, wall_s: float) -> float | None:
+    """Seconds that a Retry-After header asks for, in either of its forms; None when it is neither.
+
+    wall_s: now, for the HTTP-date form.
+    """
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value)) if value.strip().isdecimal() else _until(value, wall_s)
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _until(date: str, wall_s: float) -> float:
+    return max(0.0, parsedate_to_datetime(date).timestamp() - wall_s)
+
+
+def _failure(state: RetryCallState) -> Failure | None:
+    result = state.outcome.result() if state.outcome else None
+    return result if isinstance(result, Failure) else None
+
+
+def _last_result(state: RetryCallState) -> object:
+    return state.outcome.result() if state.outcome else None
