@@ -11,6 +11,7 @@ from finstage_client.cli import intake, launch, market
 from finstage_client.cli.output import error_line
 from finstage_client.cli.targets import Targets
 from finstage_client.csvfile import Unreadable
+from finstage_client.up.plan import CannotStart
 from libs.market.errors import FinstageError, Reason
 
 app = typer.Typer(
@@ -50,6 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         app(arguments)
     except FinstageError as error:
         error_line(told(error))
+    except CannotStart as error:
+        error_line(str(error))
+        for line in error.log_lines:
+            print(f"  {line}", file=sys.stderr)
     except (Unreadable, OSError) as error:
         error_line(str(error))
     sys.exit(1)

@@ -4,7 +4,7 @@ import functools
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -26,7 +26,6 @@ from finstage_client.cli.market import End, IntervalOption, Json, Start
 from finstage_client.cli.output import err, error_line, out, print_json
 from finstage_client.cli.targets import Targets
 from finstage_client.csvfile import BarFile
-from finstage_client.sync import Client
 from finstage_client.upload import BATCH_ROWS, Upload, WriteProgress
 from finstage_client.values import Job, ProviderStatus, RowCounts
 from libs.market.errors import FinstageError
@@ -63,7 +62,7 @@ def backfill(
     targets: Targets = context.obj
     with targets.client() as client:
         job = client.backfill(symbols, intervals or [Interval.D1], start=start, end=end)
-        job = watch(client, job, quiet=as_json)
+        job = follow(job, client.watch_job(job.id), quiet=as_json)
     if as_json:
         print_json({"job": job})
     else:
@@ -74,11 +73,11 @@ def backfill(
         raise typer.Exit(1)
 
 
-def watch(client: Client, job: Job, *, quiet: bool = False) -> Job:
-    """The job when it has ended, with a progress bar on stderr until then."""
+def follow(job: Job, updates: Iterable[Job], *, quiet: bool = False) -> Job:
+    """The last of the updates of `job`, with a progress bar on stderr until then."""
     with _progress(quiet, MofNCompleteColumn()) as progress:
         task = progress.add_task("backfill", total=job.chunks_total or None, note="")
-        for now in client.watch_job(job.id):
+        for now in updates:
             job = now
             done = job.chunks_done + job.chunks_failed
             progress.update(

@@ -1,0 +1,68 @@
+"""The one screen that says what runs and what to try."""
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from finstage_client.cli.output import SIMULATED
+from finstage_client.up.plan import HOST, USUAL, Part, Ports
+
+
+def show(console: Console, planned: Sequence[Part], ports: Ports, logs: Path, loaded: str) -> None:
+    """Prints it. Lines to paste are never broken."""
+    table = Table("service", "address", "health", "metrics", title="Finstage runs", title_justify="left")
+    for part in planned:
+        metrics = part.ready_url.replace("/readyz", "/metrics") if part.ready_url.endswith("/readyz") else ""
+        table.add_row(part.name, part.address, part.ready_url, metrics)
+    console.print(table)
+    if any(part.name == "sim" for part in planned):
+        console.print(
+            f"{SIMULATED} every price here is made up; for real ones: FINSTAGE_PROVIDER=yahoo make run"
+        )
+    console.print(escape(loaded), soft_wrap=True)
+    console.print("\nTry, from another terminal in this folder:")
+    for line in (*_grpcurl(ports), *_finstage(ports)):
+        console.print(f"  {escape(line)}", soft_wrap=True)
+    console.print(f"\nLogs: {escape(str(logs))}/*.log    [bold]Ctrl-C stops all[/]", soft_wrap=True)
+
+
+def _grpcurl(ports: Ports) -> list[str]:
+    price, indicators = f"{HOST}:{ports.price_port}", f"{HOST}:{ports.indicators_port}"
+    bars = '"symbol":"AAPL","interval":"INTERVAL_1D","limit":3'
+    specs = '"specs":[{"name":"sma","params":{"timeperiod":20}},{"name":"rsi"}]'
+    return [
+        f"""grpcurl -plaintext -d '{{"symbol":"AAPL"}}' {price} finstage.price.v1.PriceService/GetQuote""",
+        f"grpcurl -plaintext -d '{{{bars}}}' {price} finstage.price.v1.PriceService/GetBars",
+        f"grpcurl -plaintext -d '{{{bars},{specs}}}' {indicators} "
+        "finstage.indicators.v1.IndicatorService/ComputeIndicators",
+    ]
+
+
+def _finstage(ports: Ports) -> list[str]:
+    command = _command()
+    for name in ("price", "indicators", "ingest"):
+        port = getattr(ports, f"{name}_port")
+        if port != getattr(USUAL, f"{name}_port"):
+            command += f" --{name}-target {HOST}:{port}"
+    return [
+        f"{command} quote AAPL BTC-USD EURUSD=X",
+        f"{command} bars AAPL --limit 10",
+        f"{command} compute AAPL --indicator sma:timeperiod=20 --indicator rsi --indicator macd",
+    ]
+
+
+def _command() -> str:
+    """How to call this command from this folder, whether its environment is activated or not."""
+    own = Path(sys.executable).parent / "finstage"
+    found = shutil.which("finstage")
+    if found and Path(found).resolve() == own.resolve():
+        return "finstage"
+    if not own.exists():
+        return f"{sys.executable} -m finstage_client"
+    return os.path.relpath(own) if own.is_relative_to(Path.cwd()) else str(own)
