@@ -28,7 +28,7 @@ class _Told(BaseException):
 
 
 class _Signals:
-    """Ctrl-C, SIGTERM, and the closing of the terminal: they raise _Told while `interrupts`, else they wait."""
+    """Ctrl-C, SIGTERM and the terminal's end: they raise _Told while `interrupts`, else they wait."""
 
     def __init__(self) -> None:
         self.interrupts = False
