@@ -13,8 +13,6 @@ from typing import Any
 
 from finstage_client.up.plan import CannotStart, Part
 
-# From SIGTERM to SIGKILL.
-STOP_S = 4.0
 _LOG_LINES = 12
 
 
@@ -28,10 +26,11 @@ class Child:
 
 
 class Children:
-    """The running parts. Leaving the context stops them."""
+    """The running parts. Leaving the context stops them: by SIGTERM, and after `stop_s` by SIGKILL."""
 
-    def __init__(self, logs: Path) -> None:
+    def __init__(self, logs: Path, *, stop_s: float = 4.0) -> None:
         self._logs = logs
+        self._stop_s = stop_s
         self._children: list[Child] = []
 
     def start(self, parts: Sequence[Part]) -> None:
@@ -85,7 +84,7 @@ class Children:
     def __exit__(self, *_: Any) -> None:
         for child in reversed(self._children):
             child.process.terminate()
-        deadline = time.monotonic() + STOP_S
+        deadline = time.monotonic() + self._stop_s
         for child in self._children:
             try:
                 child.process.wait(max(0.0, deadline - time.monotonic()))
