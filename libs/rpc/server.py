@@ -70,13 +70,12 @@ class Server:
         self._names = [service.descriptor.full_name for service in services]
         self._health = health.aio.HealthServicer()
         self._serving: dict[str, bool] = dict.fromkeys(self._names, True)
-        self._draining = False
         self._running: _Running | None = None
 
     @property
     def ready(self) -> bool:
         """Whether calls are taken and every service is serving."""
-        return self._running is not None and not self._draining and all(self._serving.values())
+        return self._running is not None and all(self._serving.values())
 
     async def start(self) -> None:
         """Binds both addresses and takes calls. `port` and `metrics_port` are then known.
@@ -129,10 +128,9 @@ class Server:
     async def stop(self, *, wait_s: float = 0.0, grace_s: float = 0.0) -> None:
         """Stops: health says NOT_SERVING; after `wait_s`, calls are refused and those that are watched end
         with UNAVAILABLE; what still runs after `grace_s` ends so too."""
-        if self._running is None:
+        running, self._running = self._running, None
+        if running is None:
             return
-        running = self._running
-        self._draining = True
         _log.info("draining", calls=len(self._calls), wait_s=wait_s, grace_s=grace_s)
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(wait_s)
@@ -164,9 +162,9 @@ class Server:
                 loop.remove_signal_handler(each)
             told.set_result(number)
 
-        await self.start()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, tell, number)
+        await self.start()
         number = await told
         wait_s = self._settings.drain_wait_s if number is signal.SIGTERM else 0.0
         await self.stop(wait_s=wait_s, grace_s=self._settings.drain_grace_s)

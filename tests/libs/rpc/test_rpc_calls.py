@@ -365,18 +365,20 @@ async def test_a_service_that_is_not_there_is_unavailable(connect: Any) -> None:
 
 
 async def test_a_slow_call_is_logged(start: Any, connect: Any) -> None:
-    channel = connect(await start(Prices(), slow_call_s=1e-9))
+    server = await start(Prices(), slow_call_s=1e-9)
     with capture_logs() as logs:
-        await channel.call(f"{PRICE}/GetQuote", pb.GetQuoteRequest(), bytes)
+        await connect(server).call(f"{PRICE}/GetQuote", pb.GetQuoteRequest(), bytes)
+        await server.stop()
     (event,) = [e for e in logs if e["event"] == "slow_call"]
     assert event["seconds"] > 0
     assert event["code"] == "OK"
 
 
 async def test_each_call_is_logged_at_debug(start: Any, connect: Any) -> None:
-    channel = connect(await start(Prices(raising(symbol_not_found("X"))), log_level="DEBUG"))
+    server = await start(Prices(raising(symbol_not_found("X"))), log_level="DEBUG")
     with capture_logs() as logs:
-        await failure(channel.call(f"{PRICE}/GetQuote", pb.GetQuoteRequest(), bytes))
+        await failure(connect(server).call(f"{PRICE}/GetQuote", pb.GetQuoteRequest(), bytes))
+        await server.stop()
     (event,) = [e for e in logs if e["event"] == "call"]
     assert (event["log_level"], event["code"]) == ("debug", "NOT_FOUND")
 

@@ -16,7 +16,7 @@ METHOD = "/finstage.price.v1.PriceService/GetQuote"
 
 
 @pytest.fixture(autouse=True)
-def _restore(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
+def _restore() -> Iterator[None]:
     root = logging.getLogger()
     before = root.handlers[:], root.level
     yield
@@ -65,13 +65,15 @@ async def test_events_within_a_call_name_it_and_its_request_and_an_internal_erro
             return {}["missing"]
 
     logs.configure(level="INFO", log_format="json")
-    channel = connect(await start(Failing()))
+    server = await start(Failing())
+    channel = connect(server)
     with pytest.raises(FinstageError) as raised:
         await channel.call(METHOD, pb.GetQuoteRequest(), bytes)
+    await server.stop()  # before pytest closes what it logs to
     found = {event["event"]: event for event in events(capsys)}
     asked, failed = found["asked"], found["internal_error"]
     assert asked["method"] == failed["method"] == METHOD
     assert asked["request_id"] == failed["request_id"]
     assert failed["error_id"] in raised.value.message
     assert failed["exception"][0]["exc_type"] == "KeyError"
-    assert "request_id" not in found["serving"]
+    assert "request_id" not in found["serving"] | found["stopped"]

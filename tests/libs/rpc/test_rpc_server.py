@@ -125,6 +125,14 @@ async def test_the_descriptor_of_reflection_v1_speaks_of_v1_alone(start: Any, co
 # HTTP
 
 
+async def idle(server: Server) -> None:
+    """Returns when the server has ended, and so counted, all calls: a client may hear of the end before."""
+    while True:
+        if server.registry.get_sample_value("finstage_calls_in_flight") == 0:
+            return
+        await asyncio.sleep(0.001)
+
+
 async def test_metrics_have_the_conventional_names_and_count(start: Any, connect: Any) -> None:
     server = await start(Quick())
     channel = connect(server)
@@ -133,6 +141,7 @@ async def test_metrics_have_the_conventional_names_and_count(start: Any, connect
         await channel.call(f"/{PRICE}/GetQuote", pb.GetQuoteRequest(), bytes)
     assert len([m async for m in channel.stream(f"/{PRICE}/StreamBars", b"", bytes)]) == 3
 
+    await idle(server)
     page = await get(server.metrics_port, "/metrics")
     samples = {
         (s.name, s.labels["grpc_type"], s.labels["grpc_method"], s.labels.get("grpc_code", "")): s.value
