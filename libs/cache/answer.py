@@ -40,11 +40,12 @@ class Status(StrEnum):
 class Answer(Generic[T]):
     """One answer. It is shared between callers, as its value is: treat both as immutable.
 
-    `fresh_for`, `stale_for` and `error_for` are seconds after `stored`, never decreasing; `load_s` is what
-    the load took (0.0 for a value that was `set`). The datetimes are aware, in UTC.
+    `stored` is in Unix seconds; `fresh_for` and `error_for` are seconds after it, and `stale_s` after the end
+    of freshness; `load_s` is what the load took (0.0 for a value that was `set`); `weight` is its bytes
+    by its codec. The datetimes are aware, in UTC.
     """
 
-    __slots__ = ("_value", "error_for", "fresh_for", "load_s", "stale_for", "status", "stored")
+    __slots__ = ("_value", "error_for", "fresh_for", "load_s", "stale_s", "status", "stored", "weight")
 
     def __init__(
         self,
@@ -52,17 +53,19 @@ class Answer(Generic[T]):
         status: Status,
         stored: float,
         fresh_for: float,
-        stale_for: float,
+        stale_s: float,
         error_for: float,
         load_s: float,
+        weight: int,
     ) -> None:
         self._value = value
         self.status = status
         self.stored = stored
         self.fresh_for = fresh_for
-        self.stale_for = stale_for
+        self.stale_s = stale_s
         self.error_for = error_for
         self.load_s = load_s
+        self.weight = weight
 
     @property
     def value(self) -> T:
@@ -90,7 +93,7 @@ class Answer(Generic[T]):
     @property
     def stale_until(self) -> datetime:
         """Until when it may be served while a refresh runs."""
-        return datetime.fromtimestamp(self.stored + self.stale_for, UTC)
+        return datetime.fromtimestamp(self.stored + self.fresh_for + self.stale_s, UTC)
 
     @property
     def error_until(self) -> datetime:
@@ -104,7 +107,14 @@ class Answer(Generic[T]):
         if status is self.status:
             return self
         return Answer(
-            self._value, status, self.stored, self.fresh_for, self.stale_for, self.error_for, self.load_s
+            self._value,
+            status,
+            self.stored,
+            self.fresh_for,
+            self.stale_s,
+            self.error_for,
+            self.load_s,
+            self.weight,
         )
 
     def __repr__(self) -> str:

@@ -141,7 +141,7 @@ class Cache:
         copy) unless an old answer may be served; LoadTimeout and LoadCancelled likewise.
         """
         answer = self._peek(key)
-        if answer is not None and policy.max_age_s is None:
+        if answer is not None and (policy.max_age_s is None or policy.max_age_s >= answer.fresh_for):
             self._counts.hits += 1
             if self._debug:
                 self._event("cache_hit", key, _HIT)
@@ -296,23 +296,37 @@ class Cache:
         Whether it was stored: not if it is larger than the backend's bound, or the backend is away. Raises
         CodecError for a value that the codec cannot hold.
         """
-        return await self.set_many({key: value}, policy, codec=codec) > 0
+        answer = self._loads.answer(value, policy, codec or self._codec)
+        put = self.backend.put
+        if put is None or self._flights.current:
+            return await self._store({key: answer}, codec) > 0
+        _check(key, answer)  # the short way, for backends that need no waiting
+        stored = put(key, answer)
+        self._counts.sets += stored
+        if self._debug:
+            self._event("cache_set", key, answer.status)
+        return stored
 
     async def set_many(
         self, values: Mapping[str, T | Absent], policy: Policy, *, codec: Codec[T] | None = None
     ) -> int:
         """`set` for many keys at once: how many were stored."""
-        keys = _checked(list(values))
-        answers = {key: self._loads.answer(value, policy) for key, value in values.items()}
-        if not all(answer.fresh_for > 0 for answer in answers.values()):
-            raise ValueError("to set ABSENT, Policy.negative_s must be above 0")
-        self._outdate(keys)
+        codec = codec or self._codec
+        answer = self._loads.answer
+        return await self._store({key: answer(value, policy, codec) for key, value in values.items()}, codec)
+
+    async def _store(self, answers: Mapping[str, Answer[Any]], codec: Codec[Any] | None) -> int:
+        for key, answer in answers.items():
+            _check(key, answer)
+        if self._flights.current or self._reads.pending:
+            self._outdate(answers)
         try:
             stored = await self.backend.set_many(answers, codec or self._codec)
         except Unavailable:
             return 0
         finally:
-            self._reads.outdate(keys)
+            if self._reads.pending:
+                self._reads.outdate(answers)
         self._counts.sets += stored
         if self._debug:
             for key, answer in answers.items():
@@ -365,7 +379,7 @@ class Cache:
         """
         return Cached(self, name, policy, key=key, version=version, codec=codec)
 
-    def _outdate(self, keys: list[str] | None) -> None:
+    def _outdate(self, keys: Iterable[str] | None) -> None:
         self._flights.outdate(keys)
         self._reads.outdate(keys)
 
@@ -421,10 +435,20 @@ class Cache:
         await self.aclose()
 
 
+def _check(key: str, answer: Answer[Any]) -> None:
+    if type(key) is not str or not 0 < len(key) <= MAX_KEY_LENGTH or not key.isascii():
+        raise _wrong_key(key)
+    if answer.fresh_for <= 0:
+        raise ValueError("to set ABSENT, Policy.negative_s must be above 0")
+
+
 def _checked(keys: list[str]) -> list[str]:
     for key in keys:
-        if not isinstance(key, str) or not 0 < len(key) <= MAX_KEY_LENGTH:
-            raise ValueError(
-                f"a key is text of 1 to {MAX_KEY_LENGTH} characters (see keys.key), not {key!r:.80}"
-            )
+        if type(key) is not str or not 0 < len(key) <= MAX_KEY_LENGTH or not key.isascii():
+            raise _wrong_key(key)
     return keys
+
+
+def _wrong_key(key: object) -> ValueError:
+    accepted = f"ASCII text of 1 to {MAX_KEY_LENGTH} characters (see keys.key)"
+    return ValueError(f"a key is {accepted}, not {key!r:.80}")

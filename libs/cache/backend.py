@@ -1,7 +1,7 @@
 """What a backend is. `Cache` needs nothing else of one, and the contract suite in tests/ holds each to
 this."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -46,6 +46,11 @@ class Backend(Protocol):
 
     def peek(self, key: str) -> Answer[Any] | None:
         """An answer at hand that is positive and surely fresh, else None: no waiting, no judging."""
+        ...
+
+    @property
+    def put(self) -> "Callable[[str, Answer[Any]], bool] | None":
+        """Stores one answer at once (False: refused, as too large); None if storing has to be waited for."""
         ...
 
     async def get_many(self, keys: Iterable[str], codec: Codec[Any]) -> dict[str, Held]: ...

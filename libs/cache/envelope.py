@@ -5,7 +5,7 @@
     2       1     format version
     3       1     flags: 1 = absent (no payload)
     4       4     CRC-32 of the codec's schema name
-    8       8×5   float64: stored (Unix seconds), fresh for, stale for, error for, load (seconds)
+    8       8×5   float64: stored (Unix seconds); seconds: fresh for, stale after that, error for, load
     48      4     CRC-32 of the key, then bytes 0 to 47, then the payload
     52            payload
 
@@ -51,7 +51,7 @@ def seal(key: str, answer: Answer[Any], codec: Codec[Any]) -> bytes:
         crc32(codec.schema.encode()),
         answer.stored,
         answer.fresh_for,
-        answer.stale_for,
+        answer.stale_s,
         answer.error_for,
         answer.load_s,
     )
@@ -62,7 +62,7 @@ def open_(key: str, data: bytes, codec: Codec[Any]) -> Answer[Any]:
     """The answer in an envelope, HIT or NEGATIVE. Raises Damaged or OtherSchema, and nothing else."""
     if len(data) < SIZE:
         raise Damaged(f"{len(data)} bytes are no envelope")
-    magic, version, flags, schema, stored, fresh_for, stale_for, error_for, load_s = _HEAD.unpack_from(data)
+    magic, version, flags, schema, stored, fresh_for, stale_s, error_for, load_s = _HEAD.unpack_from(data)
     if magic != MAGIC:
         raise Damaged("no envelope's magic")
     if version != VERSION:
@@ -72,16 +72,17 @@ def open_(key: str, data: bytes, codec: Codec[Any]) -> Answer[Any]:
     if schema != crc32(codec.schema.encode()):
         raise OtherSchema(f"stored by another codec than {codec.schema}")
     # Comparisons with NaN are false, so these also refuse NaN and infinities.
-    if not (0 < fresh_for <= stale_for <= error_for < MAX_SECONDS and 0 <= load_s < MAX_SECONDS):
+    lasts = 0 < fresh_for <= fresh_for + stale_s <= error_for < MAX_SECONDS
+    if not (lasts and 0 <= load_s < MAX_SECONDS):
         raise Damaged("impossible lifetimes")
     if not (-MAX_SECONDS < stored < MAX_SECONDS) or math.isnan(stored):
         raise Damaged("impossible time")
     if flags == _ABSENT and len(data) == SIZE:
-        return Answer(ABSENT, Status.NEGATIVE, stored, fresh_for, stale_for, error_for, load_s)
+        return Answer(ABSENT, Status.NEGATIVE, stored, fresh_for, stale_s, error_for, load_s, 0)
     if flags:
         raise Damaged(f"unknown flags {flags}")
     try:
         value = codec.decode(data[SIZE:])
     except CodecError as error:
         raise Damaged(str(error)) from error
-    return Answer(value, Status.HIT, stored, fresh_for, stale_for, error_for, load_s)
+    return Answer(value, Status.HIT, stored, fresh_for, stale_s, error_for, load_s, codec.weigh(value))

@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from .answer import Answer
@@ -54,15 +55,15 @@ class Flights:
     """The flights of one cache, by key."""
 
     def __init__(self) -> None:
-        self._current: dict[str, Flight] = {}
+        self.current: dict[str, Flight] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def get(self, key: str) -> Flight | None:
         """The flight that a caller for this key may join."""
-        return self._current.get(key)
+        return self.current.get(key)
 
     def begin(self, key: str) -> Flight:
-        flight = self._current[key] = Flight(key)
+        flight = self.current[key] = Flight(key)
         return flight
 
     def run(self, task: asyncio.Task[None]) -> None:
@@ -72,13 +73,13 @@ class Flights:
 
     def end(self, flight: Flight) -> None:
         """No one may join it any more."""
-        if self._current.get(flight.key) is flight:
-            del self._current[flight.key]
+        if self.current.get(flight.key) is flight:
+            del self.current[flight.key]
 
-    def outdate(self, keys: list[str] | None) -> None:
-        """The key was set or deleted: what is being loaded is for those who wait already, and not stored."""
-        for key in list(self._current) if keys is None else keys:
-            flight = self._current.pop(key, None)
+    def outdate(self, keys: Iterable[str] | None) -> None:
+        """The keys (None: all) were set or deleted: what is being loaded is for those who wait already."""
+        for key in list(self.current) if keys is None else keys:
+            flight = self.current.pop(key, None)
             if flight is not None:
                 flight.current = False
 

@@ -38,7 +38,7 @@ def judge(held: Held | None, policy: Policy, random: Callable[[], float]) -> Ver
             and -answer.load_s * math.log(1.0 - random()) >= answer.fresh_for - age
         )
         return Verdict.EARLY if early else Verdict.FRESH
-    if not too_old and age < min(answer.stale_for, answer.fresh_for + policy.stale_s):
+    if not too_old and age < answer.fresh_for + min(answer.stale_s, policy.stale_s):
         return Verdict.STALE
     if age < min(answer.error_for, answer.fresh_for + policy.stale_on_error_s):
         return Verdict.FALLBACK

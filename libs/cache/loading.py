@@ -19,6 +19,8 @@ from .flight import Flight
 from .policy import Policy
 from .stats import Counts
 
+_HIT, _NEGATIVE = Status.HIT, Status.NEGATIVE
+
 LoadMany = Callable[[list[str]], Awaitable[Mapping[str, Any]]]
 """Values by key; ABSENT, or no entry, for what there is not; an exception for a key that failed alone."""
 
@@ -41,7 +43,8 @@ class Loads:
         landed: Callable[[Flight, Answer[Any] | Exception], None],
     ) -> None:
         self._backend = backend
-        self._clock = clock
+        self._monotonic = clock.monotonic
+        self._wall = clock.wall
         self._counts = counts
         self._random = random
         self._landed = landed
@@ -57,7 +60,7 @@ class Loads:
         """Land every flight, or fail it. `seen` is what was held, and not good enough, when they began."""
         claim = _Claim(self._backend.locks, codec)
         timeout = asyncio.timeout(policy.load_timeout_s)
-        began = self._clock.monotonic()
+        began = self._monotonic()
         waiting = dict(flights)
         pause = FIRST_PAUSE_S
         try:
@@ -65,7 +68,7 @@ class Loads:
                 while True:
                     mine = []
                     for key, claimed in (await claim.take(waiting)).items():
-                        waited = self._clock.monotonic() - began
+                        waited = self._monotonic() - began
                         if _is_new(claimed.held, seen.get(key), policy, waited):
                             assert claimed.held is not None
                             self._land(waiting.pop(key), claimed.held.answer, loaded=False)
@@ -94,7 +97,7 @@ class Loads:
         self, flights: dict[str, Flight], loader: LoadMany, policy: Policy, claim: "_Claim"
     ) -> None:
         keys = list(flights)
-        started = self._clock.monotonic()
+        started = self._monotonic()
         self._counts.loads += len(keys)
         try:
             async with claim.kept_up(keys):
@@ -109,7 +112,7 @@ class Loads:
             self._fail(flights, error)
             return
         finally:
-            load_s = max(0.0, self._clock.monotonic() - started)
+            load_s = max(0.0, self._monotonic() - started)
             self._counts.load_seconds += load_s
         answers: dict[str, Answer[Any]] = {}
         for key in keys:
@@ -117,12 +120,9 @@ class Loads:
             try:
                 if isinstance(value, Exception):
                     raise value
-                if value is not ABSENT:
-                    claim.codec.weigh(value)
+                answers[key] = self.answer(value, policy, claim.codec, load_s)
             except Exception as error:
                 self._fail({key: flights[key]}, error)
-            else:
-                answers[key] = self.answer(value, policy, load_s)
         await self._store({k: a for k, a in answers.items() if flights[k].current}, claim)
         for key, answer in answers.items():
             self._land(flights[key], answer, loaded=True)
@@ -138,16 +138,17 @@ class Loads:
         except Unavailable:
             pass  # counted by the backend; the value is loaded all the same
 
-    def answer(self, value: Any, policy: Policy, load_s: float = 0.0) -> Answer[Any]:
-        """A new answer, with its times by the policy."""
-        negative = value is ABSENT
-        fresh_for = policy.negative_s if negative else policy.fresh_s
+    def answer(self, value: Any, policy: Policy, codec: Codec[Any], load_s: float = 0.0) -> Answer[Any]:
+        """A new answer, with its times by the policy. Raises CodecError for a value the codec cannot hold."""
+        fresh_for = policy.negative_s if value is ABSENT else policy.fresh_s
         if policy.jitter:
             fresh_for *= 1.0 - policy.jitter * self._random()
-        stale_for = fresh_for if negative else fresh_for + policy.stale_s
-        error_for = stale_for if negative else max(stale_for, fresh_for + policy.stale_on_error_s)
-        status = Status.NEGATIVE if negative else Status.HIT
-        return Answer(value, status, self._clock.wall(), fresh_for, stale_for, error_for, load_s)
+        if value is ABSENT:
+            return Answer(value, _NEGATIVE, self._wall(), fresh_for, 0.0, fresh_for, load_s, 0)
+        stale_s = policy.stale_s
+        error_for = fresh_for + max(stale_s, policy.stale_on_error_s)
+        weight = codec.weigh(value)
+        return Answer(value, _HIT, self._wall(), fresh_for, stale_s, error_for, load_s, weight)
 
     def _land(self, flight: Flight, answer: Answer[Any], *, loaded: bool) -> None:
         self._landed(flight, answer)

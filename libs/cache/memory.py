@@ -6,11 +6,11 @@ asked for another round. A hit only raises a counter, so it costs next to nothin
 docs/adr/0003-own-eviction-core.md.
 """
 
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .answer import ABSENT, Answer, Held, Status
+from .answer import Answer, Held, Status
 from .backend import BackendCounts, Size
 from .clock import SYSTEM, Clock
 from .codecs import Codec
@@ -31,22 +31,34 @@ SMALL_SHARE = 0.05
 MOST_ROUNDS = 3
 """How many rounds of the main queue an entry can earn."""
 
+_EVER = float("inf")
 _NEVER = float("-inf")
+_SMALL, _MAIN, _REMOVED = range(3)
+
+
+class _Due(dict["_Node", None]):
+    """The nodes that expire in one tick, in order."""
+
+    __slots__ = ("tick",)
+
+    def __init__(self, tick: int) -> None:
+        self.tick = tick
 
 
 class _Node:
-    __slots__ = ("answer", "born", "gone", "key", "queue", "quick", "tick", "uses", "weight")
+    # No more objects than needed: making and freeing them is most of what a store costs.
+    __slots__ = ("answer", "born", "due", "key", "place", "quick", "since", "uses", "weight")
 
-    def __init__(self, key: str, queue: "OrderedDict[str, _Node]") -> None:
+    def __init__(self, key: str, place: int) -> None:
         self.key = key
-        self.queue = queue
+        self.place = place
         self.uses = 0
         self.weight = 0
-        self.tick = -1
         self.answer: Answer[Any]
+        self.since: float  # monotonic time of the `put`
         self.born: float  # monotonic time of answer.stored
         self.quick: float  # until then, `peek` answers with it
-        self.gone: float  # from then on, it does not exist
+        self.due: _Due
 
 
 class MemoryStore:
@@ -59,14 +71,19 @@ class MemoryStore:
         self.counts = BackendCounts()
         self._monotonic = clock.monotonic
         self._nodes: dict[str, _Node] = {}
-        self._small: OrderedDict[str, _Node] = OrderedDict()
-        self._main: OrderedDict[str, _Node] = OrderedDict()
-        self._ghosts: OrderedDict[int, None] = OrderedDict()
+        # The queues also hold removed nodes, until these are as many as the others.
+        self._small: deque[_Node] = deque()
+        self._main: deque[_Node] = deque()
+        self._removed = 0
+        self._small_entries = 0
         self._small_bytes = 0
         self._small_entries_share = entries * SMALL_SHARE
         self._small_bytes_share = size * SMALL_SHARE
-        self._ticks: dict[int, dict[_Node, None]] = {}
+        self._ghosts: set[str] = set()
+        self._ghost_order: deque[str] = deque()
+        self._ticks: dict[int, _Due] = {}
         self._swept = int(self._monotonic() / TICK_S)
+        self._next_sweep = (self._swept + 1) * TICK_S
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -85,49 +102,70 @@ class MemoryStore:
         if node is None:
             return None
         now = self._monotonic()
-        if now >= node.gone:
+        if now >= node.born + node.answer.error_for:
             self._remove(node)
             self.counts.expirations += 1
             return None
         node.uses += 1
         return Held(node.answer, now - node.born)
 
-    def put(self, key: str, answer: Answer[Any], weight: int, age_s: float = 0.0) -> bool:
-        """Hold an answer that is `age_s` old and weighs `weight` bytes; whether it was not too large to."""
+    def put(self, key: str, answer: Answer[Any], age_s: float = 0.0, quick_s: float = _EVER) -> bool:
+        """Hold an answer that is `age_s` old, and give it by `peek` for `quick_s` at most; False: too
+        large."""
         now = self._monotonic()
-        if now >= self._swept + TICK_S:
+        if now >= self._next_sweep:
             self._sweep(now)
-        weight += ENTRY_BYTES + len(key)
+        weight = answer.weight + ENTRY_BYTES + len(key)
         node = self._nodes.get(key)
         if weight > self.size:
             if node is not None:
                 self._remove(node)
             self.counts.refused += 1
             return False
-        if node is None:
-            node = self._admit(key)
-        else:
-            self._unschedule(node)
-        born = now - age_s
-        node.answer = answer
-        node.born = born
-        node.gone = born + answer.error_for
-        node.quick = (
-            born + answer.fresh_for - EARLY_LOADS * answer.load_s if answer.status is _HIT else _NEVER
-        )
-        self.bytes += weight - node.weight
-        if node.queue is self._small:
-            self._small_bytes += weight - node.weight
-        node.weight = weight
-        tick = node.tick = int(node.gone / TICK_S)
+        born = now - age_s if age_s else now
+        tick = int((born + answer.error_for) / TICK_S)
         due = self._ticks.get(tick)
         if due is None:
-            self._ticks[tick] = {node: None}
-        else:
+            due = self._ticks[tick] = _Due(tick)
+        if node is None:
+            if key in self._ghosts:
+                self._ghosts.remove(key)
+                node = _Node(key, _MAIN)
+                self._main.append(node)
+            else:
+                node = _Node(key, _SMALL)
+                self._small.append(node)
+                self._small_entries += 1
+            self._nodes[key] = node
             due[node] = None
+        elif node.due is not due:
+            due[node] = None
+            self._not_due(node)
+        added = weight - node.weight
+        self.bytes += added
+        if node.place == _SMALL:
+            self._small_bytes += added
+        node.weight = weight
+        node.due = due
+        node.answer = answer
+        node.since = now
+        node.born = born
+        if answer.status is _HIT:
+            node.quick = min(born + answer.fresh_for - EARLY_LOADS * answer.load_s, now + quick_s)
+        else:
+            node.quick = _NEVER
         while len(self._nodes) > self.entries or self.bytes > self.size:
             self._evict()
         return True
+
+    def held_since(self, key: str) -> float:
+        """The monotonic time at which a key that is held was put."""
+        return self._nodes[key].since
+
+    def slow_down(self) -> None:
+        """Give nothing that is held now by `peek`."""
+        for node in self._nodes.values():
+            node.quick = _NEVER
 
     def delete(self, key: str) -> bool:
         """Whether there was such an entry."""
@@ -135,66 +173,69 @@ class MemoryStore:
         if node is None:
             return False
         self._remove(node)
-        return self._monotonic() < node.gone
+        return self._monotonic() < node.born + node.answer.error_for
 
     def clear(self) -> None:
         """Drop everything."""
-        for table in (self._nodes, self._small, self._main, self._ghosts, self._ticks):
+        for table in (self._nodes, self._small, self._main, self._ghosts, self._ghost_order, self._ticks):
             table.clear()
-        self.bytes = self._small_bytes = 0
-
-    def _admit(self, key: str) -> _Node:
-        ghost = hash(key)
-        if ghost in self._ghosts:
-            del self._ghosts[ghost]
-            queue = self._main
-        else:
-            queue = self._small
-        node = self._nodes[key] = queue[key] = _Node(key, queue)
-        return node
+        self.bytes = self._small_bytes = self._small_entries = self._removed = 0
 
     def _evict(self) -> None:
-        """Let one entry go. Each step without eviction uses up one earlier hit: constant time, amortised."""
+        """Let one entry go. Each step that does not uses up an earlier hit: constant time, amortised."""
         while True:
-            if self._small and (
-                len(self._small) > self._small_entries_share
+            if (
+                self._small_entries > self._small_entries_share
                 or self._small_bytes > self._small_bytes_share
                 or not self._main
             ):
-                key, node = self._small.popitem(last=False)
+                node = self._small.popleft()
+                if node.place == _REMOVED:
+                    self._removed -= 1
+                    continue
+                self._small_entries -= 1
                 self._small_bytes -= node.weight
-                if node.uses == 0:
-                    self._ghosts[hash(key)] = None
-                    if len(self._ghosts) > len(self._nodes):
-                        self._ghosts.popitem(last=False)
+                if not node.uses:
+                    self._ghosts.add(node.key)
+                    self._ghost_order.append(node.key)
+                    if len(self._ghost_order) > self.entries:
+                        self._ghosts.discard(self._ghost_order.popleft())
                     break
                 node.uses = 0
+                node.place = _MAIN
             else:
-                key, node = self._main.popitem(last=False)
-                if node.uses == 0:
+                node = self._main.popleft()
+                if node.place == _REMOVED:
+                    self._removed -= 1
+                    continue
+                if not node.uses:
                     break
                 node.uses = min(node.uses, MOST_ROUNDS) - 1
-            self._main[key] = node
-            node.queue = self._main
-        del self._nodes[key]
+            self._main.append(node)
+        del self._nodes[node.key]
         self.bytes -= node.weight
-        self._unschedule(node)
+        self._not_due(node)
         self.counts.evictions += 1
 
     def _remove(self, node: _Node) -> None:
         del self._nodes[node.key]
-        del node.queue[node.key]
         self.bytes -= node.weight
-        if node.queue is self._small:
+        if node.place == _SMALL:
+            self._small_entries -= 1
             self._small_bytes -= node.weight
-        self._unschedule(node)
+        node.place = _REMOVED
+        self._not_due(node)
+        self._removed += 1
+        if self._removed > len(self._nodes) + 100:
+            self._small = deque(node for node in self._small if node.place != _REMOVED)
+            self._main = deque(node for node in self._main if node.place != _REMOVED)
+            self._removed = 0
 
-    def _unschedule(self, node: _Node) -> None:
-        due = self._ticks.get(node.tick)
-        if due is not None:
-            due.pop(node, None)
-            if not due:
-                del self._ticks[node.tick]
+    def _not_due(self, node: _Node) -> None:
+        due = node.due
+        del due[node]
+        if not due:
+            del self._ticks[due.tick]
 
     def _sweep(self, now: float) -> None:
         """Drop what expired in the ticks that have passed."""
@@ -207,6 +248,7 @@ class MemoryStore:
                 self._remove(node)
                 self.counts.expirations += 1
         self._swept = last
+        self._next_sweep = (last + 1) * TICK_S
 
 
 _HIT = Status.HIT
@@ -219,20 +261,18 @@ class MemoryBackend:
 
     def __init__(self, *, entries: int = 10_000, size: int = 64 * 2**20, clock: Clock = SYSTEM) -> None:
         """`entries` and `size` (bytes, by the codecs' `weigh`) bound what is held; both must be above 0."""
-        for name, value in (("entries", entries), ("size", size)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"a memory cache's {name} must be a whole number above 0, not {value!r}")
+        check_bounds(entries, size)
         self.store = MemoryStore(entries=entries, size=size, clock=clock)
         self.counts = self.store.counts
         self.peek = self.store.peek
+        self.put = self.store.put
 
     async def get_many(self, keys: Iterable[str], codec: Codec[Any]) -> dict[str, Held]:
         found = ((key, self.store.get(key)) for key in keys)
         return {key: held for key, held in found if held is not None}
 
     async def set_many(self, answers: Mapping[str, Answer[Any]], codec: Codec[Any]) -> int:
-        weighed = [(key, answer, weigh(answer, codec)) for key, answer in answers.items()]
-        return sum([self.store.put(key, answer, weight) for key, answer, weight in weighed])
+        return sum(map(self.store.put, answers, answers.values()))
 
     async def delete_many(self, keys: Iterable[str]) -> int:
         return sum(map(self.store.delete, keys))
@@ -247,7 +287,8 @@ class MemoryBackend:
         self.store.clear()
 
 
-def weigh(answer: Answer[Any], codec: Codec[Any]) -> int:
-    """The bytes of an answer's value. Raises CodecError for one that the codec cannot hold."""
-    value = answer._value
-    return 0 if value is ABSENT else codec.weigh(value)
+def check_bounds(entries: int, size: int) -> None:
+    """Raises ValueError unless both can bound a memory."""
+    for name, value in (("entries", entries), ("size", size)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"a memory cache's {name} must be a whole number above 0, not {value!r}")

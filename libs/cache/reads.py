@@ -14,14 +14,14 @@ class Reads:
     it."""
 
     def __init__(self) -> None:
-        self._pending: dict[str, asyncio.Future[Held | None]] = {}
+        self.pending: dict[str, asyncio.Future[Held | None]] = {}
 
     async def read(self, keys: Iterable[str], read: Read) -> dict[str, Held]:
         """What is held for the keys, by reads that are under way already and one `read` of the others."""
         wanted = list(keys)
         found: dict[str, Held] = {}
         while wanted:
-            joined = {key: pending for key in wanted if (pending := self._pending.get(key)) is not None}
+            joined = {key: pending for key in wanted if (pending := self.pending.get(key)) is not None}
             own = [key for key in wanted if key not in joined]
             if own:
                 found.update(await self._lead(own, read))
@@ -36,7 +36,7 @@ class Reads:
     async def _lead(self, keys: list[str], read: Read) -> dict[str, Held]:
         future = asyncio.get_running_loop().create_future
         mine: dict[str, asyncio.Future[Held | None]] = {key: future() for key in keys}
-        self._pending.update(mine)
+        self.pending.update(mine)
         try:
             found = await read(keys)
         except BaseException:
@@ -45,8 +45,8 @@ class Reads:
             raise
         finally:
             for key, pending in mine.items():
-                if self._pending.get(key) is pending:
-                    del self._pending[key]
+                if self.pending.get(key) is pending:
+                    del self.pending[key]
         for key, pending in mine.items():
             if pending.done():
                 held = pending.result()
@@ -58,11 +58,11 @@ class Reads:
 
     def landed(self, key: str, answer: Answer[Any]) -> None:
         """A load of the key ended: reads that began before it need not look further."""
-        pending = self._pending.pop(key, None)
+        pending = self.pending.pop(key, None)
         if pending is not None and not pending.done():
             pending.set_result(Held(answer, 0.0))
 
     def outdate(self, keys: Iterable[str] | None) -> None:
         """The keys (None: all) were set or deleted: no one may join a read that began before."""
-        for key in list(self._pending) if keys is None else keys:
-            self._pending.pop(key, None)
+        for key in list(self.pending) if keys is None else keys:
+            self.pending.pop(key, None)

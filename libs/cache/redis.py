@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
+from urllib.parse import quote, unquote
 
 import structlog
 from redis.asyncio import ConnectionPool, Redis, RedisCluster
@@ -52,6 +53,8 @@ class RedisBackend:
     Every call ends within `timeout_s`. After three failures in a row the breaker opens: calls fail at once,
     but for one probe each `retry_s`. Redis refusing a command (out of memory, say) fails that call alone.
     """
+
+    put = None
 
     def __init__(
         self,
@@ -198,8 +201,15 @@ class RedisBackend:
     # Parts
 
     def name(self, key: str) -> str:
-        """The Redis key of a cache key. Braces are escaped: they would name another slot than the lock's."""
-        return f"{self.prefix}{key}".replace("{", "%7B").replace("}", "%7D")
+        """The Redis key of a cache key. Braces would choose a slot, another one than the lock's: encoded."""
+        if "{" in key or "}" in key or key[0] == "%":
+            key = "%" + quote(key, safe="")
+        return self.prefix + key
+
+    def key(self, name: bytes) -> str:
+        """The cache key of a Redis key: `name` undone."""
+        key = name.decode("ascii", "replace")[len(self.prefix) :]
+        return unquote(key[1:]) if key[:1] == "%" else key
 
     def _sealed(self, answers: Mapping[str, Answer[Any]], codec: Codec[Any]) -> list[tuple[str, bytes, int]]:
         return [

@@ -66,7 +66,10 @@ def _redis(url: str, query: str, memory: bool, cluster: bool, clock: Clock) -> B
     remote = RedisBackend(connect(url, cluster=cluster, **connections), **redis_options, clock=clock)
     if not memory:
         return remote
-    raise ValueError("memory over Redis is not here yet")
+    from .tiered import TieredBackend
+
+    tier_options = {name: value for name, value in options.items() if name not in _REDIS}
+    return TieredBackend(remote, **tier_options, clock=clock)
 
 
 def _options(query: str, accepted: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:

@@ -1,0 +1,136 @@
+"""Hearing of changed keys: Redis's client tracking, in broadcast mode, for one prefix, from every primary.
+
+Each listening connection speaks RESP2 and redirects the notices to itself, so that they come as plain pub/sub
+messages. Redis sends one for every key that is set, deleted, expired or evicted, whoever did it.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import structlog
+from redis.asyncio import RedisCluster
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError
+
+from .redis import Client
+
+_CHANNEL = b"__redis__:invalidate"
+
+
+class _Lost(Exception):
+    """A primary does not answer, or there are other primaries now."""
+
+
+class Invalidations:
+    """Listens from `start` to `aclose`, connecting again as often as it must.
+
+    `heard` gets the Redis keys that changed (None: all). `changed(True)` says that from now on every change
+    is heard; `changed(False)` that changes may go unheard, at most `lag_s` after the first one that did.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        prefix: str,
+        *,
+        lag_s: float,
+        heard: Callable[[Iterable[bytes] | None], None],
+        changed: Callable[[bool], None],
+        log: structlog.typing.FilteringBoundLogger,
+    ) -> None:
+        self._client = client
+        self._prefix = prefix
+        self._beat_s = lag_s / 3
+        self._heard = heard
+        self._changed = changed
+        self._log = log
+        self._hearing = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin, if it has not begun."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+
+    async def aclose(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._listen()
+            except* (RedisError, OSError, TimeoutError, _Lost) as lost:
+                if self._hearing:
+                    self._log.warning("cache_invalidations_lost", error=repr(lost.exceptions[0]))
+                self._hearing = False
+            await asyncio.sleep(self._beat_s / 2)
+
+    async def _listen(self) -> None:
+        """Until something is lost, which is raised."""
+        connections: dict[str, AbstractConnection] = {}
+        try:
+            async with asyncio.timeout(self._beat_s * 3):
+                connections = await self._connections()
+                for connection in connections.values():
+                    await self._subscribe(connection)
+            self._hearing = True
+            self._changed(True)
+            self._log.info("cache_invalidations_heard")
+            async with asyncio.TaskGroup() as group:
+                for connection in connections.values():
+                    group.create_task(self._hear(connection))
+                if isinstance(self._client, RedisCluster):
+                    group.create_task(self._watch(set(connections)))
+        finally:
+            self._changed(False)
+            for connection in connections.values():
+                await connection.disconnect(nowait=True)
+
+    async def _subscribe(self, connection: AbstractConnection) -> None:
+        await connection.connect()  # type: ignore[no-untyped-call]
+        number = await _ask(connection, "CLIENT", "ID")
+        await _ask(
+            connection, "CLIENT", "TRACKING", "ON", "REDIRECT", number, "BCAST", "PREFIX", self._prefix
+        )
+        await _ask(connection, "SUBSCRIBE", _CHANNEL)
+
+    async def _hear(self, connection: AbstractConnection) -> None:
+        asked = False
+        while True:
+            message = await connection.read_response(timeout=self._beat_s)
+            if message is None:  # silence: is it still there?
+                if asked:
+                    raise _Lost("no answer to PING")
+                await connection.send_command("PING", check_health=False)
+                asked = True
+                continue
+            asked = False
+            if message[0] == b"message":
+                self._heard(message[2])
+
+    async def _watch(self, names: set[str]) -> None:
+        while True:
+            await asyncio.sleep(self._beat_s)
+            if {node.name for node in self._client.get_primaries()} != names:  # type: ignore[union-attr]
+                raise _Lost("other primaries")
+
+    async def _connections(self) -> dict[str, AbstractConnection]:
+        """An unconnected connection to every primary, by its name."""
+        if isinstance(self._client, RedisCluster):
+            await self._client.initialize()
+            return {
+                node.name: node.connection_class(**node.connection_kwargs)
+                for node in self._client.get_primaries()
+            }
+        pool: Any = self._client.connection_pool
+        return {"": pool.connection_class(**pool.connection_kwargs)}
+
+
+async def _ask(connection: AbstractConnection, *command: Any) -> Any:
+    await connection.send_command(*command, check_health=False)
+    return await connection.read_response()
