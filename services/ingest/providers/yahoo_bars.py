@@ -287,11 +287,11 @@ def _end_of_last(
     if live is not None and live.slot_ms == open_ms:
         return False, max(live)
     end_ms = _trading_end(open_ms, chart, grid)
-    market_ms = chart.market_time_ms if chart.market_time_ms is not None else open_ms
-    as_of_ms = market_ms if open_ms <= market_ms < end_ms else end_ms
-    if market_ms >= end_ms or now_ms >= end_ms + DATA_DELAY_MS:
-        return True, as_of_ms
-    return False, min(as_of_ms, max(open_ms, now_ms))
+    market_ms = chart.market_time_ms
+    if market_ms is None:
+        return now_ms >= end_ms + DATA_DELAY_MS, min(end_ms, now_ms)
+    is_final = market_ms >= end_ms or now_ms >= end_ms + DATA_DELAY_MS
+    return is_final, market_ms if open_ms <= market_ms < end_ms else min(end_ms, now_ms)
 
 
 def _trading_end(open_ms: int, chart: Chart, grid: Grid) -> int:

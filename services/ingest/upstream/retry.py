@@ -15,6 +15,8 @@ from services.ingest.upstream.outcomes import Failure, Outcome
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
+_LONGEST_ASKED_S = 7 * 86_400.0
+
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
@@ -99,20 +101,21 @@ class Retrier:
 
 
 def retry_after_s(value: str | None, *, wall_s: float) -> float | None:
-    """Seconds that a Retry-After header asks for, in either of its forms; None when it is neither.
+    """Seconds that a Retry-After header asks for, at most a week; None when it has neither of its forms.
 
     wall_s: now, for the HTTP-date form.
     """
     if value is None:
         return None
     try:
-        return max(0.0, float(value)) if value.strip().isdecimal() else _until(value, wall_s)
+        wait_s = float(value) if value.strip().isdecimal() else _until(value, wall_s)
     except (ValueError, TypeError, OverflowError):
         return None
+    return min(max(0.0, wait_s), _LONGEST_ASKED_S)
 
 
 def _until(date: str, wall_s: float) -> float:
-    return max(0.0, parsedate_to_datetime(date).timestamp() - wall_s)
+    return parsedate_to_datetime(date).timestamp() - wall_s
 
 
 def _failure(state: RetryCallState) -> Failure | None:

@@ -1,0 +1,97 @@
+"""An HTTP server that answers as it was told, one answer a request."""
+
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+CHART = (
+    b'{"chart":{"result":[{"meta":{"symbol":"AAPL","regularMarketPrice":1.5,"regularMarketTime":1700000000,'
+    b'"currency":"USD"},"indicators":{"quote":[{}]}}],"error":null}}'
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer. reset: the connection is reset instead. drip_s: the time between two bytes of the body."""
+
+    status: int = 200
+    body: bytes = CHART
+    headers: dict[str, str] = field(default_factory=dict)
+    reset: bool = False
+    delay_s: float = 0.0
+    drip_s: float = 0.0
+
+
+class ScriptedUpstream(ThreadingHTTPServer):
+    """Gives `answers` in turn, the last one again and again.
+
+    asked: (monotonic time, path, headers) of each request.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, *answers: Answer) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.answers = list(answers) or [Answer()]
+        self.asked: list[tuple[float, str, dict[str, str]]] = []
+        self._lock = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def take(self, path: str, headers: dict[str, str]) -> Answer:
+        with self._lock:
+            self.asked.append((time.monotonic(), path, headers))
+            return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that left is no news."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: ScriptedUpstream
+
+    def do_GET(self) -> None:
+        answer = self.server.take(self.path, dict(self.headers))
+        time.sleep(answer.delay_s)
+        if answer.reset:
+            linger = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.connection.close()
+            self.close_connection = True
+            return
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        if answer.drip_s:
+            for byte in answer.body:
+                self.wfile.write(bytes([byte]))
+                time.sleep(answer.drip_s)
+        else:
+            self.wfile.write(answer.body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+@contextmanager
+def upstream(*answers: Answer) -> Iterator[ScriptedUpstream]:
+    """A server on loopback, running until the block ends."""
+    server = ScriptedUpstream(*answers)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
