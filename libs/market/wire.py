@@ -6,8 +6,10 @@ Fields may come in any order on the wire, so every protobuf parser reads the res
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from google.protobuf.message import Message
 
 from finstage.market.v1 import series_pb2
@@ -65,15 +67,23 @@ def columns_from_wire(data: bytes | memoryview) -> Columns:
     Raises:
         ValueError: it is no BarColumns, or its columns differ in length.
     """
-    parts: dict[str, list[Int64s | Float64s]] = {name: [] for name in _NAMES}
+    return Columns.of(**arrays_from_wire(data))
+
+
+def arrays_from_wire(data: bytes | memoryview) -> dict[str, npt.NDArray[Any]]:
+    """The six arrays of a serialised BarColumns by name (int64 times, float64 values), of any lengths.
+
+    Raises:
+        ValueError: it is no BarColumns.
+    """
+    parts: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in _NAMES}
     for field, wire_type, value in fields(memoryview(data)):
         if name := _FIELDS.get(field):
             if wire_type not in (_LEN, _I64) or len(value) % 8:
                 raise ValueError(f"BarColumns.{name} is not a packed array of 8-byte numbers")
             parts[name].append(np.frombuffer(value, dtype=_DTYPES[name]))
     # A copy, because what lies in a message is not aligned, and TA-Lib wants it so.
-    arrays = {name: np.concatenate(p) if p else np.empty(0, _DTYPES[name]) for name, p in parts.items()}
-    return Columns.of(**arrays)
+    return {name: np.concatenate(p) if p else np.empty(0, _DTYPES[name]) for name, p in parts.items()}
 
 
 def take_field(data: bytes | memoryview, field: int) -> tuple[bytes, memoryview | None]:

@@ -1,0 +1,62 @@
+"""Coverage of a part of a series."""
+
+from finstage.market.v1 import series_pb2
+from libs.market.coverage import cut_coverage
+from libs.market.times import timestamp
+
+MISSING = series_pb2.GAP_REASON_PROVIDER_MISSING
+
+
+def gap(start_ms: int, end_ms: int, missing: int = 3) -> series_pb2.Gap:
+    return series_pb2.Gap(
+        start=timestamp(start_ms), end=timestamp(end_ms), reason=MISSING, missing_bars=missing, detail="x"
+    )
+
+
+def flag(time_ms: int) -> series_pb2.BarFlag:
+    return series_pb2.BarFlag(open_time=timestamp(time_ms), reason=series_pb2.FLAG_REASON_ZERO_PRICE)
+
+
+def whole(**more: int) -> series_pb2.Coverage:
+    return series_pb2.Coverage(
+        start=timestamp(0),
+        end=timestamp(1000),
+        gaps=[gap(100, 200), gap(300, 500), gap(700, 900)],
+        flags=[flag(50), flag(400), flag(600)],
+        **more,
+    )
+
+
+def test_the_range_is_the_part_s() -> None:
+    cut = cut_coverage(whole(), start_ms=250, end_ms=600)
+    assert (cut.start, cut.end) == (timestamp(250), timestamp(600))
+
+
+def test_gaps_within_are_kept_as_they_are_and_those_outside_are_not() -> None:
+    assert list(cut_coverage(whole(), start_ms=200, end_ms=700).gaps) == [gap(300, 500)]
+
+
+def test_a_gap_that_reaches_over_an_end_is_cut_and_its_count_is_unknown() -> None:
+    [first, last] = cut_coverage(whole(), start_ms=400, end_ms=800).gaps
+    assert (first.start, first.end) == (timestamp(400), timestamp(500))
+    assert (last.start, last.end) == (timestamp(700), timestamp(800))
+    assert not first.HasField("missing_bars")
+    assert not last.HasField("missing_bars")
+    assert (first.reason, first.detail) == (MISSING, "x")
+
+
+def test_flags_are_those_of_bars_within() -> None:
+    assert list(cut_coverage(whole(), start_ms=400, end_ms=600).flags) == [flag(400)]
+
+
+def test_gaps_left_out_are_older_than_those_listed() -> None:
+    """A part that starts within the list has all of its own."""
+    assert cut_coverage(whole(gaps_left_out=7), start_ms=0, end_ms=600).gaps_left_out == 7
+    assert cut_coverage(whole(gaps_left_out=7), start_ms=100, end_ms=600).gaps_left_out == 0
+    assert cut_coverage(whole(), start_ms=0, end_ms=600).gaps_left_out == 0
+
+
+def test_what_was_given_is_not_changed() -> None:
+    given = whole()
+    cut_coverage(given, start_ms=400, end_ms=450)
+    assert given == whole()
