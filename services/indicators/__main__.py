@@ -1,0 +1,45 @@
+"""python -m services.indicators: config -> objects -> serve."""
+
+from prometheus_client import CollectorRegistry
+
+from libs.cache import open_cache
+from libs.rpc import logs, settings
+from libs.rpc.channel import open_channel
+from libs.rpc.executor import BoundedExecutor
+from libs.rpc.metrics import CallMetrics
+from libs.rpc.server import run, serve
+from services.indicators.bars import PRICE, PriceBars
+from services.indicators.config import IndicatorsSettings
+from services.indicators.engine import Engine
+from services.indicators.own_rows import whole_catalogue
+from services.indicators.servicer import IndicatorServicer, indicator_service
+
+
+async def main(config: IndicatorsSettings) -> None:
+    registry = CollectorRegistry()
+    channel = open_channel(
+        config.price_target,
+        config,
+        name="price",
+        retry=[PRICE],
+        metrics=CallMetrics(registry, "client"),
+    )
+    executor = BoundedExecutor(
+        threads=config.compute_threads, queued=100 * config.compute_threads, name="compute"
+    )
+    async with open_cache(config.cache_url, name="indicators") as cache:
+        servicer = IndicatorServicer(
+            whole_catalogue(),
+            Engine(cache, executor, fresh_s=config.result_fresh_s),
+            PriceBars(channel),
+            batch_concurrency=config.batch_concurrency,
+        )
+        await serve(config, [indicator_service(servicer)], registry=registry)
+    executor.close()
+    await channel.close()
+
+
+if __name__ == "__main__":
+    loaded = settings.load(IndicatorsSettings)
+    logs.configure(level=loaded.log_level, log_format=loaded.log_format)
+    run(main(loaded))

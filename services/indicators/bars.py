@@ -1,0 +1,89 @@
+"""Bars: where the service gets a series from."""
+
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Protocol
+
+from google.protobuf.duration_pb2 import Duration
+
+from finstage.market.v1 import series_pb2
+from finstage.price.v1 import price_service_pb2 as price_pb2
+from libs.market.columns import Columns
+from libs.market.interval import Interval
+from libs.market.times import timestamp
+from libs.market.wire import columns_from_wire, take_field
+from libs.rpc.channel import Channel
+from services.indicators.inputs import first_fault
+
+PRICE = price_pb2.DESCRIPTOR.services_by_name["PriceService"]
+_STREAM_BARS = f"/{PRICE.full_name}/StreamBars"
+_COLUMNS_PART = price_pb2.StreamBarsResponse.DESCRIPTOR.fields_by_name["columns"].number
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesQuery:
+    """Which series, and how fresh: a series from its first bar to those that opened before end_ms.
+
+    max_age: as in GetBarsRequest; None: price's own. final_only: leave the forming bar out.
+    """
+
+    symbol: str
+    interval: Interval
+    adjustment: series_pb2.Adjustment
+    end_ms: int | None
+    max_age: Duration | None
+    allow_stale: bool
+    final_only: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Series:
+    """The bars that a query asked for, and what is known of them.
+
+    header: all of finstage.market.v1.BarSeries but the columns.
+    columns: finite numbers, in strictly growing order of time.
+    """
+
+    header: series_pb2.BarSeries
+    columns: Columns
+
+
+class BarsSource(Protocol):
+    """What the service needs of price."""
+
+    async def read(self, query: SeriesQuery) -> Series:
+        """The series. Raises the domain errors that GetBars names, and Unavailable (SERVICE_UNAVAILABLE)
+        when price is away."""
+        ...
+
+
+class PriceBars:
+    """BarsSource over the channel to price: one StreamBars a read."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    async def read(self, query: SeriesQuery) -> Series:
+        request = price_pb2.StreamBarsRequest(
+            symbol=query.symbol,
+            interval=query.interval.proto,
+            adjustment=query.adjustment,
+            end=None if query.end_ms is None else timestamp(query.end_ms),
+            max_age=query.max_age,
+            allow_stale=query.allow_stale,
+            final_only=query.final_only,
+        )
+        header = series_pb2.BarSeries()
+        chunks: list[Columns] = []
+        async with aclosing(self._channel.stream(_STREAM_BARS, request, bytes)) as parts:
+            async for message in parts:
+                rest, columns = take_field(message, _COLUMNS_PART)
+                if columns is None:
+                    header = price_pb2.StreamBarsResponse.FromString(rest).header
+                else:
+                    chunks.append(columns_from_wire(columns))
+        series = Series(header, Columns.concat(chunks))
+        if fault := first_fault(series.columns):
+            column, row, problem = fault
+            raise ValueError(f"price sent {query.symbol}/{query.interval} with {column}[{row}]: {problem}")
+        return series

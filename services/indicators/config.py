@@ -1,0 +1,33 @@
+"""The settings of indicators."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from libs.cache import backend_from_url
+from libs.rpc.settings import Address, ChannelSettings, Seconds, ServerSettings
+
+
+def _cache_url(url: str) -> str:
+    backend_from_url(url)  # connects to nothing
+    return url
+
+
+class IndicatorsSettings(ServerSettings, ChannelSettings):
+    """Environment variables, each with the prefix FINSTAGE_; the defaults run on one machine."""
+
+    listen: Address = Field("127.0.0.1:50052", description="HOST:PORT for gRPC")
+    metrics_listen: Address = Field(
+        "127.0.0.1:9052", description="HOST:PORT for /metrics, /healthz and /readyz"
+    )
+    price_target: str = Field("127.0.0.1:50051", description="HOST:PORT of price")
+    cache_url: Annotated[str, AfterValidator(_cache_url)] = Field(
+        "memory://", description="memory:// or redis://HOST:PORT/DB"
+    )
+    result_fresh_s: Seconds = Field(
+        600.0, description="seconds that the result of a long computation is kept"
+    )
+    compute_threads: int = Field(2, ge=1, le=256, description="threads for long computations, 1 to 256")
+    batch_concurrency: int = Field(
+        8, ge=1, le=500, description="symbols of a batch that are worked on at once, 1 to 500"
+    )

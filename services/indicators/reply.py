@@ -1,0 +1,137 @@
+"""Replies: results to the contract's bytes, assembled from the arrays as they lie in memory."""
+
+from collections.abc import Sequence
+
+import grpc
+import numpy as np
+
+from finstage.indicators.v1 import indicator_service_pb2 as pb
+from libs.market.columns import Float64s, Int64s
+from libs.market.errors import InvalidRequest, Violation
+from libs.market.wire import length_delimited, packed
+from services.indicators.catalogue import Catalogue, Indicator, Params, Variant
+from services.indicators.compute import cut
+from services.indicators.specs import Spec
+
+MOST_BARS = 50_000
+MOST_BYTES = 3 * 2**20
+
+_TIMES = pb.IndicatorFrame.DESCRIPTOR.fields_by_name["open_time_ms"].number
+_RESULTS = pb.IndicatorFrame.DESCRIPTOR.fields_by_name["results"].number
+_OUTPUTS = pb.IndicatorResult.DESCRIPTOR.fields_by_name["outputs"].number
+_VALUES = pb.OutputValues.DESCRIPTOR.fields_by_name["values"].number
+
+
+def check_size(bars: int, specs: Sequence[Spec], *, times: Int64s | None) -> None:
+    """Whether a frame of `bars` may be sent: at most 50,000 bars and 3 MiB of values.
+
+    times: those of the series, of which the frame would have the last; None: the bars are the client's own.
+
+    Raises:
+        InvalidRequest: it may not; the violation says what to ask instead.
+    """
+    columns = 1 + sum(len(spec.indicator.outputs) for spec in specs)
+    most = min(MOST_BARS, MOST_BYTES // (8 * columns))
+    if bars <= most:
+        return
+    instead = f"send at most {most} bars"
+    if times is not None:
+        start = np.datetime64(int(times[-most]), "ms").item().isoformat()
+        instead = f"ask for at most {most} bars (limit, or start at {start}Z or later)"
+    if most < MOST_BARS:
+        given = f"{bars} bars of {columns - 1} outputs are {8 * bars * columns / 2**20:.1f} MiB"
+        raise InvalidRequest(
+            [Violation("specs", f"{given}; at most 3 MiB are returned: {instead}, or fewer specs at once")]
+        )
+    raise InvalidRequest(
+        [Violation("start", f"the range has {bars} bars; at most {MOST_BARS} are returned: {instead}")]
+    )
+
+
+def frame_to_wire(
+    frame: pb.IndicatorFrame,
+    times: Int64s,
+    axis: slice,
+    specs: Sequence[Spec],
+    results: Sequence[tuple[Float64s, ...]],
+) -> bytes:
+    """A serialised IndicatorFrame.
+
+    frame: its fields but the time axis and the results.
+    times: of the whole series; the rows `axis` of it are the time axis.
+    results: what `compute` made of each spec.
+    """
+    parts = [frame.SerializeToString(), packed(_TIMES, times[axis])]
+    for spec, outputs in zip(specs, results, strict=True):
+        parts.append(length_delimited(_RESULTS, _result(spec, outputs, axis)))
+    return b"".join(parts)
+
+
+def _result(spec: Spec, outputs: tuple[Float64s, ...], axis: slice) -> bytes:
+    head = pb.IndicatorResult(
+        id=spec.id,
+        name=spec.indicator.name,
+        variant=spec.variant.name,
+        params=spec.params,
+        source=_source(spec),
+        lookback=spec.lookback,
+        bars_used=axis.stop,
+        indicator_class=_class(spec.variant, spec.params),
+    )
+    head.status.SetInParent()
+    if axis.stop <= spec.lookback:
+        outputs = ()
+        head.status.code = grpc.StatusCode.FAILED_PRECONDITION.value[0]
+        head.status.message = (
+            f"the first value comes after {spec.lookback} bars, and the series has {axis.stop} up to the end "
+            "of the range"
+        )
+    parts = [head.SerializeToString()]
+    for described, values in zip(spec.indicator.outputs, outputs, strict=bool(outputs)):
+        part = cut(values, lookback=spec.lookback, axis=axis)
+        values_head = pb.OutputValues(
+            name=described.name, first_index=part.first_index, undefined_indexes=part.undefined.tolist()
+        )
+        parts.append(
+            length_delimited(_OUTPUTS, values_head.SerializeToString() + packed(_VALUES, part.values))
+        )
+    return b"".join(parts)
+
+
+def _source(spec: Spec) -> str:
+    return f"PRICE_SOURCE_{'UNSPECIFIED' if spec.source is None else spec.source.upper()}"
+
+
+def _class(variant: Variant, params: Params) -> str:
+    return f"INDICATOR_CLASS_{variant.class_of(params)}"
+
+
+def catalogue_to_messages(catalogue: Catalogue) -> dict[str, pb.IndicatorInfo]:
+    """Every row of the catalogue as the contract has it, by name."""
+    return {row.name: _info(row) for row in catalogue}
+
+
+def _info(row: Indicator) -> pb.IndicatorInfo:
+    default, params = row.variants[0], row.default_params
+    return pb.IndicatorInfo(
+        name=row.name,
+        display_name=row.display_name,
+        group=row.group,
+        inputs=row.inputs,
+        parameters=[
+            pb.ParameterInfo(
+                name=parameter.name,
+                type=f"PARAMETER_TYPE_{parameter.type}",
+                default_value=parameter.default,
+                min_value=parameter.minimum,
+                max_value=parameter.maximum,
+                choices=[pb.ParameterChoice(value=value, name=name) for value, name in parameter.choices],
+                description=parameter.description,
+            )
+            for parameter in row.parameters
+        ],
+        outputs=[pb.OutputInfo(name=output.name, description=output.description) for output in row.outputs],
+        default_lookback=default.lookback(params),
+        indicator_class=_class(default, params),
+        variants=[pb.VariantInfo(name=each.name, description=each.description) for each in row.variants],
+    )

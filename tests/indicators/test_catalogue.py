@@ -1,0 +1,209 @@
+"""The catalogue says what TA-Lib does: tested against TA-Lib itself."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import talib
+
+from libs.market.columns import Columns
+from services.indicators import overrides
+from services.indicators.catalogue import Catalogue, IndicatorClass, ParameterType, Params
+from services.indicators.compute import compute
+from services.indicators.inputs import Inputs, Source
+from services.indicators.specs import Spec
+
+from .conftest import one_spec
+
+
+def test_every_function_is_in_the_catalogue_but_those_left_out_with_a_reason(catalogue: Catalogue) -> None:
+    own = {"ichimoku"}
+    assert {row.name.upper() for row in catalogue} == set(talib.get_functions()) - set(overrides.LEFT_OUT) | {
+        name.upper() for name in own
+    }
+
+
+def test_every_row_is_described(catalogue: Catalogue) -> None:
+    for row in catalogue:
+        assert row.name == row.name.lower()
+        assert row.display_name
+        assert row.group
+        assert set(row.inputs) <= {"open", "high", "low", "close", "volume", "source"}
+        assert all(output.name and output.description for output in row.outputs)
+        assert all(variant.name and variant.description for variant in row.variants)
+        for parameter in row.parameters:
+            assert parameter.description
+            assert parameter.minimum <= parameter.default <= parameter.maximum
+            assert bool(parameter.choices) == (parameter.type is ParameterType.CHOICE)
+        assert all(order.holds(row.default_params) for order in row.ordered)
+
+
+def test_overrides_name_only_what_there_is() -> None:
+    functions = set(talib.get_functions())
+    named = {name for name, _ in overrides.LEAST_OF} | overrides.DECAYING | overrides.PATH_DEPENDENT
+    assert named | set(overrides.ORDERED) | set(overrides.OUTPUTS) | set(overrides.DISPLAY_NAMES) <= functions
+
+
+def test_described_outputs_are_those_of_talib(catalogue: Catalogue) -> None:
+    for name, described in overrides.OUTPUTS.items():
+        row = catalogue.find(name)
+        assert row is not None
+        assert {output.name for output in row.outputs} == set(described)
+
+
+def test_bounds_are_those_that_talib_enforces(catalogue: Catalogue, daily: Columns) -> None:
+    """What the catalogue accepts TA-Lib computes; one step beyond, TA-Lib refuses."""
+    inputs = Inputs(daily)
+    wrong = []
+    for row in catalogue:
+        if row.variants[0].name != "talib":
+            continue
+        for parameter in row.parameters:
+            if parameter.type is ParameterType.REAL:
+                beyond = (
+                    np.nextafter(parameter.minimum, -math.inf) - 1e-9,
+                    np.nextafter(parameter.maximum, math.inf) * (1 + 1e-9),
+                )
+            else:
+                beyond = (parameter.minimum - 1, parameter.maximum + 1)
+            for value, accepted in (
+                (parameter.minimum, True),
+                (parameter.maximum, True),
+                (beyond[0], False),
+                (beyond[1], False),
+            ):
+                params: Params = row.default_params | {parameter.name: value}
+                try:
+                    row.variants[0].run(inputs, Source.CLOSE, params)
+                    error = ""
+                except Exception as raised:
+                    error = str(raised)
+                if accepted != (error == "") or (error and "Bad Parameter" not in error):
+                    wrong.append((row.name, parameter.name, value))
+    assert not wrong
+
+
+def periods(catalogue: Catalogue) -> list[Spec]:
+    """Every definition with its defaults, with the shortest periods, with odd ones, and with every kind of
+    moving average."""
+    found = []
+    for row in catalogue:
+        integers = [p for p in row.parameters if p.type is ParameterType.INTEGER]
+        choices = [p for p in row.parameters if p.type is ParameterType.CHOICE]
+        sets: list[Params] = [{}]
+        sets.append({p.name: p.minimum + rank for rank, p in enumerate(integers)})
+        sets.append({p.name: 5 + 4 * rank for rank, p in enumerate(integers)})
+        for value, _ in choices[0].choices if choices else ():
+            sets.append(
+                {p.name: value for p in choices} | {p.name: 4 + 3 * r for r, p in enumerate(integers)}
+            )
+        for params in sets:
+            if all(order.holds(row.default_params | params) for order in row.ordered):
+                found += [
+                    one_spec(catalogue, row.name, variant=variant.name, **params) for variant in row.variants
+                ]
+    return found
+
+
+def test_the_lookback_is_the_number_of_bars_before_the_first_value(
+    catalogue: Catalogue, long_daily: Columns
+) -> None:
+    """With exactly lookback bars TA-Lib has no value at all, with one more it has one: for every definition
+    and many parameters."""
+    specs = periods(catalogue)
+    assert len(specs) > 500
+    for spec in specs:
+        arguments = (Source.CLOSE, spec.params)
+        bars = Inputs(long_daily[: spec.lookback + 1])
+        outputs = spec.variant.run(bars, *arguments)
+        assert all(len(values) == spec.lookback + 1 for values in outputs), spec.id
+        if spec.lookback and spec.indicator.name not in {"acos", "asin"}:
+            floats = [values for values in outputs if values.dtype == np.float64]
+            assert all(np.isfinite(values[-1]) for values in floats), spec.id
+        if spec.lookback and spec.variant.name == "talib":
+            short = spec.variant.run(Inputs(long_daily[: spec.lookback]), *arguments)
+            assert not any(np.isfinite(v).any() for v in short if v.dtype == np.float64), spec.id
+            assert not any(v.any() for v in short if v.dtype != np.float64), spec.id
+
+
+# They meet at a turn of the trend, as a rule; but nothing says that there will be one.
+TURNS = {"sar", "sarext", "supertrend"}
+
+
+def last_values(bars: Columns, spec: Spec, rows: slice) -> list[float]:
+    """The last value of each output, computed from `rows` of `bars` alone."""
+    return [float(values[-1]) for values in compute(Inputs(bars[rows]), spec)]
+
+
+def test_the_class_is_what_the_numbers_do(catalogue: Catalogue, long_daily: Columns) -> None:
+    """WINDOW: the last lookback + 1 bars give the value. DECAYING: they do not, but 1,400 bars do, nearly.
+    PATH_DEPENDENT: they do not."""
+    wrong = []
+    for row in catalogue:
+        spec = one_spec(catalogue, row.name)
+        whole = compute(Inputs(long_daily), spec)
+        scales = [max(1e-9, float(np.nanmax(np.abs(np.where(np.isfinite(v), v, 0.0))))) for v in whole]
+
+        def differs(length: int, row_step: int, whole=whole, scales=scales, spec=spec) -> bool:
+            for t in range(len(long_daily) - 1, 1500, -row_step):
+                part = last_values(long_daily, spec, slice(t + 1 - length, t + 1))
+                for values, value, scale in zip(whole, part, scales, strict=True):
+                    expected = float(values[t - spec.lookback])
+                    same = math.isclose(value, expected, rel_tol=1e-6, abs_tol=1e-9 * scale)
+                    if not same and (math.isfinite(value) or math.isfinite(expected)):
+                        return True
+            return False
+
+        expected = row.variants[0].class_of(spec.params)
+        if not differs(spec.lookback + 1, 7):
+            measured = IndicatorClass.WINDOW
+        elif not differs(1400, 150) and row.name not in TURNS:
+            measured = IndicatorClass.DECAYING
+        else:
+            measured = IndicatorClass.PATH_DEPENDENT
+        if measured is not expected:
+            wrong.append((row.name, expected, measured))
+    assert not wrong
+
+
+def test_the_class_follows_the_kind_of_moving_average(catalogue: Catalogue) -> None:
+    ma = catalogue.find("ma")
+    apo = catalogue.find("apo")
+    assert ma is not None
+    assert apo is not None
+    classes = {value: one_spec(catalogue, "ma", matype=value).class_ for value, _ in ma.parameters[1].choices}
+    assert {value for value, c in classes.items() if c is IndicatorClass.DECAYING} == overrides.DECAYING_MA
+    assert one_spec(catalogue, "apo", matype=overrides.MA_DEFAULT).class_ is IndicatorClass.DECAYING
+    assert one_spec(catalogue, "apo", matype=0).class_ is IndicatorClass.WINDOW
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("smaa", "sma"),
+        ("bollinger", "bbands"),
+        ("keltner", "kc"),
+        ("stochastic", "stoch"),
+        ("moving average", "ma"),
+        ("RSI14", "rsi"),
+        ("hull", "hma"),
+    ],
+)
+def test_a_wrong_name_leads_to_the_nearest(catalogue: Catalogue, name: str, first: str) -> None:
+    assert catalogue.nearest(name)[0] == first
+
+
+def test_a_name_like_no_other_leads_nowhere(catalogue: Catalogue) -> None:
+    assert catalogue.nearest("qqqqqq") == []
+    assert catalogue.nearest("") == []
+    assert catalogue.nearest("x" * 100_000) == []
+
+
+def test_the_readme_s_table_of_classes_is_the_catalogue_s(catalogue: Catalogue) -> None:
+    readme = (Path(overrides.__file__).parent / "README.md").read_text()
+    for class_ in (IndicatorClass.PATH_DEPENDENT, IndicatorClass.DECAYING):
+        [line] = [line for line in readme.splitlines() if line.startswith(f"| `{class_}`")]
+        named = line.replace("`", "").split("|")[2].replace(" ", "").split(",")
+        of_class = [row.name for row in catalogue if one_spec(catalogue, row.name).class_ is class_]
+        assert named == of_class

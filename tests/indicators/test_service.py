@@ -1,0 +1,465 @@
+"""The service over real gRPC, in front of a price over real gRPC."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import talib
+from google.protobuf.duration_pb2 import Duration
+
+from finstage.indicators.v1 import indicator_service_pb2 as pb
+from finstage.market.v1 import series_pb2
+from libs.market.columns import Columns
+from libs.market.errors import (
+    InvalidRequest,
+    NotFound,
+    RateLimited,
+    Reason,
+    Unavailable,
+    Unimplemented,
+)
+from libs.market.times import timestamp
+from services.indicators.catalogue import Catalogue
+
+from .conftest import SERVICE, RecordedPrice, Running, running_service
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+D1 = series_pb2.INTERVAL_1D
+
+
+def spec(name: str, **fields: Any) -> pb.IndicatorSpec:
+    return pb.IndicatorSpec(name=name, **fields)
+
+
+def at(bars: Columns, row: int) -> Any:
+    return timestamp(int(bars.open_time_ms[row]))
+
+
+# --- ListIndicators -----------------------------------------------------------------------------------
+
+
+async def listed(running: Running, **request: str) -> pb.ListIndicatorsResponse:
+    return await running.channel.call(
+        f"{SERVICE}/ListIndicators", pb.ListIndicatorsRequest(**request), pb.ListIndicatorsResponse
+    )
+
+
+async def test_the_catalogue_is_listed_whole_and_by_name(running: Running, catalogue: Catalogue) -> None:
+    reply = await listed(running)
+    names = [row.name for row in reply.indicators]
+    assert names == sorted(names)
+    assert len(names) == len(catalogue)
+    assert reply.engine == f"TA-Lib {talib.__version__}"
+
+
+async def test_the_catalogue_is_searched(running: Running) -> None:
+    by_name = await listed(running, query="MACD", group="Momentum Indicators")
+    assert [row.name for row in by_name.indicators] == ["macd", "macdext", "macdfix"]
+    assert "kc" in [row.name for row in (await listed(running, query="keltner")).indicators]
+    assert not (await listed(running, group="momentum indicators")).indicators
+
+
+async def test_a_row_says_all_that_a_client_needs(running: Running) -> None:
+    [row] = [r for r in (await listed(running, query="bbands")).indicators if r.name == "bbands"]
+    assert row.inputs == ["source"]
+    assert [(p.name, p.type, p.default_value, p.min_value, p.max_value) for p in row.parameters] == [
+        ("timeperiod", pb.PARAMETER_TYPE_INTEGER, 20, 2, 100_000),
+        ("nbdevup", pb.PARAMETER_TYPE_REAL, 2, -3e37, 3e37),
+        ("nbdevdn", pb.PARAMETER_TYPE_REAL, 2, -3e37, 3e37),
+        ("matype", pb.PARAMETER_TYPE_CHOICE, 0, 0, 13),
+    ]
+    assert row.parameters[3].choices[1] == pb.ParameterChoice(value=1, name="EMA")
+    assert [output.name for output in row.outputs] == ["upperband", "middleband", "lowerband"]
+    assert row.default_lookback == 19
+    assert row.indicator_class == pb.INDICATOR_CLASS_WINDOW
+    assert row.variants[0].name == "talib"
+
+
+# --- ComputeIndicators --------------------------------------------------------------------------------
+
+
+async def test_many_indicators_come_from_one_read(running: Running, daily: Columns) -> None:
+    specs = [spec("sma", params={"timeperiod": 20}), spec("rsi"), spec("macd", id="m"), spec("atr")]
+    frame = await running.compute(symbol="qqq", specs=specs, limit=100)
+    assert len(running.price.requests) == 1
+    assert (frame.symbol, frame.interval, frame.adjustment) == ("QQQ", D1, series_pb2.ADJUSTMENT_SPLITS)
+    assert frame.version == series_pb2.SeriesVersion(epoch=2, revision=7)
+    assert frame.last_is_final
+    assert frame.provenance.source == "sim"
+    assert list(frame.open_time_ms) == daily.open_time_ms[-100:].tolist()
+    assert [(r.id, r.name, r.variant) for r in frame.results] == [
+        ("sma(timeperiod=20)", "sma", "talib"),
+        ("rsi", "rsi", "talib"),
+        ("m", "macd", "talib"),
+        ("atr", "atr", "talib"),
+    ]
+    sma, rsi, macd, atr = frame.results
+    assert list(sma.outputs[0].values) == talib.SMA(daily.close, 20)[-100:].tolist()
+    assert list(rsi.outputs[0].values) == talib.RSI(daily.close)[-100:].tolist()
+    assert [o.name for o in macd.outputs] == ["macd", "macdsignal", "macdhist"]
+    for output, expected in zip(macd.outputs, talib.MACD(daily.close), strict=True):
+        assert list(output.values) == expected[-100:].tolist()
+    assert list(atr.outputs[0].values) == talib.ATR(daily.high, daily.low, daily.close)[-100:].tolist()
+
+
+async def test_a_result_says_how_it_came_about(running: Running) -> None:
+    frame = await running.compute(
+        symbol="QQQ",
+        specs=[spec("macd", variant="independent", source=pb.PRICE_SOURCE_HL2), spec("adx")],
+    )
+    macd, adx = frame.results
+    assert macd.variant == "independent"
+    assert macd.params == {"fastperiod": 12, "slowperiod": 26, "signalperiod": 9}
+    assert macd.source == pb.PRICE_SOURCE_HL2
+    assert (macd.lookback, macd.bars_used) == (33, 502)
+    assert macd.indicator_class == pb.INDICATOR_CLASS_DECAYING
+    assert macd.HasField("status")
+    assert macd.status.code == 0
+    assert adx.source == pb.PRICE_SOURCE_UNSPECIFIED
+
+
+async def test_the_value_of_a_bar_does_not_depend_on_the_range(running: Running, daily: Columns) -> None:
+    """Whatever is cut out, to the last bit: also where the end is in the past."""
+    specs = [spec("ema"), spec("obv"), spec("sar"), spec("ichimoku"), spec("maxindex")]
+    first = timestamp(0)
+    whole = await running.compute(symbol="QQQ", specs=specs, start=first)
+    assert len(whole.open_time_ms) == 502
+    for request, rows in (
+        ({"start": at(daily, 200)}, slice(200, 502)),
+        ({"end": at(daily, 300)}, slice(0, 300)),
+        ({"start": at(daily, 10), "end": at(daily, 290)}, slice(10, 290)),
+        ({"limit": 7}, slice(495, 502)),
+        ({}, slice(2, 502)),
+    ):
+        frame = await running.compute(symbol="QQQ", specs=specs, **request)
+        assert frame.open_time_ms == whole.open_time_ms[rows]
+        for ours, all_ours in zip(frame.results, whole.results, strict=True):
+            assert ours.bars_used == rows.stop
+            for output, values in zip(ours.outputs, all_ours.outputs, strict=True):
+                start = rows.start + output.first_index
+                assert start == max(rows.start, ours.lookback)
+                skipped = start - ours.lookback
+                assert output.values == values.values[skipped : rows.stop - ours.lookback]
+                assert output.first_index + len(output.values) == len(frame.open_time_ms)
+
+
+async def test_a_range_without_bars_is_an_empty_axis(running: Running, daily: Columns) -> None:
+    later = timestamp(int(daily.open_time_ms[-1]) + 10 * 86_400_000)
+    frame = await running.compute(symbol="QQQ", specs=[spec("sma")], start=later)
+    assert not frame.open_time_ms
+    assert frame.results[0].status.code == 0
+    assert not frame.results[0].outputs[0].values
+
+
+async def test_too_short_a_series_is_the_indicator_s_own_status(running: Running) -> None:
+    """The others are computed."""
+    long = spec("sma", params={"timeperiod": 101})
+    enough = spec("sma", params={"timeperiod": 100})
+    frame = await running.compute(symbol="^GSPC", specs=[long, enough])
+    failed, computed = frame.results
+    assert failed.status.code == 9  # FAILED_PRECONDITION
+    assert "100 bars" in failed.status.message
+    assert (failed.lookback, failed.bars_used) == (100, 100)
+    assert not failed.outputs
+    assert computed.status.code == 0
+    assert len(computed.outputs[0].values) == 1
+    assert computed.outputs[0].first_index == 99
+
+
+async def test_where_there_is_no_value_the_answer_says_so(running: Running) -> None:
+    """No NaN and no infinity is on the wire."""
+    frame = await running.compute(symbol="QQQ", specs=[spec("acos"), spec("exp")], limit=3)
+    for result in frame.results:
+        assert result.status.code == 0
+    acos, exp = (result.outputs[0] for result in frame.results)
+    assert list(acos.values) == [0, 0, 0]
+    assert list(acos.undefined_indexes) == [0, 1, 2]
+    assert not exp.undefined_indexes
+
+
+async def test_what_the_client_asked_of_the_series_is_passed_on(running: Running, daily: Columns) -> None:
+    await running.compute(
+        symbol="QQQ",
+        specs=[spec("sma")],
+        adjustment=series_pb2.ADJUSTMENT_ALL,
+        end=at(daily, 400),
+        max_age=Duration(seconds=5),
+        allow_stale=False,
+        final_only=True,
+    )
+    [asked] = running.price.requests
+    assert asked.adjustment == series_pb2.ADJUSTMENT_ALL
+    assert asked.max_age == Duration(seconds=5)
+    assert not asked.allow_stale
+    assert asked.final_only
+    assert asked.end == at(daily, 400)
+    assert not asked.HasField("start")
+
+
+async def test_the_forming_bar_is_told(running: Running) -> None:
+    running.price.last_is_final = False
+    assert not (await running.compute(symbol="QQQ", specs=[spec("sma")])).last_is_final
+    frame = await running.compute(symbol="QQQ", specs=[spec("sma")], final_only=True)
+    assert frame.results[0].bars_used == 501
+
+
+async def test_coverage_is_that_of_the_range(running: Running, daily: Columns) -> None:
+    whole = await running.compute(symbol="QQQ", specs=[spec("sma")], start=timestamp(0))
+    assert whole.coverage.start == timestamp(0)
+    assert len(whole.coverage.flags) == 1
+    part = await running.compute(symbol="QQQ", specs=[spec("sma")], limit=10)
+    assert part.coverage.start == at(daily, 492)
+    assert part.coverage.end == whole.coverage.end
+    assert not part.coverage.flags
+
+
+async def test_the_session_is_of_the_exchange_s_zone(catalogue: Catalogue, minutes: Columns) -> None:
+    """Where price does not know the zone, it is UTC."""
+    typical = (minutes.high + minutes.low + minutes.close) / 3
+    for zone, hours_ahead, sessions in (("", 0, 4), ("Asia/Tokyo", 9, 5)):
+        price = RecordedPrice({"SPY": minutes}, time_zone=zone)
+        async with running_service(price, catalogue) as running:
+            asked = [spec("vwap", variant="session")]
+            frame = await running.compute(symbol="SPY", specs=asked, start=timestamp(0))
+        values = np.array(frame.results[0].outputs[0].values)
+        days = (minutes.open_time_ms + hours_ahead * 3_600_000) // 86_400_000
+        begun = np.flatnonzero(np.diff(days, prepend=days[0] - 1))
+        assert len(begun) == sessions
+        np.testing.assert_allclose(values[begun], typical[begun], rtol=1e-13)
+        assert (np.abs(values - typical)[begun + 1] > 1e-9).all()
+
+
+@pytest.mark.parametrize(
+    ("request_", "field", "word"),
+    [
+        ({"symbol": "A B"}, "symbol", "1 to 32 characters"),
+        ({"symbol": ""}, "symbol", "1 to 32 characters"),
+        ({"interval": 0}, "interval", "INTERVAL_1D"),
+        ({"interval": 77}, "interval", "INTERVAL_1D"),
+        ({"adjustment": 9}, "adjustment", "ADJUSTMENT_SPLITS"),
+        ({"limit": 0}, "limit", "1 to 50000"),
+        ({"limit": 50_001}, "limit", "1 to 50000"),
+        ({"limit": 5, "start": timestamp(0)}, "limit", "not both"),
+        ({"start": timestamp(10), "end": timestamp(10)}, "start", "before end"),
+        ({"max_age": Duration(seconds=-1)}, "max_age", "0 s to 604800 s"),
+        ({"specs": []}, "specs", "1 to 100"),
+        ({"specs": [spec("nosuch")]}, "specs[0].name", "ListIndicators"),
+    ],
+)
+async def test_a_wrong_field_is_told_before_price_is_asked(
+    running: Running, request_: dict[str, Any], field: str, word: str
+) -> None:
+    good: dict[str, Any] = {"symbol": "QQQ", "interval": D1, "specs": [spec("sma")]}
+    message = pb.ComputeIndicatorsRequest(**(good | request_))
+    with pytest.raises(InvalidRequest) as raised:
+        await running.channel.call(f"{SERVICE}/ComputeIndicators", message, pb.ComputeIndicatorsResponse)
+    [violation] = raised.value.violations
+    assert violation.field == field
+    assert word in violation.description
+    assert not running.price.requests
+
+
+async def test_all_wrong_fields_are_told_together(running: Running) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        await running.compute(symbol="?", limit=0, specs=[spec("nosuch"), spec("sma", variant="x")])
+    assert {each.field for each in raised.value.violations} == {
+        "symbol",
+        "limit",
+        "specs[0].name",
+        "specs[1].variant",
+    }
+
+
+async def test_an_unknown_symbol_is_price_s_answer(running: Running) -> None:
+    with pytest.raises(NotFound) as raised:
+        await running.compute(symbol="NOSUCH", specs=[spec("sma")])
+    assert raised.value.reason is Reason.SYMBOL_NOT_FOUND
+    assert raised.value.resource_name == "NOSUCH"
+
+
+async def test_what_price_says_is_passed_on(running: Running) -> None:
+    running.price.error = RateLimited(Reason.UPSTREAM_RATE_LIMITED, "wait", retry_after_s=7.0)
+    with pytest.raises(RateLimited) as raised:
+        await running.compute(symbol="QQQ", specs=[spec("sma")])
+    assert raised.value.reason is Reason.UPSTREAM_RATE_LIMITED
+    assert raised.value.retry_after_s == 7.0
+
+
+async def test_without_price_what_needs_no_price_is_served(catalogue: Catalogue, daily: Columns) -> None:
+    async with running_service(RecordedPrice({"QQQ": daily}), catalogue) as running:
+        await running.price_server.stop()
+        with pytest.raises(Unavailable) as raised:
+            await running.compute(symbol="QQQ", specs=[spec("sma")])
+        assert raised.value.reason is Reason.SERVICE_UNAVAILABLE
+        assert raised.value.retry_after_s
+        [reply] = await batch(running, symbols=["QQQ"], specs=[spec("sma")])
+        assert reply.error.code == 14
+        assert (await listed(running)).indicators
+        columns = series_pb2.BarColumns(open_time_ms=[1, 2, 3], close=[1, 2, 3])
+        frame = await running.compute_on_bars(columns, spec("sma", params={"timeperiod": 2}))
+        assert list(frame.results[0].outputs[0].values) == [1.5, 2.5]
+
+
+async def test_bars_that_cannot_be_are_never_computed_with(catalogue: Catalogue, daily: Columns) -> None:
+    """They would be price's fault, and ours to see: INTERNAL."""
+    b = daily[:50]
+    bad = Columns.of(b.open_time_ms, b.open, b.high, b.low, [np.nan, *b.close[1:]], b.volume)
+    async with running_service(RecordedPrice({"QQQ": bad}), catalogue) as running:
+        with pytest.raises(Exception, match="internal error") as raised:
+            await running.compute(symbol="QQQ", specs=[spec("sma")])
+        assert getattr(raised.value, "reason", None) is Reason.INTERNAL
+
+
+def many_bars(n: int) -> Columns:
+    rng = np.random.default_rng(5)
+    close = 100 + np.cumsum(rng.normal(size=n)) * 0.01
+    return Columns.of(np.arange(n) * 60_000, close, close + 1, close - 1, close, np.ones(n))
+
+
+async def test_too_much_for_a_reply_says_what_to_ask_instead(catalogue: Catalogue) -> None:
+    bars = many_bars(60_000)
+    async with running_service(RecordedPrice({"BTC-USD": bars}), catalogue) as running:
+        with pytest.raises(InvalidRequest, match="60000 bars; at most 50000") as raised:
+            await running.compute(symbol="BTC-USD", specs=[spec("sma")], start=timestamp(0))
+        assert raised.value.violations[0].field == "start"
+        assert "1970-01-07T22:40:00Z or later" in raised.value.message
+        frame = await running.compute(symbol="BTC-USD", specs=[spec("sma")], start=timestamp(10_000 * 60_000))
+        assert len(frame.open_time_ms) == 50_000
+
+        specs = [spec("macd"), spec("bbands"), spec("sma")]
+        with pytest.raises(InvalidRequest, match=r"3\.1 MiB.*at most 49152 bars") as raised:
+            await running.compute(symbol="BTC-USD", specs=specs, limit=50_000)
+        assert raised.value.violations[0].field == "specs"
+        frame = await running.compute(symbol="BTC-USD", specs=specs, limit=49_152)
+        assert frame.ByteSize() < 4 * 2**20
+
+
+# --- BatchComputeIndicators ---------------------------------------------------------------------------
+
+
+async def batch(running: Running, **request: Any) -> list[pb.BatchComputeIndicatorsResponse]:
+    message = pb.BatchComputeIndicatorsRequest(interval=D1, **request)
+    method = f"{SERVICE}/BatchComputeIndicators"
+    return [m async for m in running.channel.stream(method, message, pb.BatchComputeIndicatorsResponse)]
+
+
+async def test_a_batch_answers_each_symbol_as_a_call_of_its_own_would(running: Running) -> None:
+    symbols = ["QQQ", "NOSUCH", "qqq", "not a symbol", "^GSPC", "QQQ"]
+    specs = [spec("sma"), spec("macd")]
+    replies = await batch(running, symbols=symbols, specs=specs, limit=5)
+    by_index = {reply.index: reply for reply in replies}
+    assert sorted(by_index) == list(range(6))
+    assert [by_index[i].symbol for i in range(6)] == symbols
+    alone = await running.compute(symbol="QQQ", specs=specs, limit=5)
+    for index in (0, 2, 5):
+        assert by_index[index].frame == alone
+    assert by_index[4].frame.symbol == "^GSPC"
+    assert by_index[1].error.code == 5
+    assert by_index[3].error.code == 3
+    assert "not a symbol" in by_index[3].error.message
+
+
+async def test_what_is_wrong_for_all_symbols_ends_the_batch(running: Running) -> None:
+    for request, field in (
+        ({"symbols": []}, "symbols"),
+        ({"symbols": ["QQQ"] * 501}, "symbols"),
+        ({"specs": [spec("nosuch")]}, "specs[0].name"),
+        ({"limit": 0}, "limit"),
+    ):
+        with pytest.raises(InvalidRequest) as raised:
+            await batch(running, **({"symbols": ["QQQ"], "specs": [spec("sma")]} | request))
+        assert [each.field for each in raised.value.violations] == [field]
+
+
+async def test_a_batch_reads_ahead_no_further_than_its_bound(running: Running) -> None:
+    """A client that leaves after one reply of 400 has cost a few reads, not 400."""
+    message = pb.BatchComputeIndicatorsRequest(
+        interval=D1, symbols=["QQQ"] * 400, specs=[spec("macd"), spec("bbands")]
+    )
+    stream = running.channel.stream(
+        f"{SERVICE}/BatchComputeIndicators", message, pb.BatchComputeIndicatorsResponse
+    )
+    async for _ in stream:
+        break
+    await stream.aclose()
+    assert len(running.price.requests) < 200
+
+
+# --- ComputeOnBars ------------------------------------------------------------------------------------
+
+
+def as_message(bars: Columns) -> series_pb2.BarColumns:
+    return series_pb2.BarColumns(
+        open_time_ms=bars.open_time_ms,
+        open=bars.open,
+        high=bars.high,
+        low=bars.low,
+        close=bars.close,
+        volume=bars.volume,
+    )
+
+
+async def test_a_client_s_own_bars_are_computed_over(running: Running, daily: Columns) -> None:
+    frame = await running.compute_on_bars(as_message(daily), spec("obv"), spec("adx"))
+    assert list(frame.open_time_ms) == daily.open_time_ms.tolist()
+    obv, adx = frame.results
+    assert list(obv.outputs[0].values) == talib.OBV(daily.close, daily.volume).tolist()
+    assert adx.outputs[0].first_index == 27
+    assert list(adx.outputs[0].values) == talib.ADX(daily.high, daily.low, daily.close)[27:].tolist()
+    assert (frame.symbol, frame.interval) == ("", 0)
+    assert not frame.HasField("version")
+    assert not running.price.requests
+
+
+async def test_columns_that_no_spec_reads_may_be_left_out(running: Running) -> None:
+    columns = series_pb2.BarColumns(open_time_ms=[1, 2, 3], high=[3, 4, 5], low=[1, 2, 3])
+    frame = await running.compute_on_bars(columns, spec("medprice"))
+    assert list(frame.results[0].outputs[0].values) == [2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("columns", "field", "word"),
+    [
+        ({}, "columns.open_time_ms", "1 to 50000"),
+        ({"open_time_ms": []}, "columns.open_time_ms", "1 to 50000"),
+        ({"close": []}, "columns.close", "empty, and sma reads it"),
+        ({"close": [1, 2]}, "columns.close", "2 values were given for 3 times"),
+        ({"volume": [1]}, "columns.volume", "1 values were given for 3 times"),
+        ({"close": [1, float("nan"), 3]}, "columns.close[1]", "nan"),
+        ({"close": [1, 2, float("-inf")]}, "columns.close[2]", "-inf"),
+        ({"volume": [1, float("inf"), 3]}, "columns.volume[1]", "finite"),
+        ({"open_time_ms": [1, 3, 2]}, "columns.open_time_ms[2]", "2 comes after 3"),
+        ({"open_time_ms": [1, 1, 2]}, "columns.open_time_ms[1]", "grow strictly"),
+    ],
+)
+async def test_bars_that_cannot_be_are_told_with_their_place(
+    running: Running, columns: dict[str, list[float]], field: str, word: str
+) -> None:
+    good = {"open_time_ms": [1, 2, 3], "close": [1.0, 2.0, 3.0]}
+    given = series_pb2.BarColumns(**(good | columns)) if columns else series_pb2.BarColumns()  # type: ignore[arg-type]
+    with pytest.raises(InvalidRequest) as raised:
+        await running.compute_on_bars(given, spec("sma", params={"timeperiod": 2}, id="sma"))
+    found = {each.field: each.description for each in raised.value.violations}
+    assert word in found[field]
+
+
+async def test_bytes_that_are_no_request_are_told(running: Running) -> None:
+    for data in (b"\xff\xff\xff", b"\x0a\x05\x0a\x03abc", b"\x12\x02\x0a\x05"):
+        with pytest.raises(InvalidRequest, match="ComputeOnBarsRequest"):
+            await running.channel.call(f"{SERVICE}/ComputeOnBars", data, pb.ComputeOnBarsResponse)
+
+
+async def test_too_many_values_of_a_client_s_own_bars(running: Running) -> None:
+    bars = as_message(many_bars(20_000))
+    specs = [spec("macd", id=str(index)) for index in range(10)]
+    with pytest.raises(InvalidRequest, match="send at most 12684 bars"):
+        await running.compute_on_bars(bars, *specs)
+
+
+async def test_what_comes_later_is_unimplemented(running: Running) -> None:
+    message = pb.WatchIndicatorsRequest(symbol="QQQ", interval=D1, specs=[spec("sma")])
+    with pytest.raises(Unimplemented):
+        async for _ in running.channel.stream(
+            f"{SERVICE}/WatchIndicators", message, pb.WatchIndicatorsResponse
+        ):
+            pass

@@ -1,0 +1,117 @@
+"""Our own definitions, against a slow and obvious reading of what they are."""
+
+import numpy as np
+import pytest
+import talib
+
+from libs.market.columns import Columns
+from services.indicators.catalogue import Catalogue, IndicatorClass
+from services.indicators.compute import compute
+from services.indicators.inputs import Inputs
+
+from .conftest import one_spec
+
+
+def test_cutler_s_rsi_is_the_share_of_gains_in_the_window(catalogue: Catalogue, daily: Columns) -> None:
+    [values] = compute(Inputs(daily), one_spec(catalogue, "rsi", variant="cutler", timeperiod=14))
+    changes = np.diff(daily.close)
+    for t in range(14, len(daily)):
+        window = changes[t - 14 : t]
+        up, down = window[window > 0].sum(), -window[window < 0].sum()
+        assert values[t - 14] == pytest.approx(100 * up / (up + down), abs=1e-9)
+
+
+def test_ema_rsi_smooths_gains_and_losses_with_2_over_n_plus_1(catalogue: Catalogue, daily: Columns) -> None:
+    [values] = compute(Inputs(daily), one_spec(catalogue, "rsi", variant="ema", timeperiod=14))
+    changes = np.diff(daily.close)
+    up, down = np.maximum(changes[:14], 0).mean(), np.maximum(-changes[:14], 0).mean()
+    for t in range(14, len(daily)):
+        if t > 14:
+            up += (max(changes[t - 1], 0) - up) * 2 / 15
+            down += (max(-changes[t - 1], 0) - down) * 2 / 15
+        assert values[t - 14] == pytest.approx(100 * up / (up + down), abs=1e-9)
+
+
+def test_session_vwap_starts_anew_each_day(catalogue: Catalogue, minutes: Columns) -> None:
+    """Each of the four sessions has the VWAP that TA-Lib gives for it alone."""
+    [values] = compute(Inputs(minutes), one_spec(catalogue, "vwap", variant="session"))
+    days = minutes.open_time_ms // 86_400_000
+    assert len(np.unique(days)) == 4
+    for day in np.unique(days):
+        bars = minutes[days == day]
+        expected = talib.VWAP(bars.high, bars.low, bars.close, bars.volume)
+        np.testing.assert_allclose(values[days == day], expected, rtol=1e-15)
+
+
+def test_session_vwap_s_day_is_the_exchange_s(catalogue: Catalogue) -> None:
+    """01:00 in Tokyo is another day, and in UTC still the day before."""
+    times = np.array(["2024-03-05T14:30", "2024-03-05T15:30", "2024-03-05T16:30"], dtype="datetime64[ms]")
+    prices, volume = np.array([1.0, 2.0, 4.0]), np.ones(3)
+    bars = Columns.of(times.astype(np.int64), prices, prices, prices, prices, volume)
+    spec = one_spec(catalogue, "vwap", variant="session")
+    assert compute(Inputs(bars), spec)[0].tolist() == pytest.approx([1, 1.5, 7 / 3])
+    assert compute(Inputs(bars, time_zone="Asia/Tokyo"), spec)[0].tolist() == [1, 2, 3]
+
+
+def test_session_vwap_has_no_value_before_the_first_volume(catalogue: Catalogue, minutes: Columns) -> None:
+    """Providers give the first bar of a session without volume; TA-Lib's VWAP is 0 there."""
+    day = minutes[minutes.open_time_ms // 86_400_000 == minutes.open_time_ms[0] // 86_400_000]
+    bars = Columns.of(
+        day.open_time_ms, day.open, day.high, day.low, day.close, np.concatenate(([0.0, 0.0], day.volume[2:]))
+    )
+    [values] = compute(Inputs(bars), one_spec(catalogue, "vwap", variant="session"))
+    assert np.isnan(values[:2]).all()
+    assert np.isfinite(values[2:]).all()
+    assert compute(Inputs(bars), one_spec(catalogue, "vwap"))[0][0] == 0.0
+
+
+def test_session_vwap_of_daily_bars_is_the_typical_price(catalogue: Catalogue, daily: Columns) -> None:
+    [values] = compute(Inputs(daily), one_spec(catalogue, "vwap", variant="session"))
+    np.testing.assert_allclose(values, talib.TYPPRICE(daily.high, daily.low, daily.close), rtol=1e-15)
+
+
+def test_ichimoku_is_five_lines_of_midpoints(catalogue: Catalogue, daily: Columns) -> None:
+    spec = one_spec(catalogue, "ichimoku", tenkanperiod=3, kijunperiod=8, senkouperiod=5, displacement=4)
+    assert spec.lookback == 11
+    lines = compute(Inputs(daily), spec)
+
+    def middle(t: int, n: int) -> float:
+        return float((daily.high[t - n + 1 : t + 1].max() + daily.low[t - n + 1 : t + 1].min()) / 2)
+
+    for t in range(11, len(daily)):
+        expected = (
+            middle(t, 3),
+            middle(t, 8),
+            (middle(t - 4, 3) + middle(t - 4, 8)) / 2,
+            middle(t - 4, 5),
+            daily.close[t],
+        )
+        assert [line[t - 11] for line in lines] == pytest.approx(expected)
+
+
+def test_ichimoku_without_displacement_stands_on_its_own_bar(catalogue: Catalogue, daily: Columns) -> None:
+    tenkan, kijun, senkou_a, _, _ = compute(Inputs(daily), one_spec(catalogue, "ichimoku", displacement=0))
+    np.testing.assert_array_equal(senkou_a, (tenkan + kijun) / 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "variant", "class_"),
+    [
+        ("rsi", "cutler", IndicatorClass.WINDOW),
+        ("rsi", "ema", IndicatorClass.DECAYING),
+        ("macd", "independent", IndicatorClass.DECAYING),
+        ("kc", "close", IndicatorClass.DECAYING),
+        ("vwap", "session", IndicatorClass.DECAYING),
+        ("ichimoku", "hosoda", IndicatorClass.WINDOW),
+    ],
+)
+def test_a_variant_s_class_is_what_the_numbers_do(
+    catalogue: Catalogue, minutes: Columns, name: str, variant: str, class_: IndicatorClass
+) -> None:
+    spec = one_spec(catalogue, name, variant=variant)
+    assert spec.class_ is class_
+    whole = [values[-1] for values in compute(Inputs(minutes), spec)]
+    window = [v[-1] for v in compute(Inputs(minutes[len(minutes) - spec.lookback - 1 :]), spec)]
+    longer = [v[-1] for v in compute(Inputs(minutes[len(minutes) - 1000 :]), spec)]
+    assert np.allclose(whole, window, rtol=1e-9) == (class_ is IndicatorClass.WINDOW)
+    assert np.allclose(whole, longer, rtol=1e-9)
