@@ -14,6 +14,7 @@ def parse_symbol(text: str) -> str:
         ValueError: it is none; the message says what is accepted.
     """
     symbol = text.strip().upper()
-    if not _SYMBOL.fullmatch(symbol) or ".." in symbol:
+    # Upper case makes ASCII of some letters that are none: "ß" is not SS.
+    if not text.isascii() or not _SYMBOL.fullmatch(symbol) or ".." in symbol:
         raise ValueError(f"a symbol is {ACCEPTED}")
     return symbol

@@ -10,16 +10,23 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from finstage.market.v1 import series_pb2
 from libs.market.columns import VALUES, Columns, Float64s, Int64s
 
 _VARINT, _I64, _LEN, _I32 = 0, 1, 2, 5
+# A field takes a microsecond to walk over here, and 4 MiB may be two million of them: a client that sends
+# such a message must not hold up the others.
+MOST_FIELDS = 10_000
 _NAMES = ("open_time_ms", *VALUES)
 _FIELDS = {series_pb2.BarColumns.DESCRIPTOR.fields_by_name[n].number: n for n in _NAMES}
 _COLUMNS_FIELD = series_pb2.BarSeries.DESCRIPTOR.fields_by_name["columns"].number
 _DTYPES = {name: np.dtype("<i8" if name == "open_time_ms" else "<f8") for name in _NAMES}
+
+
+class TooManyFieldsError(ValueError):
+    """A message is made of more fields than any of ours has."""
 
 
 def varint(value: int) -> bytes:
@@ -76,14 +83,32 @@ def arrays_from_wire(data: bytes | memoryview) -> dict[str, npt.NDArray[Any]]:
     Raises:
         ValueError: it is no BarColumns.
     """
+    view = memoryview(data)
+    try:
+        return _arrays(view)
+    except TooManyFieldsError:
+        return _arrays(memoryview(_repacked(view)))
+
+
+def _arrays(view: memoryview) -> dict[str, npt.NDArray[Any]]:
     parts: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in _NAMES}
-    for field, wire_type, value in fields(memoryview(data)):
+    for field, wire_type, value in fields(view):
         if name := _FIELDS.get(field):
             if wire_type not in (_LEN, _I64) or len(value) % 8:
                 raise ValueError(f"BarColumns.{name} is not a packed array of 8-byte numbers")
             parts[name].append(np.frombuffer(value, dtype=_DTYPES[name]))
     # A copy, because what lies in a message is not aligned, and TA-Lib wants it so.
     return {name: np.concatenate(p) if p else np.empty(0, _DTYPES[name]) for name, p in parts.items()}
+
+
+def _repacked(view: memoryview) -> bytes:
+    """The same BarColumns in six fields, by protobuf's own parser."""
+    try:
+        message = series_pb2.BarColumns.FromString(bytes(view))
+    except DecodeError as error:
+        raise ValueError("not a BarColumns") from error
+    message.DiscardUnknownFields()
+    return message.SerializeToString()
 
 
 def take_field(data: bytes | memoryview, field: int) -> tuple[bytes, memoryview | None]:
@@ -93,7 +118,7 @@ def take_field(data: bytes | memoryview, field: int) -> tuple[bytes, memoryview 
     joined, which for a message field is what protobuf's own merging means.
 
     Raises:
-        ValueError: `data` is no protobuf message.
+        ValueError: `data` is no protobuf message, or one of more than 10,000 fields.
     """
     view = memoryview(data)
     rest: list[memoryview] = []
@@ -110,14 +135,21 @@ def take_field(data: bytes | memoryview, field: int) -> tuple[bytes, memoryview 
 
 
 def fields(view: memoryview) -> Iterator[tuple[int, int, memoryview]]:
-    """(field number, wire type, value bytes) of each field of a serialised message, in wire order."""
+    """(field number, wire type, value bytes) of each field of a serialised message, in wire order.
+
+    Raises:
+        ValueError: it is no protobuf message; TooManyFieldsError past 10,000 fields.
+    """
     for number, wire_type, value, _, _ in _walk(view):
         yield number, wire_type, value
 
 
 def _walk(view: memoryview) -> Iterator[tuple[int, int, memoryview, int, int]]:
-    position, size = 0, len(view)
+    position, size, left = 0, len(view), MOST_FIELDS
     while position < size:
+        left -= 1
+        if left < 0:
+            raise TooManyFieldsError(f"a message of more than {MOST_FIELDS} fields at one level")
         start = position
         tag, position = _read_varint(view, position)
         number, wire_type = tag >> 3, tag & 7
