@@ -2,7 +2,6 @@
 
 import signal
 import sys
-import threading
 import time
 
 from pydantic import ValidationError
@@ -23,9 +22,9 @@ def main() -> int:
         return 2
     host, port = settings.address
     clock = time.time if settings.start_s is None else FakeClock(settings.start_s, speed=settings.speed)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    # Blocked in every thread and waited for here: a handler might not run while the main thread waits.
+    signals = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
         sim = start(seed=settings.seed, clock=clock, host=host, port=port)
     except OSError as error:
@@ -33,7 +32,7 @@ def main() -> int:
         return 2
     with sim:
         print(f"sim: a simulated market at {sim.url} (seed {settings.seed})", flush=True)
-        stop.wait()
+        signal.sigwait(signals)
     return 0
 
 

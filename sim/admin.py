@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sim.anomalies import ANOMALIES, AnomalyBoard
-from sim.clock import FakeClock
+from sim.clock import FakeClock, epoch
 from sim.faults import FaultBoard, parse_fault
 from sim.market import Market, UnknownSymbolError
 from sim.reply import Reply, json_reply
@@ -79,8 +79,7 @@ class Admin:
             raise ValueError("the market runs on the wall's clock; start it with FINSTAGE_SIM_START")
         if isinstance(clock, FakeClock):
             if "set" in params:
-                at = dt.datetime.fromisoformat(params["set"])
-                clock.set((at if at.tzinfo else at.replace(tzinfo=dt.UTC)).timestamp())
+                clock.set(epoch(params["set"]))
             clock.advance(float(params.get("advance", 0)))
         now = clock()
         return {

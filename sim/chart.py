@@ -77,7 +77,8 @@ def _intraday(view: View, query: ChartQuery) -> Chart:
         *(view.intraday(i, query.step_s, extended=query.extended) for i in range(first, stop))
     )
     begin = int(np.searchsorted(bars.time, query.start, "left"))
-    end = int(np.searchsorted(bars.time, query.end, "right"))
+    # A bar at period2 is left out; one that opens this very second is in every range.
+    end = int(np.searchsorted(bars.time, query.end, "right" if query.range else "left"))
     bars = bars.cut(begin, end)
     if stop == view.last + 1 and not query.extended:
         bars = _with_live_tail(bars, view, query)
@@ -96,48 +97,40 @@ def _with_live_tail(bars: Bars, view: View, query: ChartQuery) -> Bars:
 
 def _long(view: View, query: ChartQuery) -> Chart:
     """Days, or the weeks, months or quarters that they make."""
-    starts, group_times = view.market.groups(view.symbol, query.interval)
     first, stop = _days(view, query)
-    if first >= stop:
-        return Chart(view.history.bars.cut(0, 0), None, first, max(first, stop))
     bars, adjusted = view.daily(first, stop), view.adjusted(first, stop)
-    if query.interval != "1d":
+    if query.interval != "1d" and first < stop:
+        starts, group_times = view.market.groups(view.symbol, query.interval)
         groups = slice(np.searchsorted(starts, first, "right") - 1, np.searchsorted(starts, stop, "left"))
         inside = np.maximum(starts[groups], first) - first
         adjusted = adjusted[np.append(inside[1:], len(bars)) - 1]
         bars = bars.grouped(inside, group_times[groups])
-    if stop == view.last + 1:
+    if query.end >= view.history.bars.time[view.last] and view.live.time >= _floor(query):
         today = view.live.bar
-        if query.interval == "1d":  # the current day carries the time of its last trade
-            bars = bars.cut(0, len(bars) - 1)
-            adjusted = adjusted[:-1]
+        if query.interval == "1d" and first <= view.last:  # the current day carries the last trade's time
+            bars, adjusted = bars.cut(0, len(bars) - 1), adjusted[:-1]
         bars = bars.then(replace(today, time=np.array([view.live.time])))
         adjusted = np.append(adjusted, today.close)
-    return Chart(bars, adjusted, first, stop)
+    return Chart(bars, adjusted if len(bars) else None, first, stop)
 
 
 def _days(view: View, query: ChartQuery) -> tuple[int, int]:
     """The days [first, stop) that the reply is made of, by the rules that recorded replies show.
 
-    A period starts at the UTC day of period1 and ends with period2, which is included; for days and weeks
-    this is all, so that a week at either end may be a part of one. Months and quarters are whole: from the
-    one that holds period1 to the one that holds period2. A range starts with the first bar that opens in it.
+    Days and weeks are made of the sessions from the UTC day of period1 to period2, so that a week at either
+    end may be a part of one. Months and quarters are made of the whole months that start in that time, so
+    that a quarter at either end may be a part of one. A range is a period that starts where it says.
     """
-    times = view.history.bars.time
-    end = view.last + 1
-    if query.interval == "1d" or (query.interval == "1wk" and not query.range):
-        floor = query.start if query.range else query.start // DAY_S * DAY_S
-        first = int(np.searchsorted(times, floor, "left"))
-        return first, min(int(np.searchsorted(times, query.end, "right")), end)
-    starts, group_times = view.market.groups(view.symbol, query.interval)
-    if query.range:
-        at = int(np.searchsorted(group_times, query.start, "left"))
-    else:
-        at = max(int(np.searchsorted(group_times, query.start, "right")) - 1, 0)
-    current = int(np.searchsorted(starts, view.last, "right")) - 1
-    after = int(np.searchsorted(group_times, query.end, "right"))
-    stop = int(starts[after]) if after < len(starts) else end
-    return int(starts[min(at, current)]), min(stop, end)
+    unit = "1d" if query.interval in ("1d", "1wk") else "1mo"
+    starts, times = view.market.groups(view.symbol, unit)
+    starts = np.append(starts, len(view.history.days))
+    first = int(starts[np.searchsorted(times, _floor(query), "left")])
+    stop = int(starts[np.searchsorted(times, query.end, "right")])
+    return min(first, view.last + 1), min(stop, view.last + 1)
+
+
+def _floor(query: ChartQuery) -> int:
+    return query.start if query.range else query.start // DAY_S * DAY_S
 
 
 def _event_map(view: View, query: ChartQuery, data: Chart) -> Json:

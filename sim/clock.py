@@ -1,10 +1,17 @@
 """The market's clock: the wall's, or one of its own that tests and demonstrations move."""
 
+import datetime as dt
 import threading
 import time
 from collections.abc import Callable
 
 Clock = Callable[[], float]
+
+
+def epoch(iso: str) -> float:
+    """The epoch second of an ISO 8601 time; UTC when it has no offset. Raises ValueError."""
+    at = dt.datetime.fromisoformat(iso)
+    return (at if at.tzinfo else at.replace(tzinfo=dt.UTC)).timestamp()
 
 
 class FakeClock:

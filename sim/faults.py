@@ -160,7 +160,7 @@ class FaultBoard:
         return hits
 
 
-def deliver(faults: list[Fault], answer: Callable[[], Reply]) -> Reply:
+def spoil(faults: list[Fault], answer: Callable[[], Reply]) -> Reply:
     """The reply with the faults in it; `answer` is asked only when no fault replaces it."""
     instead = next((fault for fault in faults if fault.kind in REPLACEMENTS), None)
     reply = answer() if instead is None else REPLACEMENTS[instead.kind](instead)
@@ -185,7 +185,7 @@ def parse_fault(params: Mapping[str, str]) -> Fault:
             values[name] = _PARSERS[known[name]](text)
         except ValueError:
             raise ValueError(f"{name}={text}: not a number") from None
-    fault = Fault(**values)
+    fault = Fault(**{"kind": "", **values})
     checks = {
         "kind": fault.kind in KINDS,
         "rate": 0 <= fault.rate <= 1,

@@ -217,7 +217,7 @@ class View:
         if self.restated.corrections:
             factor = np.array([self._corrected(i) for i in range(start, stop)])
         bars = self._scaled(self.history.bars.cut(start, stop), factor)
-        if stop <= self.last:
+        if not start <= self.last < stop:
             return bars
         return bars.cut(0, len(bars) - 1).then(self.live.bar)
 

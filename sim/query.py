@@ -122,7 +122,7 @@ def _range_start(view: View, range_: str, extended: bool) -> int:
     if range_ == "ytd":
         return local_midnight(zone, today.replace(month=1, day=1))
     if range_ == "max":
-        return int(times[0])
+        return int(times[0]) - 31 * DAY_S  # the month of the listing is in it
     index = today.year * 12 + today.month - 1 - _MONTHS[range_]
     month = dt.date(index // 12, index % 12 + 1, 1)
     last_day = (dt.date((index + 1) // 12, (index + 1) % 12 + 1, 1) - dt.timedelta(1)).day

@@ -1,11 +1,13 @@
 """The HTTP server: HTTP/1.1 with keep-alive, one thread a connection, a reply in one write."""
 
 import os
+import select
 import socket
 import struct
 import sys
 import threading
 import time
+from collections.abc import Callable
 from email.utils import formatdate
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,9 +17,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 from sim.admin import Admin
 from sim.anomalies import AnomalyBoard
-from sim.api import Api, path_name, symbols_of
+from sim.api import Api, Params, path_name, symbols_of
 from sim.clock import Clock
-from sim.faults import FaultBoard, deliver
+from sim.faults import FaultBoard, spoil
 from sim.listings import table
 from sim.market import Market
 from sim.reply import Reply, json_reply
@@ -64,20 +66,27 @@ class Sim:
     ) -> None:
         self.stop()
 
-    def handle(self, path: str, query: str) -> Reply:
-        """The reply to a request."""
+    def handle(self, path: str, query: str, send: Callable[[Reply], None]) -> None:
+        """Answer a request and send the reply."""
         params = dict(parse_qsl(query, keep_blank_values=True))
         if path == "/healthz":
-            return json_reply({"status": "ok", "time": self.market.clock(), "seed": self.market.seed})
-        if path.startswith("/admin/"):
-            return self._admin.handle(path.removeprefix("/admin/"), params)
-        began, name, symbols = self.stats.began(), path_name(path), symbols_of(path, params)
-        faults = self.faults.draw(name, symbols)
-        reply = deliver(faults, lambda: self._api.answer(path, params))
-        self.stats.ended(
-            began, reply, path=name, symbols=symbols, query=query, faults=[fault.kind for fault in faults]
-        )
-        return reply
+            send(json_reply({"status": "ok", "time": self.market.clock(), "seed": self.market.seed}))
+        elif path.startswith("/admin/"):
+            send(self._admin.handle(path.removeprefix("/admin/"), params))
+        else:
+            self._serve(path, query, params, send)
+
+    def _serve(self, path: str, query: str, params: Params, send: Callable[[Reply], None]) -> None:
+        name, symbols = path_name(path), symbols_of(path, params)
+        began = self.stats.began()
+        try:
+            faults = self.faults.draw(name, symbols)
+            reply = spoil(faults, lambda: self._api.answer(path, params))
+            kinds = [fault.kind for fault in faults]
+            self.stats.answered(began, reply, path=name, symbols=symbols, query=query, faults=kinds)
+            send(reply)
+        finally:
+            self.stats.left()
 
 
 def start(*, seed: int = 7, clock: Clock = time.time, host: str = "127.0.0.1", port: int = 0) -> Sim:
@@ -134,7 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
         self.rfile.read(int(self.headers.get("Content-Length", 0)))  # the next request comes after it
-        self._deliver(self.server.sim.handle(parts.path, parts.query))
+        self.server.sim.handle(parts.path, parts.query, self._deliver)
 
     def do_POST(self) -> None:
         self.do_GET()
@@ -143,7 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def _deliver(self, reply: Reply) -> None:
-        time.sleep(reply.delay_s)
+        self._pause(reply.delay_s)
         if reply.reset and reply.sent is None:
             return self._reset()
         lines = [
@@ -160,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(head)
             size = max(len(body) // _PIECES, 1)
             for at in range(0, len(body), size):
-                time.sleep(reply.slow_s / _PIECES)
+                self._pause(reply.slow_s / _PIECES)
                 self.wfile.write(body[at : at + size])
         else:
             self.wfile.write(head + body)
@@ -168,6 +177,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._reset()
         elif reply.sent is not None:
             self.close_connection = True
+
+    def _pause(self, seconds: float) -> None:
+        """Wait; raises ConnectionAbortedError as soon as the client gives up, or the server is stopped."""
+        until = time.monotonic() + seconds
+        readable, _, _ = select.select([self.connection], [], [], seconds)
+        if readable and not self.connection.recv(1, socket.MSG_PEEK):
+            raise ConnectionAbortedError
+        time.sleep(max(until - time.monotonic(), 0))  # it asked for more before it had the reply
 
     def _reset(self) -> None:
         """End with a TCP reset: the client sees "connection reset by peer", not an orderly end."""

@@ -48,6 +48,18 @@ def _next_weekday(day: dt.date) -> dt.date:
     return day + dt.timedelta({5: 2, 6: 1}.get(day.weekday(), 0))
 
 
+# The New York exchanges' unplanned closures since 2000.
+_NEW_YORK_CLOSED = [
+    *(dt.date(2001, 9, day) for day in (11, 12, 13, 14)),
+    dt.date(2004, 6, 11),
+    dt.date(2007, 1, 2),
+    dt.date(2012, 10, 29),
+    dt.date(2012, 10, 30),
+    dt.date(2018, 12, 5),
+    dt.date(2025, 1, 9),
+]
+
+
 def _new_york(year: int) -> list[dt.date]:
     new_year = dt.date(year, 1, 1)
     days = [
@@ -64,7 +76,7 @@ def _new_york(year: int) -> list[dt.date]:
         days.append(nth_weekday(year, 1, 0, 3))
     if year >= 2022:
         days.append(_nearest_weekday(dt.date(year, 6, 19)))
-    return days
+    return days + [day for day in _NEW_YORK_CLOSED if day.year == year]
 
 
 def _london(year: int) -> list[dt.date]:
@@ -215,7 +227,7 @@ SCHEDULES = {
     "hong_kong": _schedule("Asia/Hong_Kong", "9:30-12:00,13:00-16:00", _hong_kong),
     "sydney": _schedule("Australia/Sydney", "10:00-16:00", _sydney),
     "mumbai": _schedule("Asia/Kolkata", "9:15-15:30", _mumbai),
-    "fx": _schedule("Europe/London", "0:00-24:00", _christmas_and_new_year),
+    "fx": _schedule("Europe/London", "0:00-24:00", _none),
     "futures": _schedule(
         "America/New_York", "0:00-17:00,18:00-24:00", _christmas_and_new_year, friday_close=17 * 60
     ),

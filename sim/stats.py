@@ -34,13 +34,15 @@ class Stats:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._in_flight = 0
         self.clear()
 
     def clear(self) -> None:
         with self._lock:
             self._log: deque[Seen] = deque(maxlen=_KEPT)
             self._counts = {"path": Counter[str](), "symbol": Counter[str](), "outcome": Counter[str]()}
-            self._total = self._early = self._in_flight = self._max_in_flight = 0
+            self._total = self._early = 0
+            self._max_in_flight = self._in_flight
             self._wait_until: dict[tuple[str, str], float] = {}
 
     def began(self) -> float:
@@ -50,7 +52,7 @@ class Stats:
             self._max_in_flight = max(self._max_in_flight, self._in_flight)
             return time.time()
 
-    def ended(
+    def answered(
         self,
         at: float,
         reply: Reply,
@@ -60,20 +62,24 @@ class Stats:
         query: str,
         faults: list[str],
     ) -> None:
-        """The request that came `at` is answered."""
+        """The reply to the request that came `at` is ready."""
         symbol, now = ",".join(symbols), time.time()
         outcome = "+".join(faults) or ("ok" if reply.status == 200 else f"http_{reply.status}")
         with self._lock:
             early = at < self._wait_until.get((path, symbol), 0.0) - _GRACE_S
-            self._in_flight = max(self._in_flight - 1, 0)
             self._total += 1
             self._early += early
             for name, value in (("path", path), ("symbol", symbol), ("outcome", outcome)):
                 self._counts[name][value] += 1
             wait_s = _wait_s(reply, now)
             if wait_s is not None:
-                self._wait_until[path, symbol] = now + wait_s
+                self._wait_until[path, symbol] = now + reply.delay_s + wait_s
             self._log.append(Seen(at, now - at, path, symbol, query, reply.status, outcome, wait_s, early))
+
+    def left(self) -> None:
+        """A reply is delivered, or given up."""
+        with self._lock:
+            self._in_flight -= 1
 
     def summary(self, *, symbol: str = "", limit: int = 1000) -> dict[str, Any]:
         """Totals, and the last `limit` requests (about `symbol`), oldest first."""
