@@ -31,7 +31,7 @@ async def main(config: IndicatorsSettings) -> None:
         servicer = IndicatorServicer(
             whole_catalogue(),
             Engine(cache, executor, fresh_s=config.result_fresh_s),
-            PriceBars(channel),
+            PriceBars(channel, timeout_s=config.call_timeout_s),
             batch_concurrency=config.batch_concurrency,
         )
         await serve(config, [indicator_service(servicer)], registry=registry)

@@ -58,10 +58,11 @@ class BarsSource(Protocol):
 
 
 class PriceBars:
-    """BarsSource over the channel to price: one StreamBars a read."""
+    """BarsSource over the channel to price: one StreamBars a read, of at most timeout_s."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, *, timeout_s: float) -> None:
         self._channel = channel
+        self._timeout_s = timeout_s
 
     async def read(self, query: SeriesQuery) -> Series:
         request = price_pb2.StreamBarsRequest(
@@ -75,7 +76,8 @@ class PriceBars:
         )
         header = series_pb2.BarSeries()
         chunks: list[Columns] = []
-        async with aclosing(self._channel.stream(_STREAM_BARS, request, bytes)) as parts:
+        parts = self._channel.stream(_STREAM_BARS, request, bytes, timeout_s=self._timeout_s)
+        async with aclosing(parts):
             async for message in parts:
                 rest, columns = take_field(message, _COLUMNS_PART)
                 if columns is None:

@@ -1,5 +1,6 @@
 """What the tests of indicators share: recorded bars, a price over real gRPC, and the service itself."""
 
+import asyncio
 import csv
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -89,11 +90,13 @@ class RecordedPrice:
     series: dict[str, Columns]
     last_is_final: bool = True
     error: FinstageError | None = None
+    silent_s: float = 0.0
     time_zone: str = "America/New_York"
     requests: list[price_pb2.StreamBarsRequest] = field(default_factory=list)
 
     async def StreamBars(self, request: price_pb2.StreamBarsRequest, context: Any) -> AsyncIterator[Any]:
         self.requests.append(request)
+        await asyncio.sleep(self.silent_s)
         if self.error is not None:
             raise self.error
         if request.symbol not in self.series:
@@ -156,7 +159,9 @@ def local_settings() -> ServerSettings:
 
 
 @asynccontextmanager
-async def running_service(price: RecordedPrice, catalogue: Catalogue) -> AsyncIterator[Running]:
+async def running_service(
+    price: RecordedPrice, catalogue: Catalogue, *, timeout_s: float = 30.0
+) -> AsyncIterator[Running]:
     """The service over real gRPC, in front of `price` over real gRPC."""
     async with AsyncExitStack() as stack:
         price_server = Server(local_settings(), [Service(PRICE, price)])
@@ -168,7 +173,10 @@ async def running_service(price: RecordedPrice, catalogue: Catalogue) -> AsyncIt
         stack.callback(executor.close)
         cache = await stack.enter_async_context(open_cache("memory://", name="indicators"))
         servicer = IndicatorServicer(
-            catalogue, Engine(cache, executor, fresh_s=600.0), PriceBars(to_price), batch_concurrency=3
+            catalogue,
+            Engine(cache, executor, fresh_s=600.0),
+            PriceBars(to_price, timeout_s=timeout_s),
+            batch_concurrency=3,
         )
         server = Server(local_settings(), [indicator_service(servicer)])
         await server.start()

@@ -300,6 +300,16 @@ async def test_without_price_what_needs_no_price_is_served(catalogue: Catalogue,
         assert list(frame.results[0].outputs[0].values) == [1.5, 2.5]
 
 
+async def test_a_price_that_says_nothing_is_not_waited_for_without_end(
+    catalogue: Catalogue, daily: Columns
+) -> None:
+    """Also where the caller set no deadline."""
+    price = RecordedPrice({"QQQ": daily}, silent_s=60.0)
+    async with running_service(price, catalogue, timeout_s=0.1) as running:
+        with pytest.raises(Unavailable, match="price did not answer in time"):
+            await running.compute(symbol="QQQ", specs=[spec("sma")])
+
+
 async def test_bars_that_cannot_be_are_never_computed_with(catalogue: Catalogue, daily: Columns) -> None:
     """They would be price's fault, and ours to see: INTERNAL."""
     b = daily[:50]
