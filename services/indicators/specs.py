@@ -116,10 +116,12 @@ def _variant(fields: Fields, path: str, name: str, row: Indicator) -> Variant | 
 
 
 def _source(fields: Fields, path: str, value: int, row: Indicator) -> Source | None:
+    default = Source.CLOSE if row.has_source else None
+    if value == pb.PRICE_SOURCE_UNSPECIFIED:
+        return default
     field = f"{path}.source"
-    value = fields.enum(field, pb.PriceSource, value)
-    if value == pb.PRICE_SOURCE_UNSPECIFIED or value not in pb.PriceSource.values():
-        return Source.CLOSE if row.has_source else None
+    if fields.enum(field, pb.PriceSource, value) not in pb.PriceSource.values():
+        return default
     name = pb.PriceSource.Name(pb.PriceSource.ValueType(value))
     if not row.has_source:
         fields.wrong(field, f"{name} was given; {row.name} has no choice: it reads {', '.join(row.inputs)}")

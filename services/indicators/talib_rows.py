@@ -1,5 +1,6 @@
 """The catalogue's rows that TA-Lib defines, made from its metadata and our overrides."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -62,8 +63,9 @@ def _row(function: Any) -> Indicator:
         outputs = compute(*(columns.read(column, source) for column in inputs), **params)
         return outputs if isinstance(outputs, tuple) else (outputs,)
 
-    def lookback(params: Params) -> int:
-        function.set_parameters(params)
+    @functools.lru_cache(maxsize=256)
+    def lookback_of(*values: float) -> int:
+        function.set_parameters(dict(zip(defaults, values, strict=True)))
         return int(function.lookback)
 
     compute = getattr(talib, name)
@@ -79,7 +81,7 @@ def _row(function: Any) -> Indicator:
                 name="talib",
                 description="As TA-Lib defines it.",
                 run=run,
-                lookback=lookback,
+                lookback=lambda params: lookback_of(*(params[name] for name in defaults)),
                 class_of=lambda params: talib_class(name, flags, params, defaults),
             ),
         ),
