@@ -1,12 +1,13 @@
 """Fixtures for every test: the recorded data, a real Redis and a real PostgreSQL."""
 
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests import redis_server
+from tests import postgres_server, redis_server
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -28,3 +29,21 @@ def redis_url() -> Iterator[str]:
         return
     with redis_server.RedisServer() as server:
         yield server.url
+
+
+@pytest.fixture(scope="session")
+def postgres_admin_url() -> Iterator[str]:
+    """A real PostgreSQL for the session; to break one, start your own (postgres_server)."""
+    if given := postgres_server.given_url():
+        yield given
+        return
+    with postgres_server.postgres_server() as server:
+        yield server.url
+
+
+@pytest.fixture
+def postgres_url(postgres_admin_url: str) -> Iterator[str]:
+    """An empty database of the test's own."""
+    name = f"finstage_{uuid.uuid4().hex}"
+    yield postgres_server.create_database(postgres_admin_url, name)
+    postgres_server.drop_database(postgres_admin_url, name)

@@ -140,7 +140,7 @@ def _part(
         rows,
         None if adjusted_close is None else adjusted_close[rows],
         tuple(
-            RejectedRow(row, int(columns.open_time_ms[row]), reason, detail, _as_text(columns, row))
+            RejectedRow(row, int(columns.open_time_ms[row]), reason, detail, as_text(columns, row))
             for row, (reason, detail) in sorted(refused.items())
         ),
         tuple(sorted(flags, key=lambda flag: flag.open_time_ms)),
@@ -245,7 +245,8 @@ def _rounding(price: Float64s, price_precision: int | None) -> Float64s:
     return np.maximum(float32, np.minimum(0.5 * 10.0**-price_precision, price * 1e-3))
 
 
-def _as_text(columns: Columns, row: int) -> str:
+def as_text(columns: Columns, row: int) -> str:
+    """A row's values as RejectedRow has them."""
     return " ".join(f"{name}={float(getattr(columns, name)[row])!r}" for name in VALUES)
 
 

@@ -1,0 +1,265 @@
+"""Writing bars within one transaction: compare, write what differs, and grow the version with it."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, Table, insert
+
+from libs.market.columns import Columns, Int64s
+from services.ingest.series import SeriesKey
+from services.ingest.store.api import RowCounts, WriteMode
+from services.ingest.store.database import Database
+from services.ingest.store.diff import Bars, Extent, Mask, difference, missing, restates
+from services.ingest.store.open_series import OpenSeries, open_series
+from services.ingest.store.schema import outbox
+
+NO_BARS = Bars(Columns.empty(), np.empty(0))
+_NO_TIMES: Int64s = np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """What a write did with its rows: four masks bool[n], of which exactly one is set in each place.
+
+    rejected: those that the mode refused. restated: whether the epoch grew.
+    """
+
+    inserted: Mask
+    updated: Mask
+    unchanged: Mask
+    rejected: Mask
+    restated: bool
+
+    @property
+    def counts(self) -> RowCounts:
+        """The rows by what became of them."""
+        masks = (self.inserted, self.updated, self.unchanged, self.rejected)
+        return RowCounts(len(self.inserted), *(int(np.count_nonzero(mask)) for mask in masks))
+
+
+class BarWriter:
+    """The bars of one transaction.
+
+    New and changed rows wait until flush(), so that the batches of a transaction go to the database in one
+    piece. The caller holds the lock of every symbol that it opens, and calls flush() at the end.
+    """
+
+    def __init__(self, database: Database, connection: Connection, *, now_ms: int) -> None:
+        self._database = database
+        self._connection = connection
+        self._now_ms = now_ms
+        self._open: dict[SeriesKey, OpenSeries] = {}
+        self._inserts: dict[Table, list[tuple[int, Bars]]] = defaultdict(list)
+        self._updates: dict[Table, list[tuple[int, Bars]]] = defaultdict(list)
+        self._waiting: set[int] = set()
+        self._commits: list[dict[str, Any]] = []
+
+    @property
+    def has_commits(self) -> bool:
+        """Whether anything was changed that the log of commits tells of."""
+        return bool(self._commits)
+
+    def open(self, key: SeriesKey) -> OpenSeries:
+        """The series as it is now, or an empty one that is not there yet."""
+        if key not in self._open:
+            found = open_series(self._connection, key.symbol, key.interval)
+            self._open[key] = found[0] if found else OpenSeries(key)
+        return self._open[key]
+
+    def open_all(self, symbol: str) -> list[OpenSeries]:
+        """The series of a symbol that are there."""
+        return [self._open.setdefault(found.key, found) for found in open_series(self._connection, symbol)]
+
+    def write(
+        self,
+        target: OpenSeries,
+        incoming: Bars,
+        *,
+        last_is_final: bool = True,
+        mode: WriteMode = WriteMode.UPSERT,
+        replaced: tuple[int, int] | None = None,
+        reads_changed_before_ms: int | None = None,
+    ) -> Outcome:
+        """Make a series hold the incoming bars.
+
+        Args:
+            incoming: ordered by time, each time once.
+            last_is_final: of the last incoming bar.
+            replaced: stored bars in this range [start, end) that do not come are removed.
+            reads_changed_before_ms: bars before this read differently from now on: a dividend came to light.
+        """
+        before = target.extent
+        stored = self._stored(target, incoming, replaced)
+        found = difference(stored, incoming)
+        rejected = np.zeros(len(incoming), dtype=np.bool_)
+        if mode is WriteMode.INSERT:
+            rejected = ~found.inserted
+        elif mode is WriteMode.UPDATE:
+            rejected = found.inserted
+        inserted, updated, unchanged = (
+            mask & ~rejected for mask in (found.inserted, found.updated, found.unchanged)
+        )
+        added, removed = incoming.times[inserted], _NO_TIMES
+        if replaced is not None:
+            removed = missing(stored, incoming)
+            removed = removed[(removed >= replaced[0]) & (removed < replaced[1])]
+        touched = np.concatenate([incoming.times[updated], removed])
+        restated = restates(before, self._before_last_ms(target, added), touched=touched, inserted=added)
+        changed = [added, touched]
+        if reads_changed_before_ms is not None and (reread := _before(before, reads_changed_before_ms)):
+            restated = True
+            changed.append(np.array(reread))
+
+        self._put(target, incoming, inserted, updated, removed)
+        kept = inserted | updated | unchanged
+        target.extent = self._reach(target, added, removed)
+        target.extent = after = _with_finality(
+            before, target.extent, incoming.times, kept, unchanged, last_is_final=last_is_final
+        )
+        if not before.last_is_final and (after.last_is_final or after.last_ms != before.last_ms):
+            changed.append(np.array([before.last_ms]))
+        times = np.concatenate(changed)
+        if len(times):
+            self._commit(target, restated=restated, first_ms=int(times.min()), last_ms=int(times.max()))
+        return Outcome(inserted, updated, unchanged, rejected, restated)
+
+    def flush(self) -> None:
+        """Send what waits to the database, with the state of the series and the log of commits."""
+        self._flush_bars()
+        for target in self._open.values():
+            if target.id is not None:
+                target.save(self._connection)
+        if self._commits:
+            statement = insert(outbox).values(xact_id=self._database.xact_id)
+            self._connection.execute(statement, self._commits)
+
+    def close_before(self, target: OpenSeries, before_ms: int) -> float | None:
+        """The close of the last bar that opened before a time; None: there is none."""
+        found = self._last_before(target, before_ms)
+        return float(found.columns.close[0]) if len(found) else None
+
+    def _stored(self, target: OpenSeries, incoming: Bars, replaced: tuple[int, int] | None) -> Bars:
+        """The stored bars that the incoming ones may meet, or that may have to go."""
+        last_ms = target.extent.last_ms
+        if target.id is None or last_ms is None or (replaced is None and not len(incoming)):
+            return NO_BARS
+        ends = [*(replaced or ()), *(int(time) for time in (*incoming.times[:1], *incoming.times[-1:]))]
+        if min(ends) > last_ms:
+            return NO_BARS
+        self._settle(target)
+        if replaced is None and _is_sparse(incoming.times, target.key.interval.nominal_ms):
+            return self._database.bars_at(self._connection, target.table, target.id, incoming.times)
+        return self._database.bars_between(
+            self._connection,
+            target.table,
+            target.id,
+            start_ms=min(ends),
+            end_ms=max(ends) + 1,
+            with_adjusted=incoming.adjusted_close is not None,
+        )
+
+    def _before_last_ms(self, target: OpenSeries, added: Int64s) -> int | None:
+        """The open time of the bar before the last one, where restates() looks at it."""
+        extent = target.extent
+        if extent.last_ms is None or extent.last_is_final or not len(added) or added[0] > extent.last_ms:
+            return None
+        found = self._last_before(target, extent.last_ms)
+        return int(found.times[0]) if len(found) else None
+
+    def _last_before(self, target: OpenSeries, before_ms: int) -> Bars:
+        if target.id is None:
+            return NO_BARS
+        self._settle(target)
+        return self._database.bars_between(
+            self._connection, target.table, target.id, end_ms=before_ms, limit=1, newest=True
+        )
+
+    def _put(
+        self, target: OpenSeries, incoming: Bars, inserted: Mask, updated: Mask, removed: Int64s
+    ) -> None:
+        for mask, waiting in ((inserted, self._inserts), (updated, self._updates)):
+            if mask.any():
+                series_id = target.create(self._connection)
+                waiting[target.table].append((series_id, incoming if mask.all() else incoming[mask]))
+                self._waiting.add(series_id)
+        if target.id is not None and len(removed):
+            self._database.delete_bars(self._connection, target.table, target.id, removed)
+
+    def _reach(self, target: OpenSeries, added: Int64s, removed: Int64s) -> Extent:
+        """How far the series reaches after the write; whether the last is final is not said yet."""
+        before = target.extent
+        count = before.count + len(added) - len(removed)
+        ends = [t for t in (before.first_ms, before.last_ms) if t is not None]
+        if target.id is not None and np.isin(ends, removed).any():
+            self._settle(target)
+            ends = [
+                int(time)
+                for newest in (False, True)
+                for time in self._database.bars_between(
+                    self._connection, target.table, target.id, limit=1, newest=newest
+                ).times
+            ]
+        else:
+            ends += [int(time) for time in (*added[:1], *added[-1:])]
+        return Extent(count, min(ends, default=None), max(ends, default=None))
+
+    def _commit(self, target: OpenSeries, *, restated: bool, first_ms: int, last_ms: int) -> None:
+        target.revision += 1
+        target.epoch += int(restated or target.epoch == 0)
+        self._commits.append(
+            {
+                "symbol": target.key.symbol,
+                "interval": target.key.interval.value,
+                "epoch": target.epoch,
+                "revision": target.revision,
+                "restated": restated,
+                "first_changed_ms": first_ms,
+                "last_changed_ms": last_ms,
+                "committed_at_ms": self._now_ms,
+            }
+        )
+
+    def _settle(self, target: OpenSeries) -> None:
+        """Before a series is read: nothing of it may wait."""
+        if target.id in self._waiting:
+            self._flush_bars()
+
+    def _flush_bars(self) -> None:
+        for table, parts in self._inserts.items():
+            self._database.insert_bars(self._connection, table, parts)
+        for table, parts in self._updates.items():
+            self._database.update_bars(self._connection, table, parts)
+        self._inserts.clear()
+        self._updates.clear()
+        self._waiting.clear()
+
+
+def _before(extent: Extent, before_ms: int) -> list[int]:
+    """The ends of what a series has before a time; empty: nothing."""
+    if extent.first_ms is None or extent.last_ms is None or extent.first_ms >= before_ms:
+        return []
+    return [extent.first_ms, min(extent.last_ms, before_ms - 1)]
+
+
+def _is_sparse(times: Int64s, nominal_ms: int) -> bool:
+    """Whether what lies between the first and the last may be much more than they are."""
+    return int(times[-1] - times[0]) // nominal_ms > 4 * len(times) + 16
+
+
+def _with_finality(
+    before: Extent, after: Extent, times: Int64s, kept: Mask, unchanged: Mask, *, last_is_final: bool
+) -> Extent:
+    """`after`, with whether its last bar is final.
+
+    Args:
+        times, kept, unchanged: the incoming bars, those that are there now, those that were there already.
+        last_is_final: what the incoming bars say of their last.
+    """
+    was_final = before.last_is_final or after.last_ms != before.last_ms
+    if len(times) and kept[-1] and times[-1] == after.last_ms:
+        had = before.last_ms is not None and times[-1] <= before.last_ms
+        # Once final, a bar stays so while it is the same.
+        was_final = last_is_final or bool(had and unchanged[-1] and was_final)
+    return Extent(after.count, after.first_ms, after.last_ms, was_final)

@@ -1,0 +1,70 @@
+"""The chunks of jobs within a transaction: finished together with their data, fenced by their lease."""
+
+import hashlib
+
+from sqlalchemy import Connection, Update, select, update
+
+from libs.market.columns import VALUES, Columns
+from services.ingest.store.api import ChunkLease, JobState, LeaseLost, RowCounts
+from services.ingest.store.schema import job_chunks, jobs
+
+WAITING, LEASED, DONE, FAILED, CANCELLED = "WAITING", "LEASED", "DONE", "FAILED", "CANCELLED"
+
+
+def lock_job(connection: Connection, job_id: str) -> int:
+    """The number of a job, which no other transaction may change until this one ends."""
+    query = select(jobs.c.number).where(jobs.c.id == job_id).with_for_update()
+    return int(connection.execute(query).scalar_one())
+
+
+def held_chunk(number: int, lease: ChunkLease) -> Update:
+    """An update of the chunk of a lease, if it is still the lease's."""
+    return update(job_chunks).where(
+        job_chunks.c.job_number == number,
+        job_chunks.c.chunk == lease.chunk,
+        job_chunks.c.state == LEASED,
+        job_chunks.c.fence == lease.fence,
+    )
+
+
+def finish_chunk(
+    connection: Connection, lease: ChunkLease, rows: RowCounts, columns: Columns, *, now_ms: int
+) -> None:
+    """Write into the ledger that a chunk is done.
+
+    Raises:
+        LeaseLost: another worker has it, or the job was cancelled.
+    """
+    number = lock_job(connection, lease.job_id)
+    change = held_chunk(number, lease).values(
+        state=DONE,
+        sent=rows.sent,
+        inserted=rows.inserted,
+        updated=rows.updated,
+        unchanged=rows.unchanged,
+        rejected=rows.rejected,
+        digest=digest(columns),
+        ended_at_ms=now_ms,
+    )
+    if connection.execute(change).rowcount != 1:
+        raise LeaseLost(f"chunk {lease.chunk} of job {lease.job_id}")
+    end_job_if_done(connection, number, now_ms=now_ms)
+
+
+def end_job_if_done(connection: Connection, number: int, *, now_ms: int) -> None:
+    """End a job when no chunk of it is left to do."""
+    query = select(job_chunks.c.state).where(job_chunks.c.job_number == number).distinct()
+    states = {row.state for row in connection.execute(query)}
+    if not states & {WAITING, LEASED}:
+        state = JobState.FAILED if FAILED in states else JobState.SUCCEEDED
+        connection.execute(
+            update(jobs).where(jobs.c.number == number).values(state=state.value, ended_at_ms=now_ms)
+        )
+
+
+def digest(columns: Columns) -> bytes:
+    """A fingerprint of bars."""
+    total = hashlib.blake2b(columns.open_time_ms.tobytes(), digest_size=16)
+    for name in VALUES:
+        total.update(getattr(columns, name).tobytes())
+    return total.digest()

@@ -1,0 +1,250 @@
+"""Clients' writes: batches with a ledger, so that each is counted once however often it is sent."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, Row, insert, select, update
+
+from libs.market.errors import AlreadyExists, PreconditionFailed, Reason
+from services.ingest.series import Gap, GapReason, RejectedRow, RejectReason
+from services.ingest.store import annotations
+from services.ingest.store.api import Batch, BatchResult, RowCounts, WriteHeader, WriteMode, WriteProgress
+from services.ingest.store.bar_writer import BarWriter, Outcome
+from services.ingest.store.commits import CommitLog
+from services.ingest.store.diff import Bars
+from services.ingest.store.open_series import OpenSeries
+from services.ingest.store.rejections import keep_rejected, rejected_of_batch
+from services.ingest.store.schema import write_batches, writes
+from services.ingest.validate import as_text
+
+ANSWERED_REJECTIONS = 20
+# A stretch without bars of up to this between two batches is a holiday, not something nobody wrote.
+_CONTIGUOUS_MS = 10 * 86_400_000
+
+
+class ClientWriting(CommitLog):
+    """Writing what clients send."""
+
+    def open_write(self, header: WriteHeader) -> WriteProgress:
+        """As Store.open_write()."""
+        with self._database.write() as connection:
+            self._database.lock(connection, [_lock_name(header)])
+            row = _find(connection, header)
+            if row is None:
+                now_ms = self._now_ms()
+                values = {
+                    "idempotency_key": header.idempotency_key,
+                    "mode": header.mode.value,
+                    "source": header.source,
+                    "next_sequence": 1,
+                    "created_at_ms": now_ms,
+                    "updated_at_ms": now_ms,
+                }
+                connection.execute(insert(writes).values(values))
+                return WriteProgress(1, RowCounts())
+            return WriteProgress(row.next_sequence, read_counts(row))
+
+    def write_batches(self, header: WriteHeader, batches: Sequence[Batch]) -> list[BatchResult]:
+        """As Store.write_batches()."""
+        now_ms = self._now_ms()
+        results = []
+        with self._database.write() as connection:
+            symbols = {batch.key.symbol for batch in batches if batch.key is not None}
+            self._database.lock(connection, [_lock_name(header), *symbols])
+            row = _find(connection, header)
+            if row is None:
+                raise PreconditionFailed(Reason.OUT_OF_SEQUENCE, "this write was never opened")
+            writer = BarWriter(self._database, connection, now_ms=now_ms)
+            ledger = _Ledger(connection, row)
+            for batch in batches:
+                if repeated := ledger.repeated(batch):
+                    results.append(repeated)
+                    continue
+                result, rejected = _write(connection, writer, header, batch)
+                keep_rejected(
+                    connection,
+                    rejected,
+                    symbol=batch.symbol,
+                    interval=batch.interval,
+                    source=header.source,
+                    now_ms=now_ms,
+                    write_id=row.id,
+                    sequence=batch.sequence,
+                )
+                ledger.add(batch, result)
+                results.append(result)
+            writer.flush()
+            ledger.save(now_ms)
+        if writer.has_commits:
+            self._announce()
+        return results
+
+
+class _Ledger:
+    """The batches of one write that are committed, and those that this transaction adds."""
+
+    def __init__(self, connection: Connection, row: Row[Any]) -> None:
+        self._connection = connection
+        self._id = row.id
+        self._key = row.idempotency_key
+        self._next = row.next_sequence
+        self._rows = read_counts(row)
+        self._new: list[dict[str, Any]] = []
+
+    def repeated(self, batch: Batch) -> BatchResult | None:
+        """What became of a batch that was committed before; None: it is the next one.
+
+        Raises:
+            PreconditionFailed: OUT_OF_SEQUENCE: a batch before it is missing.
+            AlreadyExists: KEY_REUSED: it had other content then.
+        """
+        if batch.sequence > self._next:
+            raise PreconditionFailed(
+                Reason.OUT_OF_SEQUENCE, f"batch {self._next} comes next, not {batch.sequence}"
+            )
+        if batch.sequence == self._next:
+            return None
+        ours = write_batches.c.write_id == self._id, write_batches.c.sequence == batch.sequence
+        row = self._connection.execute(select(write_batches).where(*ours)).one()
+        if row.digest != batch.digest:
+            raise key_reused(
+                "idempotency_key", self._key, f"has batch {batch.sequence} already, with other content"
+            )
+        rejected = rejected_of_batch(self._connection, self._id, batch.sequence, limit=ANSWERED_REJECTIONS)
+        return BatchResult(batch.sequence, read_counts(row), row.epoch, row.revision, rejected, repeated=True)
+
+    def add(self, batch: Batch, result: BatchResult) -> None:
+        """Count a batch."""
+        self._next += 1
+        self._rows += result.rows
+        self._new.append(
+            {
+                "write_id": self._id,
+                "sequence": batch.sequence,
+                "digest": batch.digest,
+                "epoch": result.epoch,
+                "revision": result.revision,
+                **count_columns(result.rows),
+            }
+        )
+
+    def save(self, now_ms: int) -> None:
+        """Write it, in the transaction of the bars."""
+        if self._new:
+            self._connection.execute(insert(write_batches), self._new)
+            changes = {"next_sequence": self._next, "updated_at_ms": now_ms, **count_columns(self._rows)}
+            self._connection.execute(update(writes).where(writes.c.id == self._id).values(changes))
+
+
+def read_counts(row: Row[Any]) -> RowCounts:
+    """The counts of a row of a table that has them."""
+    return RowCounts(row.sent, row.inserted, row.updated, row.unchanged, row.rejected)
+
+
+def count_columns(rows: RowCounts) -> dict[str, int]:
+    """The counts as values of such a row."""
+    return {
+        "sent": rows.sent,
+        "inserted": rows.inserted,
+        "updated": rows.updated,
+        "unchanged": rows.unchanged,
+        "rejected": rows.rejected,
+    }
+
+
+def key_reused(resource_type: str, name: str, how: str) -> AlreadyExists:
+    """A name that a client chose came before with other content."""
+    message = f"{resource_type} {name} {how}"
+    return AlreadyExists(Reason.KEY_REUSED, message, resource_type=resource_type, resource_name=name)
+
+
+def _write(
+    connection: Connection, writer: BarWriter, header: WriteHeader, batch: Batch
+) -> tuple[BatchResult, list[RejectedRow]]:
+    """Write one batch's bars; returns also all its refused rows."""
+    rows, rejected = RowCounts(sent=len(batch.rejected), rejected=len(batch.rejected)), list(batch.rejected)
+    epoch = revision = None
+    if batch.key is not None:
+        target = writer.open(batch.key)
+        outcome = writer.write(
+            target,
+            Bars(batch.columns, batch.adjusted_close),
+            last_is_final=batch.last_is_final,
+            mode=header.mode,
+        )
+        rows += outcome.counts
+        rejected += _refused(header.mode, batch, outcome)
+        if not outcome.rejected.all():
+            _annotate(connection, target, header, batch, outcome)
+        if target.id is not None:
+            epoch, revision = target.epoch, target.revision
+    rejected.sort(key=lambda refused: refused.row)
+    first = tuple(rejected[:ANSWERED_REJECTIONS])
+    return BatchResult(batch.sequence, rows, epoch, revision, first, repeated=False), rejected
+
+
+def _refused(mode: WriteMode, batch: Batch, outcome: Outcome) -> list[RejectedRow]:
+    """The rows that the mode did not allow."""
+    reason, detail = RejectReason.CONFLICT, "mode INSERT, and the bar is there already"
+    if mode is WriteMode.UPDATE:
+        reason, detail = RejectReason.ABSENT, "mode UPDATE, and there is no such bar"
+    columns, places = batch.columns, batch.source_rows
+    return [
+        RejectedRow(
+            row=i if places is None else int(places[i]),
+            open_time_ms=int(columns.open_time_ms[i]),
+            reason=reason,
+            detail=detail,
+            values=as_text(columns, i),
+        )
+        for i in np.flatnonzero(outcome.rejected).tolist()
+    ]
+
+
+def _annotate(
+    connection: Connection, target: OpenSeries, header: WriteHeader, batch: Batch, outcome: Outcome
+) -> None:
+    """Keep what the written bars say of the series besides themselves."""
+    series_id = target.create(connection)
+    length_ms = target.key.interval.nominal_ms
+    times = batch.columns.open_time_ms[~outcome.rejected]
+    start_ms, end_ms = int(times[0]), int(times[-1]) + length_ms
+    if target.covered is None:
+        pass
+    elif start_ms > target.covered[1] + _CONTIGUOUS_MS:
+        between = Gap(target.covered[1], start_ms, GapReason.NOT_FETCHED)
+        annotations.add_gap(connection, series_id, between)
+    elif end_ms < target.covered[0] - _CONTIGUOUS_MS:
+        between = Gap(end_ms, target.covered[0], GapReason.NOT_FETCHED)
+        annotations.add_gap(connection, series_id, between)
+    elif start_ms < target.covered[1] and end_ms > target.covered[0]:
+        annotations.fill_gaps(connection, series_id, times, length_ms=length_ms)
+    if batch.flags or outcome.updated.any():
+        changed = batch.columns.open_time_ms[outcome.inserted | outcome.updated]
+        annotations.renew_flags(connection, series_id, changed, batch.flags)
+    target.came_from(header.source)
+    target.covers(start_ms, end_ms)
+    target.as_of_ms = max(end_ms, target.as_of_ms or end_ms)
+    if batch.adjusted_close is not None and target.adjusted_at_ms is None:
+        target.adjusted_at_ms = end_ms
+
+
+def _find(connection: Connection, header: WriteHeader) -> Row[Any] | None:
+    """The write of that key.
+
+    Raises:
+        AlreadyExists: KEY_REUSED: it has another mode or source.
+    """
+    row = connection.execute(select(writes).where(writes.c.idempotency_key == header.idempotency_key)).first()
+    if row is not None and (row.mode, row.source) != (header.mode.value, header.source):
+        raise key_reused(
+            "idempotency_key",
+            header.idempotency_key,
+            f"came before with mode {row.mode}, source {row.source}",
+        )
+    return row
+
+
+def _lock_name(header: WriteHeader) -> str:
+    return f"write {header.idempotency_key}"  # no symbol has a blank

@@ -1,0 +1,106 @@
+"""The log of commits: lines that were written with the bars, read in the order in which they became visible.
+
+A token is the place of a line: "transaction.id". PostgreSQL gives ids when a line is written, not when it is
+committed, so a reader that only looked for greater ids could miss one that was slow. Lines are therefore read
+only once every transaction that could still come before them has ended.
+"""
+
+import threading
+from collections.abc import Callable
+
+from sqlalchemy import select, tuple_
+
+from libs.cache.clock import Clock
+from libs.market.errors import PreconditionFailed, Reason
+from libs.market.interval import Interval
+from services.ingest.series import SeriesKey
+from services.ingest.store.api import Commit
+from services.ingest.store.database import Database
+from services.ingest.store.part import Part
+from services.ingest.store.schema import outbox
+
+_PLACE = tuple_(outbox.c.xact_id, outbox.c.id)
+
+
+class CommitLog(Part):
+    """Reading the log, and hearing of what this process adds to it."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        super().__init__(database, clock)
+        self._listeners: dict[int, Callable[[], None]] = {}
+        self._guard = threading.Lock()
+        self._next_listener = 0
+
+    def commits_after(self, token: str, *, limit: int = 1000) -> tuple[Commit, ...]:
+        """As Store.commits_after()."""
+        place = _parse(token)
+        query = (
+            select(outbox)
+            .where(tuple_(*place) < _PLACE, outbox.c.xact_id < self._database.settled_xact_id)
+            .order_by(outbox.c.xact_id, outbox.c.id)
+            .limit(limit)
+        )
+        oldest = select(outbox.c.xact_id, outbox.c.id).order_by(outbox.c.xact_id, outbox.c.id).limit(1)
+        with self._database.read() as connection:
+            first = connection.execute(oldest).first()
+            # Pruning leaves the newest line that it could take: one behind it has lost nothing.
+            if first is not None and first.id > 1 and place < tuple(first):
+                raise PreconditionFailed(
+                    Reason.RESUME_EXPIRED, "commits behind this token are no longer kept; read anew"
+                )
+            rows = connection.execute(query).all()
+        return tuple(
+            Commit(
+                token=_token(row.xact_id, row.id),
+                key=SeriesKey(row.symbol, Interval(row.interval)),
+                epoch=row.epoch,
+                revision=row.revision,
+                restated=row.restated,
+                first_changed_ms=row.first_changed_ms,
+                last_changed_ms=row.last_changed_ms,
+                committed_at_ms=row.committed_at_ms,
+            )
+            for row in rows
+        )
+
+    def commit_token(self) -> str:
+        """As Store.commit_token()."""
+        newest = (
+            select(outbox.c.xact_id, outbox.c.id)
+            .where(outbox.c.xact_id < self._database.settled_xact_id)
+            .order_by(outbox.c.xact_id.desc(), outbox.c.id.desc())
+            .limit(1)
+        )
+        with self._database.read() as connection:
+            row = connection.execute(newest).first()
+        return _token(0, 0) if row is None else _token(*row)
+
+    def on_commit(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """As Store.on_commit()."""
+        with self._guard:
+            number = self._next_listener = self._next_listener + 1
+            self._listeners[number] = listener
+
+        def end() -> None:
+            with self._guard:
+                self._listeners.pop(number, None)
+
+        return end
+
+    def _announce(self) -> None:
+        """Tell the listeners that there was a commit."""
+        with self._guard:
+            listeners = list(self._listeners.values())
+        for listener in listeners:
+            listener()
+
+
+def _token(xact_id: int, line: int) -> str:
+    return f"{xact_id}.{line}"
+
+
+def _parse(token: str) -> tuple[int, int]:
+    xact_id, _, line = token.partition(".")
+    if not (xact_id.isdecimal() and line.isdecimal()) or max(int(xact_id), int(line)) >= 2**63:
+        raise ValueError("not a token that this service gave")
+    return int(xact_id), int(line)

@@ -1,0 +1,106 @@
+"""What a write changes: stored and incoming bars compared, and what that does to the version.
+
+Pure functions over NumPy columns; the databases only carry out the result.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from libs.market.columns import VALUES, Columns, Float64s, Int64s
+
+Mask = npt.NDArray[np.bool_]
+
+# Providers compute adjusted closes in float32, anew for each reply: less than this is no change.
+ADJUSTED_CLOSE_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bars:
+    """Bars as they are stored: columns, and float64[n] adjusted closes, NaN where there is none.
+
+    adjusted_close None: there is none at all (incoming), or they were not asked for (stored).
+    """
+
+    columns: Columns
+    adjusted_close: Float64s | None = None
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def __getitem__(self, rows: slice | Mask | Int64s) -> Self:
+        adjusted = None if self.adjusted_close is None else self.adjusted_close[rows]
+        return type(self)(self.columns[rows], adjusted)
+
+    @property
+    def times(self) -> Int64s:
+        """The open times."""
+        return self.columns.open_time_ms
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Difference:
+    """What became of each incoming bar: three masks bool[n], of which exactly one is set in each place."""
+
+    inserted: Mask
+    updated: Mask
+    unchanged: Mask
+
+
+def difference(stored: Bars, incoming: Bars) -> Difference:
+    """Compare what is stored with what comes, both ordered by time, each time once."""
+    at = np.searchsorted(stored.times, incoming.times)
+    present = np.zeros(len(incoming), dtype=np.bool_)
+    if len(stored):
+        present = stored.times[np.minimum(at, len(stored) - 1)] == incoming.times
+    at = at[present]
+    same = np.ones(len(at), dtype=np.bool_)
+    for name in VALUES:
+        same &= getattr(stored.columns, name)[at] == getattr(incoming.columns, name)[present]
+    if incoming.adjusted_close is not None and stored.adjusted_close is not None:
+        same &= _same_adjusted(stored.adjusted_close[at], incoming.adjusted_close[present])
+    unchanged = present.copy()
+    unchanged[present] = same
+    return Difference(~present, present & ~unchanged, unchanged)
+
+
+def missing(stored: Bars, incoming: Bars) -> Int64s:
+    """The open times of stored bars that do not come."""
+    return np.setdiff1d(stored.times, incoming.times, assume_unique=True)
+
+
+def _same_adjusted(stored: Float64s, incoming: Float64s) -> Mask:
+    """Whether the incoming value says nothing new: it is the same but for rounding, or there is none."""
+    close = np.abs(stored - incoming) <= ADJUSTED_CLOSE_TOLERANCE * np.abs(stored)
+    return close | np.isnan(incoming)
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How far a series reaches: its number of bars, the first and last, and whether the last is final."""
+
+    count: int = 0
+    first_ms: int | None = None
+    last_ms: int | None = None
+    last_is_final: bool = True
+
+    def has_final(self, times: Int64s) -> bool:
+        """Whether any bar of these open times, which are all there, is final."""
+        return len(times) > 0 and (self.last_is_final or int(times.min()) != self.last_ms)
+
+
+def restates(extent: Extent, before_last_ms: int | None, *, touched: Int64s, inserted: Int64s) -> bool:
+    """Whether a write makes what was computed from the final bars wrong.
+
+    Args:
+        extent: the series before the write.
+        before_last_ms: the open time of the bar before the last; only looked at when the last is not final.
+        touched: open times of bars that are changed or removed.
+        inserted: open times of bars that are new.
+    """
+    if extent.has_final(touched):
+        return True
+    last_final_ms = extent.last_ms if extent.last_is_final else before_last_ms
+    return last_final_ms is not None and len(inserted) > 0 and int(inserted.min()) < last_final_ms

@@ -1,0 +1,270 @@
+"""Jobs and the ledger of their chunks."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from libs.market.errors import NotFound, PreconditionFailed, Reason
+from libs.market.interval import Interval
+from services.ingest.series import SeriesKey
+from services.ingest.store.api import (
+    ChunkFailure,
+    ChunkLease,
+    Job,
+    JobSpec,
+    JobState,
+    LeaseLost,
+    RowCounts,
+)
+from services.ingest.store.chunk_ledger import (
+    CANCELLED,
+    DONE,
+    FAILED,
+    LEASED,
+    WAITING,
+    end_job_if_done,
+    held_chunk,
+    lock_job,
+)
+from services.ingest.store.client_writes import key_reused
+from services.ingest.store.part import Part
+from services.ingest.store.schema import job_chunks, jobs
+
+MAX_FAILURES = 100
+_COUNTS = ("sent", "inserted", "updated", "unchanged", "rejected")
+
+
+class JobLedger(Part):
+    """Making, reading and working on jobs."""
+
+    def create_job(self, spec: JobSpec, *, request_id: str = "") -> Job:
+        """As Store.create_job()."""
+        now_ms, job_id = self._now_ms(), uuid.uuid4().hex
+        row = {
+            "id": job_id,
+            "request_id": request_id or None,
+            "state": JobState.QUEUED.value,
+            "symbols": list(spec.symbols),
+            "intervals": [interval.value for interval in spec.intervals],
+            "start_ms": spec.start_ms,
+            "end_ms": spec.end_ms,
+            "created_at_ms": now_ms,
+        }
+        with self._database.write() as connection:
+            if request_id:
+                self._database.lock(connection, [f"job {request_id}"])
+                known = connection.execute(select(jobs).where(jobs.c.request_id == request_id)).first()
+                if known is not None:
+                    if _spec(known) != spec:
+                        raise key_reused("request_id", request_id, "came before with other content")
+                    return _job(connection, known)
+            made = connection.execute(insert(jobs).values(row)).inserted_primary_key
+            assert made is not None
+            keys = [(symbol, interval) for symbol in spec.symbols for interval in spec.intervals]
+            chunks = [
+                {
+                    "job_number": made[0],
+                    "chunk": chunk,
+                    "symbol": symbol,
+                    "interval": interval.value,
+                    "state": WAITING,
+                    "due_ms": now_ms,
+                    "fence": 0,
+                    "attempts": 0,
+                    "worker": "",
+                }
+                for chunk, (symbol, interval) in enumerate(keys)
+            ]
+            connection.execute(insert(job_chunks), chunks)
+            return _job(connection, _find(connection, job_id))
+
+    def job(self, job_id: str) -> Job:
+        """As Store.job()."""
+        with self._database.read() as connection:
+            return _job(connection, _find(connection, job_id))
+
+    def jobs(
+        self, *, state: JobState | None = None, before: str | None = None, limit: int = 50
+    ) -> tuple[Job, ...]:
+        """As Store.jobs()."""
+        query = select(jobs).order_by(jobs.c.number.desc()).limit(limit)
+        if state is not None:
+            query = query.where(jobs.c.state == state.value)
+        if before is not None:
+            query = query.where(
+                jobs.c.number < select(jobs.c.number).where(jobs.c.id == before).scalar_subquery()
+            )
+        with self._database.read() as connection:
+            return tuple(_jobs(connection, connection.execute(query).all()))
+
+    def cancel_job(self, job_id: str) -> Job:
+        """As Store.cancel_job()."""
+        with self._database.write() as connection:
+            _find(connection, job_id)
+            number = lock_job(connection, job_id)
+            row = _find(connection, job_id)
+            if JobState(row.state).has_ended:
+                raise PreconditionFailed(Reason.JOB_ENDED, f"job {job_id} has ended: {row.state}")
+            ended = {"state": JobState.CANCELLED.value, "ended_at_ms": self._now_ms()}
+            connection.execute(update(jobs).where(jobs.c.number == number).values(ended))
+            left = job_chunks.c.state.in_((WAITING, LEASED))
+            connection.execute(
+                update(job_chunks).where(job_chunks.c.job_number == number, left).values(state=CANCELLED)
+            )
+            return _job(connection, _find(connection, job_id))
+
+    def lease_chunk(self, *, worker: str, lease_s: float, job_id: str | None = None) -> ChunkLease | None:
+        """As Store.lease_chunk()."""
+        while True:
+            now_ms = self._now_ms()
+            with self._database.write() as connection:
+                row = connection.execute(_next_due(now_ms, job_id)).first()
+                if row is None:
+                    return None
+                if lease := _take(connection, row, worker=worker, now_ms=now_ms, lease_s=lease_s):
+                    return lease
+            # Another worker was faster: look again.
+
+    def renew_lease(self, lease: ChunkLease, *, lease_s: float) -> ChunkLease:
+        """As Store.renew_lease()."""
+        expires_ms = self._now_ms() + int(lease_s * 1000)
+        with self._database.write() as connection:
+            number = lock_job(connection, lease.job_id)
+            change = held_chunk(number, lease).values(due_ms=expires_ms)
+            if connection.execute(change).rowcount != 1:
+                raise LeaseLost(f"chunk {lease.chunk} of job {lease.job_id}")
+        return replace(lease, expires_ms=expires_ms)
+
+    def fail_chunk(
+        self, lease: ChunkLease, *, reason: Reason, message: str, retry_in_s: float | None
+    ) -> None:
+        """As Store.fail_chunk()."""
+        now_ms = self._now_ms()
+        change: dict[str, Any] = {"reason": reason.value, "message": message}
+        if retry_in_s is None:
+            change |= {"state": FAILED, "ended_at_ms": now_ms}
+        else:
+            change |= {"state": WAITING, "due_ms": now_ms + int(retry_in_s * 1000)}
+        with self._database.write() as connection:
+            number = lock_job(connection, lease.job_id)
+            if connection.execute(held_chunk(number, lease).values(change)).rowcount != 1:
+                raise LeaseLost(f"chunk {lease.chunk} of job {lease.job_id}")
+            end_job_if_done(connection, number, now_ms=now_ms)
+
+
+def _next_due(now_ms: int, job_id: str | None) -> Any:
+    """The chunk to take next: of the oldest job, in order."""
+    query = (
+        select(job_chunks, jobs.c.id.label("job_id"), jobs.c.start_ms, jobs.c.end_ms)
+        .join(jobs, jobs.c.number == job_chunks.c.job_number)
+        .where(job_chunks.c.state.in_((WAITING, LEASED)), job_chunks.c.due_ms <= now_ms)
+        .order_by(job_chunks.c.job_number, job_chunks.c.chunk)
+        .limit(1)
+    )
+    return query if job_id is None else query.where(jobs.c.id == job_id)
+
+
+def _take(
+    connection: Connection, row: Row[Any], *, worker: str, now_ms: int, lease_s: float
+) -> ChunkLease | None:
+    """Make a due chunk this worker's; None: another has it by now."""
+    number = lock_job(connection, row.job_id)
+    expires_ms = now_ms + int(lease_s * 1000)
+    taken = connection.execute(
+        update(job_chunks)
+        .where(
+            job_chunks.c.job_number == number,
+            job_chunks.c.chunk == row.chunk,
+            job_chunks.c.state == row.state,
+            job_chunks.c.fence == row.fence,
+        )
+        .values(
+            state=LEASED,
+            fence=row.fence + 1,
+            attempts=row.attempts + 1,
+            worker=worker,
+            due_ms=expires_ms,
+        )
+    )
+    if taken.rowcount != 1:
+        return None
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.number == number, jobs.c.state == JobState.QUEUED.value)
+        .values(state=JobState.RUNNING.value, started_at_ms=now_ms)
+    )
+    return ChunkLease(
+        job_id=row.job_id,
+        chunk=row.chunk,
+        key=SeriesKey(row.symbol, Interval(row.interval)),
+        start_ms=row.start_ms,
+        end_ms=row.end_ms,
+        fence=row.fence + 1,
+        attempt=row.attempts + 1,
+        expires_ms=expires_ms,
+    )
+
+
+def _find(connection: Connection, job_id: str) -> Row[Any]:
+    row = connection.execute(select(jobs).where(jobs.c.id == job_id)).first()
+    if row is None:
+        raise NotFound(
+            Reason.JOB_NOT_FOUND, f"there is no job {job_id}", resource_type="job", resource_name=job_id
+        )
+    return row
+
+
+def _spec(row: Row[Any]) -> JobSpec:
+    intervals = tuple(Interval(value) for value in row.intervals)
+    return JobSpec(tuple(row.symbols), intervals, row.start_ms, row.end_ms)
+
+
+def _job(connection: Connection, row: Row[Any]) -> Job:
+    """A job with its failures."""
+    (job,) = _jobs(connection, [row])
+    query = (
+        select(job_chunks)
+        .where(job_chunks.c.job_number == row.number, job_chunks.c.state == FAILED)
+        .order_by(job_chunks.c.chunk)
+        .limit(MAX_FAILURES)
+    )
+    failures = tuple(
+        ChunkFailure(SeriesKey(chunk.symbol, Interval(chunk.interval)), Reason(chunk.reason), chunk.message)
+        for chunk in connection.execute(query)
+    )
+    return replace(job, failures=failures)
+
+
+def _jobs(connection: Connection, rows: Sequence[Row[Any]]) -> list[Job]:
+    """Jobs with the sums over their chunks."""
+    chunks = job_chunks.c
+    query = (
+        select(
+            chunks.job_number,
+            func.count().label("total"),
+            *(func.count().filter(chunks.state == state).label(state) for state in (DONE, FAILED)),
+            *(func.sum(chunks[name]).label(name) for name in _COUNTS),
+        )
+        .where(chunks.job_number.in_([row.number for row in rows]))
+        .group_by(chunks.job_number)
+    )
+    sums = {found.job_number: found for found in connection.execute(query)}
+    return [_with_sums(row, sums[row.number]) for row in rows]
+
+
+def _with_sums(row: Row[Any], sums: Row[Any]) -> Job:
+    return Job(
+        id=row.id,
+        state=JobState(row.state),
+        spec=_spec(row),
+        chunks_total=sums.total,
+        chunks_done=sums.DONE,
+        chunks_failed=sums.FAILED,
+        rows=RowCounts(*(int(getattr(sums, name)) for name in _COUNTS)),
+        created_at_ms=row.created_at_ms,
+        started_at_ms=row.started_at_ms,
+        ended_at_ms=row.ended_at_ms,
+    )

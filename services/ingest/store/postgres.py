@@ -1,0 +1,181 @@
+"""PostgreSQL: bars in by binary COPY, out as arrays, both straight from and to NumPy buffers.
+
+COPY into the table itself where rows are known to be new; into a staging table and from there in one
+statement where they replace others. Out as one array a column: no Python object is made per value.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+import psycopg
+from sqlalchemy import URL, BigInteger, ColumnElement, Connection, Table, bindparam, create_engine, text
+from sqlalchemy import literal_column as column_sql
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from libs.market.columns import VALUES, Columns, Int64s
+from services.ingest.store.database import MAX_MS, MIN_MS, Database
+from services.ingest.store.diff import Bars
+from services.ingest.store.migrate import migrate
+from services.ingest.store.schema import bars
+
+_CONNECT_S = 5
+_MIGRATION_LOCK = 7_461_002_113_094_555_001
+_COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_COPY_END = b"\xff\xff"
+_ARRAY_HEADER_BYTES = 20
+_ELEMENT = {kind: np.dtype([("length", ">i4"), ("value", kind)]) for kind in (">i8", ">f8")}
+_NAMES = ("open_time_ms", *VALUES)
+# Connection lost, rolled back for another's sake, out of resources (disk full), told to stop.
+_AWAY_CLASSES = ("08", "40", "53", "57")
+
+
+class PostgresDatabase(Database):
+    """A server. Writers of one symbol wait for each other; those of different symbols do not."""
+
+    def __init__(self, url: URL, *, connections: int) -> None:
+        engine = create_engine(
+            url.set(drivername="postgresql+psycopg"),
+            pool_size=connections,
+            max_overflow=0,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": _CONNECT_S, "application_name": "finstage-ingest"},
+        )
+        super().__init__(
+            reading=engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True),
+            writing=engine,
+        )
+
+    def migrate(self) -> None:
+        with self.write() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+            migrate(connection)
+
+    def lock(self, connection: Connection, symbols: Sequence[str]) -> None:
+        # In one order in every process, so that two writers never wait for each other.
+        keys = sorted({_lock_key(symbol) for symbol in symbols})
+        statement = text("SELECT count(pg_advisory_xact_lock(key)) FROM unnest(:keys) AS key")
+        connection.execute(statement.bindparams(bindparam("keys", type_=ARRAY(BigInteger))), {"keys": keys})
+
+    def bars_between(
+        self,
+        connection: Connection,
+        table: Table,
+        series_id: int,
+        *,
+        start_ms: int = MIN_MS,
+        end_ms: int = MAX_MS,
+        limit: int | None = None,
+        newest: bool = False,
+        with_adjusted: bool = False,
+    ) -> Bars:
+        condition = (
+            "series_id = %s AND open_time_ms >= %s AND open_time_ms < %s"
+            f" ORDER BY open_time_ms {'DESC' if newest else ''} LIMIT %s"
+        )
+        found = _select(connection, table, condition, (series_id, start_ms, end_ms, limit), with_adjusted)
+        return found[::-1] if newest else found
+
+    def bars_at(self, connection: Connection, table: Table, series_id: int, times: Int64s) -> Bars:
+        condition = "series_id = %s AND open_time_ms = ANY(%s::bigint[]) ORDER BY open_time_ms"
+        return _select(connection, table, condition, (series_id, times.tolist()), with_adjusted=True)
+
+    def insert_bars(self, connection: Connection, table: Table, parts: Sequence[tuple[int, Bars]]) -> None:
+        _copy(connection, table.name, parts)
+
+    def update_bars(self, connection: Connection, table: Table, parts: Sequence[tuple[int, Bars]]) -> None:
+        driver = _driver(connection)
+        driver.execute(f"CREATE TEMP TABLE IF NOT EXISTS staging (LIKE {bars.name}) ON COMMIT DELETE ROWS")
+        driver.execute("DELETE FROM staging")
+        _copy(connection, "staging", parts)
+        assignments = ", ".join(f"{name} = excluded.{name}" for name in (*VALUES, "adjusted_close"))
+        # By the key of each row, whatever the planner thinks of a table that it knows nothing of.
+        driver.execute(
+            f"INSERT INTO {table.name} SELECT * FROM staging"
+            f" ON CONFLICT (series_id, open_time_ms) DO UPDATE SET {assignments}"
+        )
+
+    def delete_bars(self, connection: Connection, table: Table, series_id: int, times: Int64s) -> None:
+        _driver(connection).execute(
+            f"DELETE FROM {table.name} WHERE series_id = %s AND open_time_ms = ANY(%s::bigint[])",
+            (series_id, times.tolist()),
+        )
+
+    @property
+    def xact_id(self) -> ColumnElement[int]:
+        return column_sql("pg_current_xact_id()::text::bigint", BigInteger)
+
+    @property
+    def settled_xact_id(self) -> ColumnElement[int]:
+        return column_sql("pg_snapshot_xmin(pg_current_snapshot())::text::bigint", BigInteger)
+
+    def is_away(self, error: BaseException) -> bool:
+        if not isinstance(error, psycopg.OperationalError):
+            return False
+        return error.sqlstate is None or error.sqlstate.startswith(_AWAY_CLASSES)
+
+
+def _driver(connection: Connection) -> psycopg.Connection[tuple[Any, ...]]:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    return driver
+
+
+def _lock_key(symbol: str) -> int:
+    return int.from_bytes(hashlib.blake2b(symbol.encode(), digest_size=8).digest(), signed=True)
+
+
+def _select(
+    connection: Connection, table: Table, condition: str, parameters: tuple[Any, ...], with_adjusted: bool
+) -> Bars:
+    names = [*_NAMES, *(["coalesce(adjusted_close, 'NaN')"] if with_adjusted else [])]
+    arrays = ", ".join(f"array_agg({name})" for name in names)
+    cursor = _driver(connection).cursor(binary=True)
+    cursor.execute(
+        f"SELECT {arrays} FROM (SELECT * FROM {table.name} WHERE {condition}) AS chosen".encode(), parameters
+    )
+    result = cursor.pgresult
+    assert result is not None
+    times = _array(result.get_value(0, 0), ">i8").astype(np.int64)
+    values = [_array(result.get_value(0, i), ">f8").astype(np.float64) for i in range(1, len(names))]
+    return Bars(Columns(times, *values[:5]), values[5] if with_adjusted else None)
+
+
+def _array(data: bytes | None, kind: str) -> np.ndarray[Any, Any]:
+    """The values of a binary array without NULLs: after the header each is its length and 8 bytes."""
+    if data is None:  # what array_agg makes of no rows
+        return np.empty(0, kind)
+    return np.frombuffer(data, _ELEMENT[kind], offset=_ARRAY_HEADER_BYTES)["value"]
+
+
+def _copy(connection: Connection, table: str, parts: Sequence[tuple[int, Bars]]) -> None:
+    with_adjusted = any(part.adjusted_close is not None for _, part in parts)
+    names = ["series_id", *_NAMES, *(["adjusted_close"] if with_adjusted else [])]
+    statement = f"COPY {table} ({', '.join(names)}) FROM STDIN (FORMAT BINARY)"
+    with _driver(connection).cursor().copy(statement.encode()) as copy:
+        copy.write(_COPY_HEADER)
+        for series_id, part in parts:
+            copy.write(_rows(series_id, part, with_adjusted=with_adjusted))
+        copy.write(_COPY_END)
+
+
+@cache
+def _row_dtype(values: int) -> np.dtype[np.void]:
+    """A row of binary COPY: the number of fields, then each field as its length and 8 bytes."""
+    kinds = [">i8", ">i8", *[">f8"] * values]
+    fields = [field for i, kind in enumerate(kinds) for field in ((f"length{i}", ">i4"), (f"value{i}", kind))]
+    return np.dtype([("fields", ">i2"), *fields])
+
+
+def _rows(series_id: int, part: Bars, *, with_adjusted: bool) -> bytes:
+    values = [getattr(part.columns, name) for name in VALUES]
+    if with_adjusted:
+        values.append(np.nan if part.adjusted_close is None else part.adjusted_close)
+    rows = np.empty(len(part), _row_dtype(len(values)))
+    rows["fields"] = 2 + len(values)
+    for i, value in enumerate([series_id, part.times, *values]):
+        rows[f"length{i}"] = 8
+        rows[f"value{i}"] = value
+    return rows.tobytes()

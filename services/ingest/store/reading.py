@@ -1,0 +1,226 @@
+"""Reading series: one snapshot a call, columns from the driver to NumPy without a loop."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+from sqlalchemy import Connection, select
+
+from libs.market.columns import Columns
+from services.ingest.series import Event, EventKind, Gap, GapReason, SeriesKey, SeriesState
+from services.ingest.store import annotations
+from services.ingest.store.adjust import Dividend, adjusted, dividends
+from services.ingest.store.api import Adjustment, ChunkedRead, CoverageRead, SeriesRead
+from services.ingest.store.database import MAX_MS, MIN_MS
+from services.ingest.store.instruments import read_instrument
+from services.ingest.store.open_series import OpenSeries, open_series
+from services.ingest.store.part import Part
+from services.ingest.store.schema import events
+
+
+class SeriesReading(Part):
+    """Reading bars and what is known of them."""
+
+    def series(self, key: SeriesKey) -> SeriesState | None:
+        """As Store.series()."""
+        with self._database.read() as connection:
+            found = _find(connection, key)
+            return None if found is None else found.state
+
+    def tail(self, key: SeriesKey, n: int) -> Columns:
+        """As Store.tail()."""
+        found = self.read(key, limit=n)
+        return Columns.empty() if found is None else found.columns
+
+    def read(
+        self,
+        key: SeriesKey,
+        *,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        limit: int | None = None,
+        adjustment: Adjustment = "SPLITS",
+    ) -> SeriesRead | None:
+        """As Store.read()."""
+        with self._database.read() as connection:
+            return self._read(connection, key, start_ms, end_ms, limit, adjustment)
+
+    def read_many(
+        self, keys: Sequence[SeriesKey], *, limit: int | None = None, adjustment: Adjustment = "SPLITS"
+    ) -> list[SeriesRead | None]:
+        """As Store.read_many()."""
+        with self._database.read() as connection:
+            return [self._read(connection, key, None, None, limit, adjustment) for key in keys]
+
+    @contextmanager
+    def read_chunks(
+        self,
+        key: SeriesKey,
+        *,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        limit: int | None = None,
+        adjustment: Adjustment = "SPLITS",
+        chunk_rows: int = 16_384,
+    ) -> Iterator[ChunkedRead | None]:
+        """As Store.read_chunks()."""
+        with self._database.read() as connection:
+            found = _find(connection, key)
+            if found is None:
+                yield None
+                return
+            paid = self._dividends(connection, found) if adjustment == "ALL" else None
+            end = MAX_MS if end_ms is None else end_ms
+            first = _or(start_ms, MIN_MS)
+            if limit is not None:
+                first = self._newest_start(connection, found, first, end, limit)
+            chunks = self._chunks(connection, found, first, end, chunk_rows, paid)
+            reaches_last = found.extent.last_ms is not None and first <= found.extent.last_ms < end
+            yield ChunkedRead(found.state, chunks, found.extent.last_is_final or not reaches_last)
+
+    def coverage(
+        self, key: SeriesKey, *, start_ms: int | None = None, end_ms: int | None = None, limit: int = 1000
+    ) -> CoverageRead:
+        """As Store.coverage()."""
+        start, end = _or(start_ms, MIN_MS), _or(end_ms, MAX_MS)
+        with self._database.read() as connection:
+            found = _find(connection, key)
+            if found is None or found.id is None:
+                return CoverageRead(tuple(_never_asked(None, start_ms, end_ms)), 0, ())
+            gaps, left_out = annotations.read_gaps(
+                connection, found.id, start_ms=start, end_ms=end, limit=limit
+            )
+            flags = annotations.read_flags(connection, found.id, start_ms=start, end_ms=end, limit=limit)
+        gaps = sorted([*gaps, *_never_asked(found.covered, start_ms, end_ms)], key=lambda gap: gap.start_ms)
+        left_out += max(0, len(gaps) - limit)
+        return CoverageRead(tuple(gaps[-limit:]), left_out, tuple(flags))
+
+    def events(self, symbol: str) -> tuple[Event, ...]:
+        """As Store.events()."""
+        with self._database.read() as connection:
+            return read_events(connection, symbol)
+
+    def _read(
+        self,
+        connection: Connection,
+        key: SeriesKey,
+        start_ms: int | None,
+        end_ms: int | None,
+        limit: int | None,
+        adjustment: Adjustment,
+    ) -> SeriesRead | None:
+        found = _find(connection, key)
+        if found is None or found.id is None:
+            return None
+        bars = self._database.bars_between(
+            connection,
+            found.table,
+            found.id,
+            start_ms=_or(start_ms, MIN_MS),
+            end_ms=_or(end_ms, MAX_MS),
+            limit=limit,
+            newest=limit is not None,
+            with_adjusted=adjustment == "ALL",
+        )
+        columns = bars.columns
+        if adjustment == "ALL":
+            assert bars.adjusted_close is not None
+            known = found.adjusted_at_ms is not None and not np.isnan(bars.adjusted_close).any()
+            paid = self._dividends(connection, found, after_ms=found.adjusted_at_ms if known else None)
+            columns = adjusted(bars, paid, adjusted_at_ms=found.adjusted_at_ms)
+        has_last = len(columns) > 0 and int(columns.open_time_ms[-1]) == found.extent.last_ms
+        return SeriesRead(found.state, columns, found.extent.last_is_final or not has_last)
+
+    def _chunks(
+        self,
+        connection: Connection,
+        found: OpenSeries,
+        start_ms: int,
+        end_ms: int,
+        chunk_rows: int,
+        paid: Sequence[Dividend] | None,
+    ) -> Iterator[Columns]:
+        assert found.id is not None
+        while True:
+            bars = self._database.bars_between(
+                connection,
+                found.table,
+                found.id,
+                start_ms=start_ms,
+                end_ms=end_ms,
+                limit=chunk_rows,
+                with_adjusted=paid is not None,
+            )
+            if len(bars):
+                columns = bars.columns
+                yield columns if paid is None else adjusted(bars, paid, adjusted_at_ms=found.adjusted_at_ms)
+                start_ms = int(bars.times[-1]) + 1
+            if len(bars) < chunk_rows:
+                return
+
+    def _newest_start(
+        self, connection: Connection, found: OpenSeries, start_ms: int, end_ms: int, limit: int
+    ) -> int:
+        """The open time of the first of the newest `limit` bars in a range."""
+        bars = found.table.c
+        query = (
+            select(bars.open_time_ms)
+            .where(bars.series_id == found.id, bars.open_time_ms >= start_ms, bars.open_time_ms < end_ms)
+            .order_by(bars.open_time_ms.desc())
+            .offset(limit - 1)
+            .limit(1)
+        )
+        at = connection.execute(query).scalar()
+        return start_ms if at is None else int(at)
+
+    def _dividends(
+        self, connection: Connection, found: OpenSeries, *, after_ms: int | None = None
+    ) -> list[Dividend]:
+        """What lowers the prices of a series; only what is later than after_ms, which is set."""
+        instrument = read_instrument(connection, found.key.symbol)
+
+        def close_before(before_ms: int) -> float | None:
+            assert found.id is not None
+            bars = self._database.bars_between(
+                connection, found.table, found.id, end_ms=before_ms, limit=1, newest=True
+            )
+            return float(bars.columns.close[0]) if len(bars) else None
+
+        return dividends(
+            (e for e in read_events(connection, found.key.symbol) if e.time_ms > _or(after_ms, MIN_MS)),
+            interval=found.key.interval,
+            time_zone=instrument.time_zone if instrument else "",
+            close_before=close_before,
+        )
+
+
+def read_events(connection: Connection, symbol: str) -> tuple[Event, ...]:
+    """The corporate actions known of a symbol, in order of time."""
+    query = select(events).where(events.c.symbol == symbol).order_by(events.c.time_ms, events.c.kind)
+    return tuple(
+        Event(EventKind(row.kind), row.time_ms, row.amount, row.numerator, row.denominator)
+        for row in connection.execute(query)
+    )
+
+
+def _find(connection: Connection, key: SeriesKey) -> OpenSeries | None:
+    found = open_series(connection, key.symbol, key.interval)
+    return found[0] if found else None
+
+
+def _or(value: int | None, default: int) -> int:
+    return default if value is None else value
+
+
+def _never_asked(covered: tuple[int, int] | None, start_ms: int | None, end_ms: int | None) -> list[Gap]:
+    """The parts of an asked range that lie outside what was ever asked of a provider or written."""
+    if covered is None:
+        whole = start_ms is not None and end_ms is not None and start_ms < end_ms
+        return [Gap(start_ms, end_ms, GapReason.NOT_FETCHED)] if whole else []  # type: ignore[arg-type]
+    first, last = covered
+    parts = []
+    if start_ms is not None and start_ms < first:
+        parts.append(Gap(start_ms, min(first, _or(end_ms, first)), GapReason.NOT_FETCHED))
+    if end_ms is not None and end_ms > last:
+        parts.append(Gap(max(last, _or(start_ms, last)), end_ms, GapReason.NOT_FETCHED))
+    return parts

@@ -1,0 +1,99 @@
+"""What tests of the store share: a store of each kind, and short ways to make bars."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from libs.market.columns import Columns
+from libs.market.interval import Interval
+from services.ingest.series import (
+    BarFlag,
+    Event,
+    FetchedBars,
+    Gap,
+    Instrument,
+    RejectedRow,
+    SeriesKey,
+)
+from services.ingest.store.api import Batch
+
+DAY_MS = 86_400_000
+T0_MS = 1_600_041_600_000  # 2020-09-14T00:00:00Z, a Monday
+NOW_MS = 1_700_000_000_000
+KEY = SeriesKey("AAPL", Interval.D1)
+
+
+def day(i: int) -> int:
+    """The open time of the i-th daily bar."""
+    return T0_MS + i * DAY_MS
+
+
+def bars(closes: dict[int, float]) -> Columns:
+    """Daily bars: day number to close."""
+    close = np.array(list(closes.values()), dtype=np.float64)
+    return Columns.of([day(i) for i in closes], close, close + 1, close - 1, close, close * 10)
+
+
+def closes(columns: Columns) -> dict[int, float]:
+    """The inverse of bars()."""
+    days = (columns.open_time_ms - T0_MS) // DAY_MS
+    return dict(zip(days.tolist(), columns.close.tolist(), strict=True))
+
+
+def fetched(
+    columns: Columns,
+    *,
+    key: SeriesKey = KEY,
+    first_day: int = 0,
+    end_day: int | None = None,
+    last_is_final: bool = True,
+    adjusted: Sequence[float] | None = None,
+    events: tuple[Event, ...] = (),
+    gaps: tuple[Gap, ...] = (),
+    flags: tuple[BarFlag, ...] = (),
+    rejected: tuple[RejectedRow, ...] = (),
+    fetched_at_ms: int = NOW_MS,
+    source: str = "sim",
+    instrument: Instrument | None = None,
+) -> FetchedBars:
+    """A fetch of [first_day, end_day), which ends behind the last bar unless given."""
+    last = int(columns.open_time_ms[-1]) if len(columns) else day(first_day)
+    return FetchedBars(
+        key=key,
+        start_ms=day(first_day),
+        end_ms=last + DAY_MS if end_day is None else day(end_day),
+        columns=columns,
+        last_is_final=last_is_final,
+        instrument=instrument or Instrument(key.symbol, time_zone="America/New_York", source=source),
+        source=source,
+        fetched_at_ms=fetched_at_ms,
+        as_of_ms=last if len(columns) else None,
+        adjusted_close=None if adjusted is None else np.array(adjusted, dtype=np.float64),
+        gaps=gaps,
+        flags=flags,
+        rejected=rejected,
+        events=events,
+    )
+
+
+def batch(
+    sequence: int,
+    columns: Columns,
+    *,
+    key: SeriesKey = KEY,
+    last_is_final: bool = True,
+    rejected: tuple[RejectedRow, ...] = (),
+    digest: bytes = b"",
+) -> Batch:
+    """A batch as the servicer makes it of valid rows."""
+    return Batch(
+        sequence=sequence,
+        key=key,
+        sent=len(columns) + len(rejected),
+        digest=digest or columns.close.tobytes(),
+        columns=columns,
+        last_is_final=last_is_final,
+        rejected=rejected,
+        symbol=key.symbol,
+        interval=key.interval,
+    )
