@@ -99,6 +99,20 @@ def test_a_write_that_broke_off_continues_where_it_was(
     assert (again.resumed, again.rows.sent, again.version) == (60, 60, None)
 
 
+def test_a_frame_of_bars_can_be_written_back(
+    client: Client, services: SimpleNamespace, bars: Columns
+) -> None:
+    with client:
+        frame = client.bars("AAPL")
+        write = Upload(frame, symbol="COPY", interval="1d", source="client:test", idempotency_key="f")
+        client.write(write)
+    (batch,) = services.ingest.batches["f"]
+    assert list(batch.columns.open_time_ms) == list(bars.open_time_ms)
+    assert list(batch.columns.volume) == list(bars.volume)
+    with pytest.raises(ValueError, match="DatetimeIndex with a time zone"):
+        Upload(frame.reset_index(), symbol="C", interval="1d", source="client:test", idempotency_key="g")
+
+
 def test_a_rejected_row_is_told_by_its_place_in_the_write(client: Client, bars: Columns) -> None:
     close = bars.close.copy()
     close[10] = np.nan

@@ -135,7 +135,7 @@ class AsyncClient:
             raise from_rpc_error(error, service=channel.name) from error
         finally:
             stream.cancel()
-        return upload.progress
+        return upload.result()
 
     async def upstream_status(self) -> list[ProviderStatus]:
         return await self._run(calls.upstream_status())

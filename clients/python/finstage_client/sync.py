@@ -173,14 +173,14 @@ class Client:
         finally:
             requests.put(None)
             stream.cancel()
-        return upload.progress
+        return upload.result()
 
     def upstream_status(self) -> list[ProviderStatus]:
         """How each provider fares."""
         return self._run(calls.upstream_status())
 
     def health(self, service: Service) -> str:
-        """ "SERVING" or "NOT_SERVING"."""
+        """What the service says of itself: SERVING or NOT_SERVING."""
         return self._run(calls.health(service))
 
     def close(self) -> None:

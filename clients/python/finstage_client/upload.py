@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from finstage.ingest.v1 import ingest_service_pb2 as pb
+from finstage_client import frames
 from finstage_client.calls import enum_number
 from finstage_client.values import RejectedBar, RowCounts, SeriesVersion, Value, decode
 from libs.market import wire
 from libs.market.columns import Columns, Float64s
+from libs.market.errors import Reason, Unavailable
 from libs.market.interval import Interval
 
 BATCH_ROWS = 5_000
@@ -42,12 +45,12 @@ class WriteProgress(Value):
 class Upload:
     """The client's side of one WriteBars call.
 
-    Send `header`; then, for each answer, what `receive` returns; the write is over when `is_done`.
+    Send `header`; then, for each answer, what `receive` returns; end the sending when `is_done`.
     """
 
     def __init__(
         self,
-        bars: Columns,
+        bars: Columns | pd.DataFrame,
         *,
         symbol: str,
         interval: Interval | str,
@@ -57,6 +60,19 @@ class Upload:
         adjusted_close: Float64s | None = None,
         batch_rows: int = BATCH_ROWS,
     ) -> None:
+        """A write of bars, oldest first and split-adjusted, to one series.
+
+        bars: columns, or a DataFrame as Client.bars gives.
+        source: who sends, for the provenance: "file:spx.csv", "client:NAME".
+        idempotency_key: names this write, so that it can be continued: the same for the same content.
+        mode: "upsert", "insert" (a bar that is there is rejected) or "update" (one that is not).
+        adjusted_close: closes adjusted for dividends too, one a bar, where they are known.
+
+        Raises:
+            ValueError: the DataFrame is not of that form, or `interval` is none.
+            InvalidRequest: `mode` is none.
+        """
+        bars = frames.columns_of(bars) if isinstance(bars, pd.DataFrame) else bars
         self._bars = bars
         self._symbol = symbol
         self._interval = Interval.parse(interval)
@@ -73,6 +89,19 @@ class Upload:
         self.header = pb.WriteBarsRequest(header=header).SerializeToString()
         self.progress = WriteProgress(RowCounts(0, 0, 0, 0, 0), len(bars), 0, None, ())
         self.is_done = False
+
+    def result(self) -> WriteProgress:
+        """What became of the write, once the service has ended its answers.
+
+        Raises:
+            Unavailable: it ended them before all was committed; the same write again continues.
+        """
+        if not self.is_done:
+            done = f"{self.progress.rows.sent} of {self.progress.total} rows"
+            raise Unavailable(
+                Reason.SERVICE_UNAVAILABLE, f"the write was ended after {done}", retry_after_s=1.0
+            )
+        return self.progress
 
     def receive(self, message: bytes) -> list[bytes]:
         """Takes an answer of the service; returns the messages to send now."""
