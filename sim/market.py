@@ -24,7 +24,7 @@ from sim.sessions import IntArray, local_midnight, weekday
 
 # A fund's price of the day appears this long after the session.
 _NAV_DELAY_S = 4 * 3600 + 300
-# Days of minutes kept (18 to 70 kB each), and days of longer bars (about 1 kB).
+# Days of minutes kept (18 to 70 kB each), and days of longer bars (1 to 14 kB).
 _MINUTE_DAYS = 256
 _STEP_DAYS = 16_384
 
@@ -33,7 +33,6 @@ _STEP_DAYS = 16_384
 class Live:
     """The latest session as seen now."""
 
-    index: int  # of its day
     time: int  # of its last trade, epoch seconds
     open_now: bool  # whether trade goes on at this second
     bar: Bars  # the day so far: one bar
@@ -196,12 +195,12 @@ class View:
         i = self.last
         if self.instrument.kind is Kind.FUND:
             time = int(self.history.close_time[i]) + _NAV_DELAY_S
-            return Live(i, time, False, self._scaled(self.history.bars.cut(i, i + 1), self._corrected(i)))
+            return Live(time, False, self._scaled(self.history.bars.cut(i, i + 1), self._corrected(i)))
         minutes = self._until_now(self.market.minutes(self.symbol, i))
         second = int(self.now) - int(minutes.time[-1])
         day = minutes.grouped(np.zeros(1, dtype=np.int64), self.history.bars.time[i : i + 1])
         time = int(minutes.time[-1]) + min(second, 60)
-        return Live(i, time, second < 60, self._scaled(day, self._corrected(i)))
+        return Live(time, second < 60, self._scaled(day, self._corrected(i)))
 
     def _until_now(self, minutes: Bars) -> Bars:
         """The minutes that have begun; the last one as far as it has come."""
@@ -224,7 +223,9 @@ class View:
     def intraday(self, i: int, step_s: int, *, extended: bool = False) -> Bars:
         """The bars of day `i`'s session (and of its pre- and post-market), up to now."""
         regular: Bars
-        if i < self.last:
+        if i < self.last and step_s == 60:
+            regular = self.market.minutes(self.symbol, i)
+        elif i < self.last:
             regular = self.market.steps(self.symbol, i, step_s)
         elif i == self.last:
             regular = stepped(self._until_now(self.market.minutes(self.symbol, i)), step_s)
