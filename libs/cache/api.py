@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-import structlog
+from structlog.typing import FilteringBoundLogger
 
+from . import log as logs
 from .answer import Absent, Answer, Held, Status
 from .backend import Backend
 from .clock import SYSTEM, Clock
@@ -64,11 +65,11 @@ class Cache:
         codec: Codec[Any] = BYTES,
         executor: Executor | None = None,
         random: Callable[[], float] = random_module.random,
-        log: structlog.typing.FilteringBoundLogger | None = None,
+        log: FilteringBoundLogger | None = None,
     ) -> None:
         """`name` labels statistics and log events; `codec` is for calls that name none; `executor` runs
-        loaders that are not async (None: the loop's own); `random` gives numbers in [0, 1); `log` gets the
-        events (None: structlog's, as configured now).
+        loaders that are not async (None: the loop's own); `random` gives numbers in [0, 1); for `log` see
+        log.py.
         """
         self.name = name
         self.backend = backend
@@ -83,10 +84,8 @@ class Cache:
         self._reads = Reads()
         self._failed: dict[str, float] = {}
         self._loads = Loads(backend, clock=clock, counts=self._counts, random=random, landed=self._landed)
-        self._log = (log or structlog.get_logger()).bind(cache=name)
-        self._debug = (log is not None or structlog.is_configured()) and self._log.is_enabled_for(
-            logging.DEBUG
-        )
+        self._log = logs.bound(log, cache=name)
+        self._debug = self._log.is_enabled_for(logging.DEBUG)
 
     # Reading
 
@@ -208,7 +207,7 @@ class Cache:
             if verdict is not Verdict.FRESH and not self._resting(key, policy):
                 refresh.append(key)
         if refresh:
-            self._begin(refresh, loader, policy, codec, held)
+            self._begin(refresh, loader, policy, codec, held, refresh=True)
         if load:
             await self._load(batch, load, fallback, loader, policy, codec, held)
         return batch
@@ -224,7 +223,9 @@ class Cache:
         held: Mapping[str, Held],
     ) -> None:
         joined = {key: flight for key in keys if (flight := self._flights.get(key)) is not None}
-        led = self._begin([key for key in keys if key not in joined], loader, policy, codec, held)
+        led = self._begin(
+            [key for key in keys if key not in joined], loader, policy, codec, held, refresh=False
+        )
         for key in keys:
             leader = key in led
             try:
@@ -247,9 +248,11 @@ class Cache:
         policy: Policy,
         codec: Codec[Any],
         held: Mapping[str, Held],
+        *,
+        refresh: bool,
     ) -> dict[str, Flight]:
-        """Begin flights for those of the keys that have none."""
-        flights = {key: self._flights.begin(key) for key in keys if self._flights.get(key) is None}
+        """Begin flights for those of the keys that have none; a refresh is one that nobody waits for."""
+        flights = {key: self._flights.begin(key, refresh) for key in keys if self._flights.get(key) is None}
         if flights:
             self._flights.run(asyncio.create_task(self._loads.run(flights, loader, policy, codec, held)))
         return flights
@@ -262,7 +265,8 @@ class Cache:
             self._failed[key] = self._clock.monotonic()
             if len(self._failed) > _FAILURES_KEPT:
                 del self._failed[next(iter(self._failed))]
-            self._log.warning("cache_load_failed", key=key, error=repr(outcome))
+            if flight.refresh:
+                self._log.warning("cache_refresh_failed", key=key, error=repr(outcome))
             return
         self._failed.pop(key, None)
         if flight.current:

@@ -20,10 +20,12 @@ class Landed(NamedTuple):
 class Flight:
     """A load under way. It goes on when a caller leaves, also the one that began it."""
 
-    __slots__ = ("_done", "_error", "_landed", "current", "key")
+    __slots__ = ("_done", "_error", "_landed", "current", "key", "refresh")
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, refresh: bool) -> None:
         self.key = key
+        self.refresh = refresh
+        """Whether it began with nobody waiting."""
         self.current = True
         """Whether nothing was set or deleted since it began: if so, its outcome may be stored."""
         self._done = asyncio.Event()
@@ -62,8 +64,8 @@ class Flights:
         """The flight that a caller for this key may join."""
         return self.current.get(key)
 
-    def begin(self, key: str) -> Flight:
-        flight = self.current[key] = Flight(key)
+    def begin(self, key: str, refresh: bool) -> Flight:
+        flight = self.current[key] = Flight(key, refresh)
         return flight
 
     def run(self, task: asyncio.Task[None]) -> None:

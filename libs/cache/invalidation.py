@@ -9,10 +9,10 @@ import contextlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import structlog
 from redis.asyncio import RedisCluster
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
+from structlog.typing import FilteringBoundLogger
 
 from .redis import Client
 
@@ -38,7 +38,7 @@ class Invalidations:
         lag_s: float,
         heard: Callable[[Iterable[bytes] | None], None],
         changed: Callable[[bool], None],
-        log: structlog.typing.FilteringBoundLogger,
+        log: FilteringBoundLogger,
     ) -> None:
         self._client = client
         self._prefix = prefix
@@ -80,7 +80,7 @@ class Invalidations:
                     await self._subscribe(connection)
             self._hearing = True
             self._changed(True)
-            self._log.info("cache_invalidations_heard")
+            self._log.debug("cache_invalidations_heard")
             async with asyncio.TaskGroup() as group:
                 for connection in connections.values():
                     group.create_task(self._hear(connection))

@@ -11,13 +11,14 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote
 
-import structlog
 from redis.asyncio import ConnectionPool, Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ClusterError, RedisError, ResponseError
+from structlog.typing import FilteringBoundLogger
 
 from . import envelope
+from . import log as logs
 from .answer import Answer, Held
 from .backend import BackendCounts, Claimed, Size
 from .breaker import Breaker
@@ -66,7 +67,7 @@ class RedisBackend:
         claim_s: float = 5.0,
         connections: int = 32,
         clock: Clock = SYSTEM,
-        log: structlog.typing.FilteringBoundLogger | None = None,
+        log: FilteringBoundLogger | None = None,
     ) -> None:
         """`client` gives bytes (not decoded text) and is closed with the backend; see `connect`.
         `connections` is how many calls are under way at most; the others wait within their `timeout_s`.
@@ -84,7 +85,7 @@ class RedisBackend:
         self._timeout_s = timeout_s
         self._wall = clock.wall
         self._free = asyncio.Semaphore(connections)
-        self._log = (log or structlog.get_logger()).bind(backend="redis")
+        self._log = logs.bound(log, backend="redis")
         self._breaker = Breaker(
             failures=3, retry_s=retry_s, monotonic=clock.monotonic, changed=self._breaker_changed
         )

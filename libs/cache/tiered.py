@@ -8,8 +8,9 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import structlog
+from structlog.typing import FilteringBoundLogger
 
+from . import log as logs
 from .answer import Answer, Held
 from .backend import Size
 from .clock import SYSTEM, Clock
@@ -33,7 +34,7 @@ class TieredBackend:
         size: int = 64 * 2**20,
         lag_s: float = 2.0,
         clock: Clock = SYSTEM,
-        log: structlog.typing.FilteringBoundLogger | None = None,
+        log: FilteringBoundLogger | None = None,
     ) -> None:
         """`entries` and `size` bound the memory. A change by any process is seen by all within `lag_s` (0.1
         to 60): at once while Redis can be heard, by mistrust when it cannot.
@@ -60,7 +61,7 @@ class TieredBackend:
             lag_s=lag_s,
             heard=self._invalidate,
             changed=self._hearing,
-            log=(log or structlog.get_logger()).bind(backend="tiered"),
+            log=logs.bound(log, backend="tiered"),
         )
 
     @property

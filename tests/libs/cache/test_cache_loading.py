@@ -99,9 +99,7 @@ async def test_past_freshness_the_old_answer_is_served_while_one_refresh_runs(
     assert upstream.calls == 2
 
 
-async def test_past_the_stale_time_callers_wait(
-    cache: Cache, upstream: Upstream, clock: ManualClock
-) -> None:
+async def test_past_the_stale_time_callers_wait(cache: Cache, upstream: Upstream, clock: ManualClock) -> None:
     await cache.get_or_load("k", upstream, POLICY)
     clock.advance(95)
     upstream.value = b"v2"
@@ -395,9 +393,7 @@ async def test_a_batch_joins_loads_that_run_already(cache: Cache, upstream: Upst
     assert (await single).status is Status.MISS
 
 
-async def test_a_batch_whose_loader_fails_still_gives_what_is_held(
-    cache: Cache, clock: ManualClock
-) -> None:
+async def test_a_batch_whose_loader_fails_still_gives_what_is_held(cache: Cache, clock: ManualClock) -> None:
     async def load(keys: list[str]) -> dict[str, bytes]:
         raise OSError("down")
 
