@@ -32,9 +32,7 @@ from libs.rpc import call
 from libs.rpc.deadline import downstream_timeout_s
 from libs.rpc.errors import from_rpc_error
 from libs.rpc.metrics import CallMetrics, MethodMetrics, grpc_type
-from libs.rpc.settings import ChannelSettings
-
-MESSAGE_BYTES = 4 * 1024 * 1024
+from libs.rpc.settings import MESSAGE_BYTES, ChannelSettings
 
 # A server of ours takes a ping every 10 s; any other's floor is 5 min while nothing is said, but silence
 # for so long is what a proxy in between cuts.
@@ -219,6 +217,8 @@ def _transport(
         ("grpc.http2.max_pings_without_data", 0),
         ("grpc.service_config", json.dumps(_service_config(retry))),
         ("grpc.enable_retries", 1),
+        ("grpc.service_config_disable_resolution", 1),
+        ("grpc.enable_http_proxy", 0),  # a proxy in the environment is for the internet
         # A server that comes back is found again within seconds, not after gRPC's two minutes.
         ("grpc.initial_reconnect_backoff_ms", 200),
         ("grpc.min_reconnect_backoff_ms", 200),

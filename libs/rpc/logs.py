@@ -27,7 +27,9 @@ def configure(*, level: str, log_format: Literal["console", "json"]) -> None:
     ]
     render: list[Processor]
     if log_format == "json":
-        render = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        # Without local variables, which may be secrets, and long.
+        tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=30)
+        render = [structlog.processors.ExceptionRenderer(tracebacks), structlog.processors.JSONRenderer()]
     else:
         plain = structlog.dev.plain_traceback
         render = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]

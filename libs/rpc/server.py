@@ -29,11 +29,9 @@ from libs.rpc.metrics import CallMetrics
 from libs.rpc.monitor import Monitor, rss_bytes
 from libs.rpc.reflection import add_reflection
 from libs.rpc.service import Calls, Limits, Service, generic_handler
-from libs.rpc.settings import ServerSettings
+from libs.rpc.settings import MESSAGE_BYTES, ServerSettings
 
-MESSAGE_BYTES = 4 * 1024 * 1024
-
-__all__ = ["MESSAGE_BYTES", "Server", "StartError", "run", "serve"]
+__all__ = ["Server", "StartError", "run", "serve"]
 
 # How often a client may ping without being cut off, and how often we ask whether a silent one is there.
 _PING_FLOOR_S, _PING_EVERY_S, _PING_TIMEOUT_S = 10, 60, 20

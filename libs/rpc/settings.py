@@ -10,27 +10,23 @@ import sys
 from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     Field,
     FilePath,
     SecretStr,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 PREFIX = "FINSTAGE_"
 
+# The longest message, both ways. gRPC's own default, which clients in every language have too.
+MESSAGE_BYTES = 4 * 1024 * 1024
+
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]+):(\d{1,5})")
 _CREDENTIALS = re.compile(r"//[^/@\s]*@")
-
-
-def _address(text: str) -> str:
-    found = _ADDRESS.fullmatch(text)
-    if found is None or int(found[2]) > 65535:
-        raise ValueError("it is not HOST:PORT")
-    return text
 
 
 def _upper(value: Any) -> Any:
@@ -40,9 +36,6 @@ def _upper(value: Any) -> Any:
 def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
-
-Address = Annotated[str, AfterValidator(_address)]
-"""HOST:PORT to bind; port 0 takes a free one."""
 
 Seconds = Annotated[float, Field(gt=0, le=86_400 * 30)]
 """A duration that is not 0."""
@@ -72,8 +65,8 @@ class Settings(BaseSettings):
 class ServerSettings(Settings):
     """What a server has."""
 
-    listen: Address = Field("127.0.0.1:0", description="HOST:PORT for gRPC")
-    metrics_listen: Address = Field("127.0.0.1:0", description="HOST:PORT for /metrics, /healthz and /readyz")
+    listen: str = Field("127.0.0.1:0", description="HOST:PORT for gRPC")
+    metrics_listen: str = Field("127.0.0.1:0", description="HOST:PORT for /metrics, /healthz and /readyz")
     tls_client_ca: FilePath | None = Field(
         None, description="a PEM file: who must have signed a client's certificate (mTLS)"
     )
@@ -105,6 +98,14 @@ class ServerSettings(Settings):
     drain_grace_s: float = Field(
         6.0, ge=0, le=600, description="seconds that running calls then have; 0 to 600"
     )
+
+    @field_validator("listen", "metrics_listen")
+    @classmethod
+    def _address(cls, text: str) -> str:
+        found = _ADDRESS.fullmatch(text)
+        if found is None or int(found[2]) > 65535:
+            raise ValueError("it is not HOST:PORT")
+        return text
 
     @model_validator(mode="after")
     def _mutual(self) -> Self:

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from libs.cache import backend_from_url
-from libs.rpc.settings import Address, ChannelSettings, Seconds, ServerSettings
+from libs.rpc.settings import ChannelSettings, Seconds, ServerSettings
 
 
 def _cache_url(url: str) -> str:
@@ -16,8 +16,8 @@ def _cache_url(url: str) -> str:
 class IndicatorsSettings(ServerSettings, ChannelSettings):
     """Environment variables, each with the prefix FINSTAGE_; the defaults run on one machine."""
 
-    listen: Address = Field("127.0.0.1:50052", description="HOST:PORT for gRPC")
-    metrics_listen: Address = Field(
+    listen: str = Field("127.0.0.1:50052", description="HOST:PORT for gRPC")
+    metrics_listen: str = Field(
         "127.0.0.1:9052", description="HOST:PORT for /metrics, /healthz and /readyz"
     )
     price_target: str = Field("127.0.0.1:50051", description="HOST:PORT of price")

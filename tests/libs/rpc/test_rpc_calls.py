@@ -28,10 +28,11 @@ from libs.market.errors import (
 )
 from libs.market.wire import message_to_wire, series_to_wire
 from libs.rpc import call
+from libs.rpc.channel import open_blocking_channel
 from libs.rpc.errors import from_rpc_error
 from libs.rpc.metrics import CallMetrics
-from libs.rpc.server import MESSAGE_BYTES
 from libs.rpc.service import Calls, Limits, Service, generic_handler
+from libs.rpc.settings import MESSAGE_BYTES, ChannelSettings
 
 PRICE = "/finstage.price.v1.PriceService"
 INGEST = ingest_pb.DESCRIPTOR.services_by_name["IngestService"]
@@ -282,7 +283,8 @@ async def test_a_caller_that_leaves_cancels_the_servicer(start: Any, connect: An
             cancelled.set()
 
     servicer = Prices(lambda symbol: wait(symbol))
-    channel = connect(await start(servicer))
+    server = await start(servicer)
+    channel = connect(server)
 
     async def leave() -> None:
         if not stream:
@@ -296,6 +298,14 @@ async def test_a_caller_that_leaves_cancels_the_servicer(start: Any, connect: An
     await asyncio.wait_for(cancelled.wait(), 5)
     if stream:
         await asyncio.wait_for(servicer.closed.wait(), 5)
+    await server.stop()
+    labels = {
+        "grpc_type": "server_stream" if stream else "unary",
+        "grpc_service": PRICE[1:],
+        "grpc_method": "StreamBars" if stream else "GetQuote",
+        "grpc_code": "CANCELLED",
+    }
+    assert server.registry.get_sample_value("grpc_server_handled_total", labels) == 1
 
 
 async def test_past_its_bound_of_calls_the_server_refuses_and_then_recovers(start: Any, connect: Any) -> None:
@@ -362,6 +372,19 @@ async def test_a_service_that_is_not_there_is_unavailable(connect: Any) -> None:
     found = await failure(channel.call(f"{PRICE}/GetQuote", pb.GetQuoteRequest(), bytes))
     assert isinstance(found, Unavailable)
     assert (found.reason, found.message) == (Reason.SERVICE_UNAVAILABLE, "price does not answer")
+
+
+async def test_a_blocking_channel_gives_the_same_errors(start: Any) -> None:
+    server = await start(Prices(raising(symbol_not_found("NOSUCH"))))
+
+    def ask() -> FinstageError:
+        with open_blocking_channel(f"localhost:{server.port}", ChannelSettings()) as channel:
+            with pytest.raises(grpc.RpcError) as raised:
+                channel.unary_unary(f"{PRICE}/GetQuote")(b"", timeout=5)
+            return from_rpc_error(raised.value)
+
+    found = await asyncio.to_thread(ask)
+    assert vars(found) == vars(symbol_not_found("NOSUCH"))
 
 
 async def test_a_slow_call_is_logged(start: Any, connect: Any) -> None:

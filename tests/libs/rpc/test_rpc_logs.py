@@ -61,7 +61,8 @@ async def test_events_within_a_call_name_it_and_its_request_and_an_internal_erro
 ) -> None:
     class Failing:
         async def GetQuote(self, request: Any, context: Any) -> Any:
-            structlog.get_logger().info("asked")
+            password = "hunter2"
+            structlog.get_logger().info("asked", length=len(password))
             return {}["missing"]
 
     logs.configure(level="INFO", log_format="json")
@@ -76,4 +77,5 @@ async def test_events_within_a_call_name_it_and_its_request_and_an_internal_erro
     assert asked["request_id"] == failed["request_id"]
     assert failed["error_id"] in raised.value.message
     assert failed["exception"][0]["exc_type"] == "KeyError"
+    assert "hunter2" not in json.dumps(failed["exception"])
     assert "request_id" not in found["serving"] | found["stopped"]

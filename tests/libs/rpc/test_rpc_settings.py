@@ -11,6 +11,7 @@ from libs.rpc.settings import ChannelSettings, ServerSettings, load
 class Wired(ServerSettings, ChannelSettings):
     """As a service has them."""
 
+    listen: str = Field("127.0.0.1:50051", description="HOST:PORT for gRPC")
     database_url: str = Field("sqlite:///var/x.db", pattern="^(sqlite|postgresql)", description="a database")
     token: SecretStr | None = Field(None, min_length=8)
     workers: int = Field(4, ge=1, description="threads, 1 or more")
