@@ -13,6 +13,9 @@ from sim.prices import Bars, FloatArray, Payment
 from sim.query import FUND_RANGES, RANGES, ChartQuery, Json, bad_request
 from sim.sessions import DAY_S
 
+# So long after the last trade the current day's bar still carries that trade's time, and not its own.
+_SETTLING_S = 4 * 3600
+
 
 @dataclass(frozen=True)
 class Chart:
@@ -105,7 +108,8 @@ def _long(view: View, query: ChartQuery) -> Chart:
         inside = np.maximum(starts[groups], first) - first
         adjusted = adjusted[np.append(inside[1:], len(bars)) - 1]
         bars = bars.grouped(inside, group_times[groups])
-    if query.end >= view.history.bars.time[view.last] and view.live.time >= _floor(query):
+    settled = query.interval == "1d" and view.now - view.live.time > _SETTLING_S
+    if not settled and query.end >= view.history.bars.time[view.last] and view.live.time >= _floor(query):
         today = view.live.bar
         if query.interval == "1d" and first <= view.last:  # the current day carries the last trade's time
             bars, adjusted = bars.cut(0, len(bars) - 1), adjusted[:-1]

@@ -147,8 +147,10 @@ def test_after_the_close_there_is_a_stub_until_the_next_session_opens(chart: Any
 
 def test_the_current_day_carries_the_time_of_the_last_trade(chart: Any, clock: FakeClock) -> None:
     assert chart("AAPL", interval="1d", range="5d")["timestamp"][-1] == clock()
-    clock.set(epoch("2025-06-05T05:00:00Z"))
+    clock.set(epoch("2025-06-04T23:00:00Z"))
     assert chart("AAPL", interval="1d", range="5d")["timestamp"][-1] == epoch("2025-06-04T20:00:00Z")
+    clock.set(epoch("2025-06-05T05:00:00Z"))  # settled: on the grid
+    assert chart("AAPL", interval="1d", range="5d")["timestamp"][-1] == epoch("2025-06-04T13:30:00Z")
     clock.set(epoch("2025-06-05T14:00:00Z"))
     assert chart("AAPL", interval="1d", range="5d")["timestamp"][-2] == epoch("2025-06-04T13:30:00Z")
 
