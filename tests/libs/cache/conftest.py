@@ -67,3 +67,7 @@ async def open_kind(
 async def cache(request: pytest.FixtureRequest, open_kind: Callable[..., "Cache"]) -> Cache:
     """A cache of each kind."""
     return await open_kind(request.param)  # type: ignore[no-any-return]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "time_intensive: a mark of dogpile.cache's own suite")

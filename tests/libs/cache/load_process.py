@@ -4,6 +4,7 @@ import asyncio
 import collections
 import json
 import sys
+import time
 from pathlib import Path
 
 from libs.cache import Policy, open_cache
@@ -11,10 +12,10 @@ from libs.cache.tiered import TieredBackend
 
 
 async def main(url: str, lines: str, callers: int) -> None:
-    async def load() -> bytes:
+    def load() -> bytes:
         with Path(lines).open("a") as file:
             file.write("load\n")
-        await asyncio.sleep(0.3)
+        time.sleep(0.3)
         return b"value"
 
     async with open_cache(url) as cache:

@@ -21,6 +21,8 @@ from libs.cache import (
 )
 from libs.cache.judge import Verdict
 
+from .waiting import settled, until
+
 POLICY = Policy(fresh_s=60, stale_s=30, stale_on_error_s=600, negative_s=10, early=False)
 
 
@@ -55,12 +57,6 @@ async def upstream() -> Upstream:
     return Upstream()
 
 
-async def settled(cache: Cache) -> None:
-    """Wait until no load is under way."""
-    while cache._flights.current:
-        await asyncio.sleep(0.002)
-
-
 async def test_a_miss_loads_and_the_next_call_hits(cache: Cache, upstream: Upstream) -> None:
     first = await cache.get_or_load("k", upstream, POLICY)
     second = await cache.get_or_load("k", upstream, POLICY)
@@ -90,8 +86,7 @@ async def test_past_freshness_the_old_answer_is_served_while_one_refresh_runs(
     upstream.gate.clear()
     answers = await asyncio.gather(*[cache.get_or_load("k", upstream, POLICY) for _ in range(20)])
     assert {(a.status, a.value) for a in answers} == {(Status.STALE, b"v1")}
-    while upstream.calls < 2:
-        await asyncio.sleep(0.002)
+    await until(lambda: upstream.calls == 2)
     upstream.gate.set()
     await settled(cache)
     fresh = await cache.get_or_load("k", upstream, POLICY)
@@ -265,8 +260,7 @@ async def test_jitter_shortens_freshness_and_never_lengthens_it(
 async def test_a_cancelled_leader_hands_over(cache: Cache, upstream: Upstream) -> None:
     upstream.gate.clear()
     leader = asyncio.create_task(cache.get_or_load("k", upstream, POLICY))
-    while not upstream.calls:
-        await asyncio.sleep(0.002)
+    await until(lambda: upstream.calls == 1)
     followers = [asyncio.create_task(cache.get_or_load("k", upstream, POLICY)) for _ in range(3)]
     await asyncio.sleep(0.01)
     leader.cancel()
@@ -378,12 +372,11 @@ async def test_many_keys_are_one_load_of_what_is_missing(cache: Cache) -> None:
 
 async def test_a_batch_joins_loads_that_run_already(cache: Cache, upstream: Upstream) -> None:
     async def load(keys: list[str]) -> dict[str, bytes]:
-        return {key: b"batch" for key in keys}
+        return dict.fromkeys(keys, b"batch")
 
     upstream.gate.clear()
     single = asyncio.create_task(cache.get_or_load("a", upstream, POLICY))
-    while not upstream.calls:
-        await asyncio.sleep(0.002)
+    await until(lambda: upstream.calls == 1)
     many = asyncio.create_task(cache.get_or_load_many(["a", "b"], load, POLICY))
     await asyncio.sleep(0.05)
     upstream.gate.set()
