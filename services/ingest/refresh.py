@@ -11,6 +11,7 @@ from libs.market.columns import PRICES
 from libs.market.errors import FinstageError, no_data
 from libs.rpc.executor import BoundedExecutor, run_blocking
 from services.ingest.providers.api import Provider
+from services.ingest.providers.fallback import Providers
 from services.ingest.series import EventKind, FetchedBars, SeriesKey, SeriesState
 from services.ingest.store.api import SeriesRead, Store, WriteResult
 from services.ingest.upstream.flight import SingleFlight
@@ -26,6 +27,8 @@ _ADJUSTED_TOLERANCE = 1e-5
 
 class Refresher:
     """Keeps series as fresh as callers ask, with one refresh a series at a time.
+
+    A series is refreshed by the provider that began it, where there are several.
 
     upstream, database: where calls of the provider and of the store block.
     """
@@ -81,21 +84,24 @@ class Refresher:
     async def _refresh(self, key: SeriesKey, deadline: float | None) -> SeriesState:
         tail = await self._in_database(self._store.read, key, limit=OVERLAP_BARS + 1)
         if tail is None or not len(tail.columns):
-            fetched = await self._fetch(key, None, deadline)
+            fetched = await self._fetch(self._provider, key, None, deadline)
             if not len(fetched.columns) and tail is None:
                 raise no_data(key.symbol, key.interval)
             return await self._write(fetched, replace=tail is None)
-        fetched = await self._fetch(key, int(tail.columns.open_time_ms[0]), deadline)
+        provider = self._provider
+        if isinstance(provider, Providers):
+            provider = provider.pinned(tail.state.source)
+        fetched = await self._fetch(provider, key, int(tail.columns.open_time_ms[0]), deadline)
         reason = await self._in_database(self._why_restated, tail, fetched)
         if not reason:
             return await self._write(fetched, replace=False)
         _log.info("history_restated", series=str(key), reason=reason)
-        return await self._write(await self._fetch(key, None, deadline), replace=True)
+        return await self._write(await self._fetch(provider, key, None, deadline), replace=True)
 
-    async def _fetch(self, key: SeriesKey, start_ms: int | None, deadline: float | None) -> FetchedBars:
-        return await run_blocking(
-            self._upstream, self._provider.fetch_bars, key, start_ms, None, deadline=deadline
-        )
+    async def _fetch(
+        self, provider: Provider, key: SeriesKey, start_ms: int | None, deadline: float | None
+    ) -> FetchedBars:
+        return await run_blocking(self._upstream, provider.fetch_bars, key, start_ms, None, deadline=deadline)
 
     async def _write(self, fetched: FetchedBars, *, replace: bool) -> SeriesState:
         written: WriteResult = await self._in_database(self._store.write_fetched, fetched, replace=replace)

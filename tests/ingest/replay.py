@@ -100,6 +100,7 @@ class ReplayServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else each body waits for the header's acknowledgement
     server: ReplayServer
 
     def do_GET(self) -> None:

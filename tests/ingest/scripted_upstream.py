@@ -15,6 +15,27 @@ CHART = (
 )
 
 
+class SkippingClock:
+    """The machine's clocks, but that sleeping takes no time: they jump ahead by it instead.
+
+    slept: what each sleep was for, in seconds.
+    """
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+        self._ahead_s = 0.0
+
+    def wall(self) -> float:
+        return time.time() + self._ahead_s
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self._ahead_s
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self._ahead_s += seconds
+
+
 @dataclass(frozen=True)
 class Answer:
     """One answer. reset: the connection is reset instead. drip_s: the time between two bytes of the body."""
@@ -30,7 +51,7 @@ class Answer:
 class ScriptedUpstream(ThreadingHTTPServer):
     """Gives `answers` in turn, the last one again and again.
 
-    asked: (monotonic time, path, headers) of each request.
+    asked: (monotonic time, path, headers) of each request. most_at_once: requests under way, at most.
     """
 
     daemon_threads = True
@@ -39,6 +60,8 @@ class ScriptedUpstream(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answers = list(answers) or [Answer()]
         self.asked: list[tuple[float, str, dict[str, str]]] = []
+        self.most_at_once = 0
+        self._at_once = 0
         self._lock = threading.Lock()
 
     @property
@@ -48,7 +71,13 @@ class ScriptedUpstream(ThreadingHTTPServer):
     def take(self, path: str, headers: dict[str, str]) -> Answer:
         with self._lock:
             self.asked.append((time.monotonic(), path, headers))
+            self._at_once += 1
+            self.most_at_once = max(self.most_at_once, self._at_once)
             return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+    def answered(self) -> None:
+        with self._lock:
+            self._at_once -= 1
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that left is no news."""
@@ -56,11 +85,13 @@ class ScriptedUpstream(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else each body waits for the header's acknowledgement
     server: ScriptedUpstream
 
     def do_GET(self) -> None:
         answer = self.server.take(self.path, dict(self.headers))
         time.sleep(answer.delay_s)
+        self.server.answered()
         if answer.reset:
             linger = struct.pack("ii", 1, 0)
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)

@@ -27,9 +27,9 @@ from services.ingest.series import Quote
 from services.ingest.upstream.metrics import UpstreamMetrics
 from services.ingest.upstream.outcomes import Failure, Outcome
 from services.ingest.upstream.retry import Retrier, RetryPolicy, retry_after_s
-from tests.ingest.scripted_upstream import Answer, ScriptedUpstream, upstream
+from tests.ingest.scripted_upstream import Answer, ScriptedUpstream, SkippingClock, upstream
 
-QUICK = RetryPolicy(base_s=0.01)
+DEFAULT = RetryPolicy()
 NOT_FOUND = b'{"chart":{"result":null,"error":{"code":"Not Found","description":"No data found"}}}'
 NO_RANGE = b'{"chart":{"result":null,"error":{"code":"Bad Request","description":"Data doesn\'t exist"}}}'
 INNER = b'{"chart":{"result":null,"error":{"code":"Internal Server Error","description":"oops"}}}'
@@ -39,15 +39,20 @@ class Asking:
     """Quotes asked of a scripted upstream, and the waits between requests."""
 
     def __init__(
-        self, server: ScriptedUpstream, policy: RetryPolicy = QUICK, *, timeout_s: float = 10.0, url: str = ""
+        self,
+        server: ScriptedUpstream,
+        policy: RetryPolicy = DEFAULT,
+        *,
+        timeout_s: float = 10.0,
+        url: str = "",
     ) -> None:
         self.registry = CollectorRegistry()
-        self.waits: list[float] = []
         settings = UpstreamSettings(
             url=url or server.url, retry=policy, timeout_s=timeout_s, user_agent="test-agent/1"
         )
-        self._clock = SystemClock()
-        parts = Parts(settings, self._clock, UpstreamMetrics(self.registry), self._sleep, random.Random(1))
+        self._clock = SkippingClock()
+        metrics = UpstreamMetrics(self.registry)
+        parts = Parts(settings, self._clock, metrics, self._clock.sleep, random.Random(1))
         self._provider = open_provider("yahoo", parts)
 
     def quote(self, *, within_s: float | None = None) -> Quote | FinstageError:
@@ -59,10 +64,10 @@ class Asking:
         labels = {"provider": "yahoo", "outcome": outcome.value}
         return self.registry.get_sample_value("finstage_upstream_requests_total", labels) or 0.0
 
-    def _sleep(self, seconds: float) -> None:
-        self.waits.append(seconds)
-        if seconds < 1:
-            time.sleep(seconds)
+    @property
+    def waits(self) -> list[float]:
+        """The waits before retries, in seconds."""
+        return self._clock.slept
 
 
 @pytest.mark.parametrize(
@@ -117,8 +122,9 @@ def test_what_a_retry_can_mend_is_tried_four_times(
         error = asking.quote()
         assert type(error) is kind
         assert error.retry_after_s is not None
-        assert len(server.asked) == 4
-        assert asking.count(outcome) == 4
+        # The first reset is tried again besides.
+        assert len(server.asked) == 4 + answer.reset
+        assert asking.count(outcome) == 4 + answer.reset
 
 
 def test_a_retry_mends() -> None:

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from libs.market.errors import FinstageError
 from services.ingest.series import FetchedBars, Instrument, Quote, SeriesKey
+from services.ingest.upstream.guard import ProviderStatus
 
 
 class Provider(Protocol):
@@ -54,6 +55,10 @@ class Provider(Protocol):
 
     def search(self, query: str, *, limit: int, deadline: float | None) -> list[Instrument]:
         """Instruments with `query` in their symbol or name, the best match first."""
+        ...
+
+    def status(self) -> list[ProviderStatus]:
+        """How its upstream fares: one entry; of several providers one each, in the order they are asked."""
         ...
 
     def close(self) -> None:

@@ -2,14 +2,22 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
+from redis import Redis
 
 from libs.cache.clock import Clock
 from services.ingest.providers.api import Provider
+from services.ingest.providers.fallback import Providers
 from services.ingest.providers.yahoo import YahooProvider
+from services.ingest.upstream.breaker import BreakerPolicy
+from services.ingest.upstream.budget import RetryBudget
 from services.ingest.upstream.client import DEFAULT_USER_AGENT, TIMEOUT_S, UpstreamClient
+from services.ingest.upstream.guard import Guard
 from services.ingest.upstream.metrics import UpstreamMetrics
+from services.ingest.upstream.pace import MemoryPaceStore, Pace, PacePolicy
+from services.ingest.upstream.pace_redis import RedisPaceStore
 from services.ingest.upstream.retry import Retrier, RetryPolicy
 from services.ingest.upstream.transport import RequestsTransport
 
@@ -23,44 +31,74 @@ class UpstreamSettings:
     """How upstreams are asked.
 
     url: instead of the provider's own address; empty: that.
+    max_rate_per_s: requests a second at most; None: the provider's own.
     max_in_flight: requests of one provider at once.
     """
 
     url: str = ""
     user_agent: str = DEFAULT_USER_AGENT
     timeout_s: float = TIMEOUT_S
+    max_rate_per_s: float | None = None
     max_in_flight: int = 16
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What providers are built of."""
+    """What providers are built of.
+
+    redis: where the pace is shared with other replicas; None: it is this process's own.
+    """
 
     settings: UpstreamSettings
     clock: Clock
     metrics: UpstreamMetrics
     sleep: Callable[[float], None] = time.sleep
     rng: random.Random = field(default_factory=random.Random)
+    redis: Redis | None = None
 
-    def client(self, name: str, default_url: str) -> UpstreamClient:
+    def client(self, name: str, default_url: str, pace: PacePolicy) -> UpstreamClient:
         """An HTTP client for the provider `name`."""
-        settings = self.settings
+        settings, clock = self.settings, self.clock
+        if settings.max_rate_per_s is not None:
+            pace = pace.scaled_to(settings.max_rate_per_s)
+        store = MemoryPaceStore() if self.redis is None else RedisPaceStore(self.redis, name, clock=clock)
+        guard = Guard(
+            name,
+            pace=Pace(pace, store, clock=clock, sleep=self.sleep, longest_wait_s=settings.retry.max_wait_s),
+            breaker=settings.breaker,
+            budget=RetryBudget(),
+            max_in_flight=settings.max_in_flight,
+            clock=clock,
+            metrics=self.metrics,
+        )
         return UpstreamClient(
             name=name,
             base_url=settings.url or default_url,
-            transport=RequestsTransport(clock=self.clock, connections=settings.max_in_flight),
-            retrier=Retrier(settings.retry, clock=self.clock, sleep=self.sleep, rng=self.rng, provider=name),
-            clock=self.clock,
+            transport=RequestsTransport(clock=clock, connections=settings.max_in_flight),
+            retrier=Retrier(settings.retry, clock=clock, sleep=self.sleep, rng=self.rng, provider=name),
+            guard=guard,
+            clock=clock,
             metrics=self.metrics,
             user_agent=settings.user_agent,
             timeout_s=settings.timeout_s,
         )
 
 
+def _yahoo(parts: Parts) -> Provider:
+    pace = PacePolicy(max_rate_per_s=5.0, min_rate_per_s=0.5, burst=20)
+    return YahooProvider(parts.client("yahoo", YAHOO_URL, pace), clock=parts.clock)
+
+
+def _sim(parts: Parts) -> Provider:
+    pace = PacePolicy(max_rate_per_s=500.0, min_rate_per_s=20.0, burst=500)
+    return YahooProvider(parts.client("sim", SIM_URL, pace), clock=parts.clock)
+
+
 PROVIDERS: dict[str, Callable[[Parts], Provider]] = {
-    "yahoo": lambda parts: YahooProvider(parts.client("yahoo", YAHOO_URL), clock=parts.clock),
-    "sim": lambda parts: YahooProvider(parts.client("sim", SIM_URL), clock=parts.clock),
+    "yahoo": _yahoo,
+    "sim": _sim,
 }
 
 
@@ -71,3 +109,12 @@ def open_provider(name: str, parts: Parts) -> Provider:
         KeyError: there is none.
     """
     return PROVIDERS[name](parts)
+
+
+def open_providers(names: Sequence[str], parts: Parts) -> Providers:
+    """Providers that are asked in this order until one has an answer.
+
+    Raises:
+        KeyError: one is not there.
+    """
+    return Providers([open_provider(name, parts) for name in names])

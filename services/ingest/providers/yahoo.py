@@ -20,6 +20,7 @@ from services.ingest.providers.yahoo_chart import INSTRUMENT_TYPES, Chart, read_
 from services.ingest.providers.yahoo_quote import quote_of
 from services.ingest.series import FetchedBars, Gap, GapReason, Instrument, Quote, SeriesKey
 from services.ingest.upstream.client import UpstreamClient
+from services.ingest.upstream.guard import ProviderStatus
 from services.ingest.upstream.outcomes import Failure, Outcome, malformed
 from services.ingest.upstream.transport import Reply
 
@@ -119,6 +120,9 @@ class YahooProvider:
         if isinstance(found, Failure):
             raise found.as_error(query, "search")
         return found[:limit]
+
+    def status(self) -> list[ProviderStatus]:
+        return [self._client.status()]
 
     def close(self) -> None:
         self._client.close()

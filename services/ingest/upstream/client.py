@@ -1,23 +1,23 @@
-"""The HTTP client of one upstream: an address, a transport, retries, and the count of what came of it."""
+"""The HTTP client of one upstream: an address, a transport, retries, and a guard."""
 
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 from urllib.parse import urlencode
 
-import structlog
-
 from libs.cache.clock import Clock
 from libs.market.errors import DeadlineTooShort
+from services.ingest.upstream.guard import Guard, ProviderStatus
 from services.ingest.upstream.metrics import UpstreamMetrics
-from services.ingest.upstream.outcomes import Failure, Outcome
+from services.ingest.upstream.outcomes import Failure, Outcome, Trouble
 from services.ingest.upstream.retry import Retrier, retry_after_s
 from services.ingest.upstream.transport import Reply, Transport
 
 T = TypeVar("T")
-_log = structlog.get_logger(__name__)
 
 DEFAULT_USER_AGENT = "finstage (+https://pypi.org/project/finstage/)"
 TIMEOUT_S = 10.0
+# Who does not answer in so long is not well; in less, only the caller's deadline was short.
+PATIENCE_S = 2.0
 
 
 class UpstreamClient:
@@ -34,6 +34,7 @@ class UpstreamClient:
         base_url: str,
         transport: Transport,
         retrier: Retrier,
+        guard: Guard,
         clock: Clock,
         metrics: UpstreamMetrics,
         user_agent: str = DEFAULT_USER_AGENT,
@@ -43,6 +44,7 @@ class UpstreamClient:
         self._base_url = base_url.rstrip("/")
         self._transport = transport
         self._retrier = retrier
+        self._guard = guard
         self._clock = clock
         self._metrics = metrics
         self._headers = {"User-Agent": user_agent, "Accept": "application/json"}
@@ -69,26 +71,31 @@ class UpstreamClient:
         if deadline is not None and deadline <= self._clock.monotonic():
             raise DeadlineTooShort(f"no time is left to ask {self.name}")
         url = f"{self._base_url}{path}?{urlencode(params)}"
+
         return self._retrier.run(
-            lambda: self._attempt(url, read, deadline), deadline=deadline, may_retry=self._may_retry
+            lambda: self._guard.ask(lambda: self._send(url, read, deadline), deadline=deadline),
+            deadline=deadline,
+            may_retry=self._guard.may_retry,
         )
+
+    def status(self) -> ProviderStatus:
+        """How the upstream fares."""
+        return self._guard.status()
 
     def close(self) -> None:
         """Let go of all connections."""
         self._transport.close()
 
-    def _may_retry(self) -> bool:
-        self._metrics.retries.labels(self.name).inc()
-        return True
-
-    def _attempt(self, url: str, read: Callable[[Reply], T | Failure], deadline: float | None) -> T | Failure:
+    def _send(self, url: str, read: Callable[[Reply], T | Failure], deadline: float | None) -> T | Failure:
         started = self._clock.monotonic()
         timeout_s = self._timeout_s if deadline is None else min(self._timeout_s, deadline - started)
         reply = self._transport.get(url, headers=self._headers, timeout_s=timeout_s)
-        result = reply if isinstance(reply, Failure) else self._read(reply, read)
         self._metrics.seconds.labels(self.name).observe(self._clock.monotonic() - started)
-        self._count(result)
-        return result
+        if not isinstance(reply, Failure):
+            return self._read(reply, read)
+        if reply.trouble is Trouble.TIMEOUT and timeout_s < min(self._timeout_s, PATIENCE_S):
+            return Failure(Outcome.OUT_OF_TIME, f"{reply.detail}, all that the deadline left")
+        return reply
 
     def _read(self, reply: Reply, read: Callable[[Reply], T | Failure]) -> T | Failure:
         wait_s = retry_after_s(reply.headers.get("retry-after"), wall_s=self._clock.wall())
@@ -100,9 +107,3 @@ class UpstreamClient:
         if reply.status >= 500:
             return Failure(Outcome.UNAVAILABLE, f"status {reply.status}", wait_s, mendable=True)
         return read(reply)
-
-    def _count(self, result: object) -> None:
-        outcome = result.outcome if isinstance(result, Failure) else Outcome.DATA
-        self._metrics.requests.labels(self.name, outcome.value).inc()
-        if isinstance(result, Failure) and result.outcome is Outcome.RATE_LIMITED:
-            _log.warning("rate_limit_hit", provider=self.name, retry_after_s=result.retry_after_s)

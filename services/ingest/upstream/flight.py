@@ -5,7 +5,7 @@ import copy
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
-from libs.market.errors import DeadlineTooShort, RateLimited, Unavailable
+from libs.market.errors import DeadlineTooShort, FinstageError, RateLimited, Unavailable
 from libs.rpc.deadline import detached
 
 K = TypeVar("K", bound=Hashable)
@@ -37,8 +37,9 @@ class SingleFlight(Generic[K, T]):
             task, until = flight
             try:
                 return await asyncio.shield(task)
-            except _FOR_WANT_OF_TIME as error:
-                if until is None or (deadline is not None and deadline <= until):
+            except FinstageError as error:
+                has_more_time = until is not None and (deadline is None or deadline > until)
+                if not (has_more_time and isinstance(error, _FOR_WANT_OF_TIME)):
                     # A copy, because each who raises it adds to its traceback.
                     raise copy.copy(error) from None
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from libs.market.errors import (
+    DeadlineTooShort,
     FinstageError,
     PreconditionFailed,
     RateLimited,
@@ -29,6 +30,15 @@ class Outcome(StrEnum):
     UNAVAILABLE = Reason.UPSTREAM_UNAVAILABLE.value
     MALFORMED = Reason.UPSTREAM_MALFORMED.value
     UNAUTHORIZED = Reason.UPSTREAM_UNAUTHORIZED.value
+    OWN_LIMIT = Reason.OWN_LIMIT.value
+    OUT_OF_TIME = Reason.DEADLINE_TOO_SHORT.value
+
+
+class Trouble(StrEnum):
+    """What befell a connection."""
+
+    TIMEOUT = "timeout"
+    RESET = "reset"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +48,14 @@ class Failure:
     detail: for people and logs; never holds a cookie, a key or a whole URL.
     retry_after_s: what the upstream asked us to wait; None when it did not say.
     mendable: whether sending the same request again can help.
+    trouble: what befell the connection, where that is why.
     """
 
     outcome: Outcome
     detail: str
     retry_after_s: float | None = None
     mendable: bool = False
+    trouble: Trouble | None = None
 
     def as_error(self, symbol: str, what: str) -> FinstageError:
         """The domain error of a request for `what` (an interval, "quote") of `symbol`."""
@@ -55,6 +67,10 @@ class Failure:
             case Outcome.RATE_LIMITED:
                 wait_s = RATE_LIMITED_RETRY_S if self.retry_after_s is None else self.retry_after_s
                 return RateLimited(Reason.UPSTREAM_RATE_LIMITED, self.detail, retry_after_s=wait_s)
+            case Outcome.OWN_LIMIT:
+                return RateLimited(Reason.OWN_LIMIT, self.detail, retry_after_s=self.retry_after_s)
+            case Outcome.OUT_OF_TIME:
+                return DeadlineTooShort(self.detail)
             case Outcome.UNAUTHORIZED:
                 return PreconditionFailed(Reason.UPSTREAM_UNAUTHORIZED, self.detail)
             case Outcome.MALFORMED:

@@ -10,7 +10,7 @@ import structlog
 from tenacity import RetryCallState, Retrying, retry_if_result
 
 from libs.cache.clock import Clock
-from services.ingest.upstream.outcomes import Failure, Outcome
+from services.ingest.upstream.outcomes import Failure, Outcome, Trouble
 
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
@@ -23,11 +23,13 @@ class RetryPolicy:
     """How often and how long. Waits grow exponentially from base_s, with full jitter, to max_wait_s at most.
 
     retries: requests after the first one.
+    reconnects: requests besides, at once, after a connection that was reset: one reset is chance, not load.
     """
 
     retries: int = 3
     base_s: float = 2.0
     max_wait_s: float = 60.0
+    reconnects: int = 1
 
 
 class Retrier:
@@ -61,16 +63,27 @@ class Retrier:
             may_retry: asked before each retry, and only then.
         """
 
+        reconnects = 0
+
+        def wait_s(state: RetryCallState) -> float:
+            nonlocal reconnects
+            failure = _failure(state)
+            if failure and failure.trouble is Trouble.RESET and reconnects < self._policy.reconnects:
+                reconnects += 1
+                return 0.0
+            return self._wait_s(state.attempt_number - reconnects, failure)
+
         def stop(state: RetryCallState) -> bool:
-            wait_s = state.upcoming_sleep
-            fits = wait_s <= self._policy.max_wait_s
+            pause_s = state.upcoming_sleep
+            fits = pause_s <= self._policy.max_wait_s
             if deadline is not None:
-                fits = fits and self._clock.monotonic() + wait_s < deadline
-            return state.attempt_number > self._policy.retries or not fits or not may_retry()
+                fits = fits and self._clock.monotonic() + pause_s < deadline
+            retries = state.attempt_number - reconnects
+            return retries > self._policy.retries or not fits or not may_retry()
 
         retrying = Retrying(
             retry=retry_if_result(lambda result: isinstance(result, Failure) and result.mendable),
-            wait=self._wait_s,
+            wait=wait_s,
             stop=stop,
             sleep=self._sleep,
             before_sleep=self._tell,
@@ -79,11 +92,9 @@ class Retrier:
         result: T | Failure = retrying(attempt)
         return result
 
-    def _wait_s(self, state: RetryCallState) -> float:
-        policy = self._policy
-        ceiling_s = policy.base_s * 2.0 ** (state.attempt_number - 1)
-        wait_s = min(self._rng.uniform(0.0, ceiling_s), policy.max_wait_s)
-        failure = _failure(state)
+    def _wait_s(self, retry: int, failure: Failure | None) -> float:
+        ceiling_s = self._policy.base_s * 2.0 ** (retry - 1)
+        wait_s = min(self._rng.uniform(0.0, ceiling_s), self._policy.max_wait_s)
         asked_s = failure.retry_after_s if failure else None
         # What the upstream asks for is a floor: sooner would be refused again.
         return wait_s if asked_s is None else max(wait_s, asked_s)

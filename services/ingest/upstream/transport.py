@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Protocol
 from urllib.parse import urljoin, urlsplit
 
@@ -10,7 +11,7 @@ import urllib3.exceptions
 from requests.adapters import HTTPAdapter
 
 from libs.cache.clock import Clock
-from services.ingest.upstream.outcomes import Failure, Outcome, malformed
+from services.ingest.upstream.outcomes import Failure, Outcome, Trouble, malformed
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 MAX_REDIRECTS = 3
@@ -70,11 +71,18 @@ class RequestsTransport:
             return Failure(Outcome.UNAVAILABLE, f"the certificate was not accepted: {_cause(error)}")
         except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError):
             detail = f"no whole answer within {timeout_s:.3g} s"
-            return Failure(Outcome.UNAVAILABLE, detail, mendable=True)
+            return Failure(Outcome.UNAVAILABLE, detail, mendable=True, trouble=Trouble.TIMEOUT)
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
             return Failure(Outcome.UNAVAILABLE, f"not an address: {_cause(error)}")
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            return Failure(Outcome.UNAVAILABLE, f"the connection failed: {_cause(error)}", mendable=True)
+            root = _root(error)
+            cut = isinstance(root, ConnectionResetError | BrokenPipeError | HTTPException)
+            return Failure(
+                Outcome.UNAVAILABLE,
+                f"the connection failed: {_cause(error)}",
+                mendable=True,
+                trouble=Trouble.RESET if cut else None,
+            )
 
     def close(self) -> None:
         self._session.close()
@@ -103,7 +111,12 @@ class RequestsTransport:
 
 def _cause(error: BaseException) -> str:
     """The innermost reason, without the URL that the outer ones repeat."""
+    root = _root(error)
+    text = root.strerror if isinstance(root, OSError) and root.strerror else type(root).__name__
+    return text[:200]
+
+
+def _root(error: BaseException) -> BaseException:
     while error.__context__ is not None and error.__context__ is not error:
         error = error.__context__
-    text = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-    return text[:200]
+    return error

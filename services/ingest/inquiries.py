@@ -1,0 +1,66 @@
+"""Inquiries: one request to the provider for all who ask for the same at the same time."""
+
+import asyncio
+import copy
+from collections.abc import Sequence
+
+from libs.market.errors import FinstageError
+from libs.rpc.executor import BoundedExecutor, run_blocking
+from services.ingest.providers.api import Provider
+from services.ingest.series import Instrument, Quote
+from services.ingest.upstream.flight import SingleFlight
+
+
+class Inquiries:
+    """Quotes, instruments and searches of a provider, for an event loop.
+
+    upstream: where calls of the provider block.
+
+    Every method raises what the provider's does, and RateLimited (OWN_LIMIT) when too many wait already.
+    """
+
+    def __init__(self, provider: Provider, *, upstream: BoundedExecutor) -> None:
+        self._provider = provider
+        self._upstream = upstream
+        self._quotes: SingleFlight[str, Quote] = SingleFlight()
+        self._instruments: SingleFlight[str, Instrument] = SingleFlight()
+        self._searches: SingleFlight[tuple[str, int], list[Instrument]] = SingleFlight()
+
+    async def quotes(self, symbols: Sequence[str], *, deadline: float | None) -> list[Quote | FinstageError]:
+        """As Provider.fetch_quotes()."""
+        unique = list(dict.fromkeys(symbols))
+        answers = await asyncio.gather(*(self._quote(symbol, deadline) for symbol in unique))
+        by_symbol = dict(zip(unique, answers, strict=True))
+        return [by_symbol[symbol] for symbol in symbols]
+
+    async def instrument(self, symbol: str, *, deadline: float | None) -> Instrument:
+        """As Provider.instrument()."""
+
+        async def ask(until: float | None) -> Instrument:
+            return await run_blocking(self._upstream, self._provider.instrument, symbol, deadline=until)
+
+        return await self._instruments.do(symbol, ask, deadline=deadline)
+
+    async def search(self, query: str, *, limit: int, deadline: float | None) -> list[Instrument]:
+        """As Provider.search()."""
+
+        async def ask(until: float | None) -> list[Instrument]:
+            return await run_blocking(
+                self._upstream, self._provider.search, query, limit=limit, deadline=until
+            )
+
+        return await self._searches.do((query, limit), ask, deadline=deadline)
+
+    async def _quote(self, symbol: str, deadline: float | None) -> Quote | FinstageError:
+        async def ask(until: float | None) -> Quote:
+            [answer] = await run_blocking(
+                self._upstream, self._provider.fetch_quotes, [symbol], deadline=until
+            )
+            if isinstance(answer, FinstageError):
+                raise answer
+            return answer
+
+        try:
+            return await self._quotes.do(symbol, ask, deadline=deadline)
+        except FinstageError as error:
+            return copy.copy(error)

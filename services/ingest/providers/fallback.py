@@ -1,0 +1,127 @@
+"""Ordered fallback: several providers as one, with the trail of who was asked."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import structlog
+
+from libs.market.errors import DeadlineTooShort, FinstageError, InvalidRequest, NotFound
+from services.ingest.providers.api import Provider
+from services.ingest.series import Attempt, FetchedBars, Instrument, Quote, SeriesKey
+from services.ingest.upstream.guard import ProviderStatus
+
+T = TypeVar("T")
+DATA = "data"
+_log = structlog.get_logger(__name__)
+
+
+class Providers:
+    """Implements Provider over several, asked in order until one has an answer.
+
+    What an answer carries of the trail (`attempts`) is empty when the first one asked answered.
+    """
+
+    def __init__(self, providers: Sequence[Provider]) -> None:
+        """providers: at least one."""
+        self._providers = tuple(providers)
+
+    @property
+    def name(self) -> str:
+        return "+".join(provider.name for provider in self._providers)
+
+    def pinned(self, source: str) -> "Providers":
+        """Only the provider that a series came from, by its SeriesState.source; all when it is none of them.
+
+        A series is refreshed by the provider that began it: what another calls its history may have other
+        prices, and would look like a restatement.
+        """
+        own = [provider for provider in self._providers if provider.name in source.split("+")]
+        return Providers(own[:1] or self._providers)
+
+    def fetch_bars(
+        self, key: SeriesKey, start_ms: int | None, end_ms: int | None, *, deadline: float | None
+    ) -> FetchedBars:
+        def has_bars(fetched: FetchedBars) -> bool:
+            return len(fetched.columns) > 0
+
+        fetched, attempts = self._first(
+            lambda provider: provider.fetch_bars(key, start_ms, end_ms, deadline=deadline), has_bars
+        )
+        return replace(fetched, attempts=attempts)
+
+    def fetch_quotes(self, symbols: Sequence[str], *, deadline: float | None) -> list[Quote | FinstageError]:
+        answers: list[Quote | FinstageError] = []
+        trails: list[tuple[Attempt, ...]] = [() for _ in symbols]
+        missing = list(range(len(symbols)))
+        for provider in self._providers:
+            found = provider.fetch_quotes([symbols[i] for i in missing], deadline=deadline)
+            answers = answers or list(found)
+            for i, answer in zip(missing, found, strict=True):
+                trails[i] += (Attempt(provider.name, _outcome(answer)),)
+                answers[i] = answer if isinstance(answer, Quote) else _worse(answers[i], answer)
+            missing = [i for i in missing if _goes_on(answers[i])]
+            if not missing:
+                break
+        return [
+            replace(answer, attempts=trail) if isinstance(answer, Quote) and len(trail) > 1 else answer
+            for answer, trail in zip(answers, trails, strict=True)
+        ]
+
+    def instrument(self, symbol: str, *, deadline: float | None) -> Instrument:
+        return self._first(lambda provider: provider.instrument(symbol, deadline=deadline), _any)[0]
+
+    def search(self, query: str, *, limit: int, deadline: float | None) -> list[Instrument]:
+        return self._first(lambda provider: provider.search(query, limit=limit, deadline=deadline), bool)[0]
+
+    def status(self) -> list[ProviderStatus]:
+        return [status for provider in self._providers for status in provider.status()]
+
+    def close(self) -> None:
+        for provider in self._providers:
+            provider.close()
+
+    def _first(
+        self, ask: Callable[[Provider], T], suffices: Callable[[T], bool]
+    ) -> tuple[T, tuple[Attempt, ...]]:
+        """The first answer that suffices and the trail to it; else the first answer, or the worst error."""
+        trail: tuple[Attempt, ...] = ()
+        poor: list[T] = []
+        worst: FinstageError | None = None
+        for provider in self._providers:
+            try:
+                answer = ask(provider)
+            except FinstageError as error:
+                if not _goes_on(error):
+                    raise
+                trail += (Attempt(provider.name, error.reason.value),)
+                worst = error if worst is None else _worse(worst, error)
+                continue
+            if suffices(answer):
+                trail += (Attempt(provider.name, DATA),)
+                return answer, trail if len(trail) > 1 else ()
+            trail += (Attempt(provider.name, "NO_DATA"),)
+            poor.append(answer)
+        if len(trail) > 1:
+            _log.info("providers_exhausted", trail=[f"{a.provider}: {a.outcome}" for a in trail])
+        if worst is not None and (not poor or not isinstance(worst, NotFound)):
+            raise worst
+        return poor[0], trail if len(trail) > 1 else ()
+
+
+def _any(_: object) -> bool:
+    return True
+
+
+def _outcome(answer: Quote | FinstageError) -> str:
+    return DATA if isinstance(answer, Quote) else answer.reason.value
+
+
+def _goes_on(answer: Quote | FinstageError) -> bool:
+    """Whether another provider may do better: not for want of time, nor for a request that is wrong."""
+    return isinstance(answer, FinstageError) and not isinstance(answer, DeadlineTooShort | InvalidRequest)
+
+
+def _worse(one: Quote | FinstageError, other: FinstageError) -> FinstageError:
+    """Of two failures the one to tell: that nobody knows a symbol, only when all said so."""
+    return one if isinstance(one, FinstageError) and not isinstance(one, NotFound) else other

@@ -1,0 +1,296 @@
+"""Pace, breaker, budget and bounds of one upstream: what keeps an outage from being multiplied."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from prometheus_client import CollectorRegistry
+from redis import Redis
+
+from libs.cache.clock import ManualClock
+from libs.market.errors import FinstageError, RateLimited, Reason, Unavailable
+from services.ingest.providers.api import Provider
+from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_provider
+from services.ingest.series import Quote
+from services.ingest.upstream.breaker import Breaker, BreakerPolicy, BreakerState
+from services.ingest.upstream.budget import RetryBudget
+from services.ingest.upstream.guard import ProviderStatus
+from services.ingest.upstream.metrics import UpstreamMetrics
+from services.ingest.upstream.pace import Learnt, MemoryPaceStore, Pace, PacePolicy, PaceStore
+from services.ingest.upstream.pace_redis import AWAY_S, RedisPaceStore
+from services.ingest.upstream.retry import RetryPolicy
+from tests.ingest.scripted_upstream import Answer, ScriptedUpstream, SkippingClock, upstream
+from tests.redis_server import RedisServer
+
+NO_RETRIES = RetryPolicy(retries=0, reconnects=0)
+POLICY = PacePolicy(max_rate_per_s=16.0, min_rate_per_s=1.0, burst=4, recovery_s=15.0)
+
+
+def provider_of(
+    server: ScriptedUpstream, clock: SkippingClock, *, retry: RetryPolicy = NO_RETRIES, in_flight: int = 16
+) -> Provider:
+    settings = UpstreamSettings(url=server.url, retry=retry, max_rate_per_s=1000.0, max_in_flight=in_flight)
+    return open_provider("sim", Parts(settings, clock, UpstreamMetrics(CollectorRegistry()), clock.sleep))
+
+
+def ask(provider: Provider, clock: SkippingClock, within_s: float = 30.0) -> Quote | FinstageError:
+    [answer] = provider.fetch_quotes(["AAPL"], deadline=clock.monotonic() + within_s)
+    return answer
+
+
+def status(provider: Provider) -> ProviderStatus:
+    [found] = provider.status()
+    return found
+
+
+# Pace
+
+
+def test_the_rate_halves_with_a_refusal_and_grows_back_in_a_straight_line() -> None:
+    learnt = Learnt()
+    assert learnt.rate_at(100.0, POLICY) == 16.0
+    learnt = learnt.refused(100.0, POLICY)
+    assert [learnt.rate_at(100.0 + s, POLICY) for s in (0, 4, 8, 100)] == [8.0, 12.0, 16.0, 16.0]
+
+
+def test_refusals_at_once_halve_it_once_and_never_below_the_least() -> None:
+    learnt = Learnt()
+    for _ in range(10):
+        learnt = learnt.refused(100.0, POLICY)
+    assert learnt.rate_at(100.0, POLICY) == 8.0
+    for second in range(101, 120):
+        learnt = learnt.refused(float(second), POLICY)
+    assert learnt.rate_at(119.0, POLICY) >= 1.0
+    assert learnt.rate_at(119.0, POLICY) < 2.1
+
+
+def paced(store: PaceStore, clock: ManualClock) -> Pace:
+    return Pace(POLICY, store, clock=clock, sleep=clock.advance, longest_wait_s=60.0)
+
+
+def test_requests_keep_to_the_rate_after_a_burst() -> None:
+    clock = ManualClock()
+    pace = paced(MemoryPaceStore(), clock)
+    started = clock.monotonic()
+    for _ in range(4 + 32):
+        assert pace.acquire(None) is None
+    assert 1.95 < clock.monotonic() - started < 2.1
+
+
+def test_a_wait_that_does_not_fit_is_refused_before_it_begins() -> None:
+    clock = ManualClock()
+    pace = paced(MemoryPaceStore(), clock)
+    for _ in range(4):
+        pace.acquire(None)
+    started = clock.monotonic()
+    late = pace.acquire(started + 0.01)
+    assert late is not None
+    assert isinstance(late.as_error("X", "quote"), RateLimited)
+    assert late.as_error("X", "quote").reason is Reason.OWN_LIMIT  # nobody but us has set this rate
+    assert clock.monotonic() == started
+    pace.refused()
+    late = pace.acquire(started + 0.01)
+    assert late is not None
+    assert late.as_error("X", "quote").reason is Reason.UPSTREAM_RATE_LIMITED
+
+
+def test_a_retry_after_holds_everybody() -> None:
+    with upstream(Answer(429, headers={"Retry-After": "20"}), Answer()) as server:
+        clock = SkippingClock()
+        provider = provider_of(server, clock)
+        assert isinstance(ask(provider, clock), RateLimited)
+        other = ask(provider, clock, within_s=5.0)
+        assert isinstance(other, RateLimited)
+        assert 19.0 < (other.retry_after_s or 0) <= 20.0
+        assert 19.0 < (status(provider).retry_after_s or 0) <= 20.0
+        assert len(server.asked) == 1
+        patient = ask(provider, clock, within_s=30.0)
+        assert isinstance(patient, Quote)
+        assert 19.0 < clock.slept[-1] <= 20.0
+        assert status(provider).retry_after_s is None
+
+
+def test_replicas_share_what_they_learn_through_redis(redis_url: str) -> None:
+    clock = ManualClock()
+    stores = [RedisPaceStore(Redis.from_url(redis_url), "test-shared", clock=clock) for _ in range(2)]
+    one, other = (paced(store, clock) for store in stores)
+    one.refused()
+    assert other.rate_per_s == 8.0
+    one.told_to_wait(7.0)
+    assert other.retry_after_s == pytest.approx(7.0)
+    clock.advance(8.0)
+    started = clock.monotonic()
+    for _ in range(2 + 16):
+        assert one.acquire(None) is None
+        assert other.acquire(None) is None
+    # 36 requests, 4 of them at once, at 16 a second, together.
+    assert 1.9 < clock.monotonic() - started < 2.2
+
+
+def test_without_redis_each_keeps_its_own_pace_from_what_was_known() -> None:
+    clock = ManualClock()
+    with RedisServer() as server:
+        redis = Redis.from_url(server.url, socket_timeout=0.5)
+        pace = paced(RedisPaceStore(redis, "test-away", clock=clock), clock)
+        pace.refused()
+        assert pace.rate_per_s == 8.0
+    assert pace.rate_per_s == 8.0
+    pace.refused()
+    for _ in range(8):
+        assert pace.acquire(None) is None
+    clock.advance(AWAY_S)
+    assert pace.acquire(None) is None
+
+
+# Breaker
+
+
+def breaker(clock: ManualClock) -> tuple[Breaker, list[BreakerState]]:
+    seen: list[BreakerState] = []
+    return Breaker(BreakerPolicy(), monotonic=clock.monotonic, changed=seen.append), seen
+
+
+def test_it_opens_after_five_failures_in_a_row() -> None:
+    made, seen = breaker(ManualClock())
+    for _ in range(4):
+        made.failed()
+    made.succeeded()
+    for _ in range(4):
+        made.failed()
+    assert (made.allow(), seen) == (True, [])
+    made.failed()
+    assert (made.allow(), made.retry_in_s(), seen) == (False, 2.0, [BreakerState.OPEN])
+
+
+def test_one_probe_at_a_time_decides() -> None:
+    clock = ManualClock()
+    made, seen = breaker(clock)
+    for _ in range(5):
+        made.failed()
+    clock.advance(2.0)
+    assert [made.allow() for _ in range(5)] == [True, False, False, False, False]
+    assert made.state is BreakerState.HALF_OPEN
+    made.succeeded()
+    assert made.allow()
+    assert seen == [BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.CLOSED]
+
+
+def test_probes_that_fail_are_ever_further_apart() -> None:
+    clock = ManualClock()
+    made, _ = breaker(clock)
+    for _ in range(5):
+        made.failed()
+    waits = []
+    for _ in range(6):
+        waits.append(made.retry_in_s())
+        clock.advance(waits[-1] or 0)
+        assert made.allow()
+        made.failed()
+    assert waits == [2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
+
+
+def test_what_was_under_way_when_it_opened_does_not_prolong_it() -> None:
+    made, seen = breaker(ManualClock())
+    for _ in range(20):
+        made.failed()
+    assert made.retry_in_s() == 2.0
+    assert seen == [BreakerState.OPEN]
+
+
+def test_an_upstream_that_is_away_is_left_alone() -> None:
+    """Two minutes, a caller every 50 ms: once open, no more than 1.1 requests a second."""
+    with upstream(Answer(503)) as server:
+        clock = SkippingClock()
+        provider = provider_of(server, clock, retry=RetryPolicy())
+        started = clock.monotonic()
+        while status(provider).breaker is BreakerState.CLOSED:
+            ask(provider, clock)
+        before, since = len(server.asked), clock.monotonic()
+        assert before <= 8
+        while clock.monotonic() - since < 120:
+            answer = ask(provider, clock)
+            assert isinstance(answer, Unavailable)
+            assert answer.retry_after_s is not None
+            clock.sleep(0.05)
+        assert len(server.asked) - before <= 1.1 * 120 / 10
+        assert "left alone after failures in a row" in answer.message
+        assert status(provider).breaker_retry_in_s is not None
+        server.answers = [Answer()]
+        clock.sleep(30.0)
+        assert isinstance(ask(provider, clock), Quote)
+        assert status(provider).breaker is BreakerState.CLOSED
+        assert started < since
+
+
+def test_callers_without_patience_do_not_open_it() -> None:
+    with upstream(Answer(delay_s=0.2)) as server:
+        clock = SkippingClock()
+        provider = provider_of(server, clock)
+        for _ in range(8):
+            answer = ask(provider, clock, within_s=0.05)
+            assert isinstance(answer, FinstageError)
+            assert answer.reason is Reason.DEADLINE_TOO_SHORT
+        assert isinstance(ask(provider, clock), Quote)
+        assert status(provider).breaker is BreakerState.CLOSED
+
+
+def test_refusals_do_not_open_it() -> None:
+    with upstream(Answer(429)) as server:
+        clock = SkippingClock()
+        provider = provider_of(server, clock)
+        for _ in range(8):
+            assert isinstance(ask(provider, clock), RateLimited)
+        assert status(provider).breaker is BreakerState.CLOSED
+
+
+# Budget
+
+
+def test_retries_are_paid_for_by_successes() -> None:
+    budget = RetryBudget(capacity=3, per_success=0.5)
+    assert [budget.take() for _ in range(4)] == [True, True, True, False]
+    budget.earn()
+    assert not budget.take()
+    budget.earn()
+    assert budget.take()
+    for _ in range(100):
+        budget.earn()
+    assert budget.left == 3
+
+
+def test_refusals_of_everything_are_not_multiplied_for_long() -> None:
+    """429s do not open the breaker: the budget ends the retries, at 50."""
+    with upstream(Answer(429)) as server:
+        clock = SkippingClock()
+        provider = provider_of(server, clock, retry=RetryPolicy())
+        for _ in range(100):
+            ask(provider, clock, within_s=1000)
+        assert len(server.asked) == 100 + 50
+        assert status(provider).retry_budget < 1
+
+
+# Bounds and status
+
+
+def test_requests_in_flight_are_bounded() -> None:
+    with upstream(Answer(delay_s=0.01)) as server:
+        clock = SkippingClock()
+        provider = provider_of(server, clock, in_flight=3)
+        with ThreadPoolExecutor(16) as pool:
+            answers = list(pool.map(lambda _: ask(provider, clock), range(64)))
+        assert all(isinstance(answer, Quote) for answer in answers)
+        assert server.most_at_once == 3
+        assert (status(provider).in_flight, status(provider).max_in_flight) == (0, 3)
+
+
+def test_status_tells_outcomes_and_the_newest_failures_first() -> None:
+    with upstream(*[Answer(503)] * 2, *[Answer(200, b"<html>")] * 12, Answer()) as server:
+        clock = SkippingClock()
+        provider = provider_of(server, clock)
+        for _ in range(15):
+            ask(provider, clock)
+        found = status(provider)
+        assert found.outcomes == {"UPSTREAM_UNAVAILABLE": 2, "UPSTREAM_MALFORMED": 12, "data": 1}
+        assert len(found.last_errors) == 10
+        assert {error.outcome.value for error in found.last_errors} == {"UPSTREAM_MALFORMED"}
+        assert found.last_errors[0].at_ms >= found.last_errors[-1].at_ms
+        assert (found.provider, found.rate_per_s, found.max_rate_per_s) == ("sim", 1000.0, 1000.0)
