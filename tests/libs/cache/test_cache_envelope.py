@@ -1,0 +1,179 @@
+"""The envelope: what goes in comes out; anything else is refused by its own two errors, never believed."""
+
+import contextlib
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from finstage.market.v1.quote_pb2 import Quote
+from libs.cache import ABSENT, BYTES, JSON, Answer, Codec, Status, envelope, protobuf
+from libs.cache.columns import COLUMNS, Columns
+from libs.cache.envelope import Damaged, OtherSchema, open_, seal
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=10,
+)
+SECONDS = st.floats(0, 1e9)
+
+
+def answer(value: object, codec: Codec[object] = BYTES) -> Answer[object]:  # type: ignore[assignment]
+    return Answer(value, Status.HIT, 1_700_000_000.25, 60.0, 30.0, 660.0, 0.125, codec.weigh(value))
+
+
+@given(st.text(st.characters(max_codepoint=127), min_size=1), JSON_VALUES, SECONDS, SECONDS, SECONDS, SECONDS)
+def test_what_is_sealed_is_opened(
+    key: str, value: object, fresh: float, stale: float, error: float, load: float
+) -> None:
+    fresh += 0.001
+    lasts = fresh + max(stale, error)
+    sealed = seal(key, Answer(value, Status.HIT, 1.7e9, fresh, stale, lasts, load, 0), JSON)
+    opened = open_(key, sealed, JSON)
+    assert opened.value == value
+    assert type(opened.value) is type(value)
+    times = (opened.stored, opened.fresh_for, opened.stale_s, opened.error_for, opened.load_s)
+    assert times == (1.7e9, fresh, stale, lasts, load)
+    assert opened.status is Status.HIT
+
+
+def test_absence_is_sealed_too() -> None:
+    sealed = seal("k", Answer(ABSENT, Status.NEGATIVE, 1.7e9, 5.0, 0.0, 5.0, 0.0, 0), BYTES)
+    assert len(sealed) == envelope.SIZE
+    opened = open_("k", sealed, BYTES)
+    assert (opened.status, opened.absent) == (Status.NEGATIVE, True)
+
+
+def test_the_form_is_fixed() -> None:
+    """Written out: a change here would make every stored entry a miss, and needs another VERSION."""
+    sealed = seal("k", answer(b"payload"), BYTES)
+    assert sealed.hex() == (
+        "66430100ce4399b100001040fc54d9410000000000004e400000000000003e"
+        "400000000000a08440000000000000c03f7d8702c17061796c6f6164"
+    )
+
+
+def test_every_changed_bit_is_noticed() -> None:
+    sealed = bytearray(seal("k", answer(b"payload"), BYTES))
+    for position in range(len(sealed) * 8):
+        sealed[position // 8] ^= 1 << position % 8
+        with pytest.raises((Damaged, OtherSchema)):
+            open_("k", bytes(sealed), BYTES)
+        sealed[position // 8] ^= 1 << position % 8
+
+
+def test_every_shortened_or_lengthened_envelope_is_noticed() -> None:
+    sealed = seal("k", answer(b"payload"), BYTES)
+    for length in range(len(sealed)):
+        with pytest.raises(Damaged):
+            open_("k", sealed[:length], BYTES)
+    with pytest.raises(Damaged):
+        open_("k", sealed + b"\0", BYTES)
+
+
+def test_under_another_key_it_is_damaged() -> None:
+    with pytest.raises(Damaged):
+        open_("other", seal("k", answer(b"payload"), BYTES), BYTES)
+
+
+def test_another_codec_or_message_type_is_another_schema() -> None:
+    with pytest.raises(OtherSchema):
+        open_("k", seal("k", answer(b"{}"), BYTES), JSON)
+    with pytest.raises(OtherSchema):
+        open_("k", seal("k", answer(b""), BYTES), protobuf(Quote))
+
+
+def test_another_format_version_is_another_schema() -> None:
+    sealed = bytearray(seal("k", answer(b""), BYTES))
+    sealed[2] = 2
+    with pytest.raises(OtherSchema):
+        open_("k", bytes(sealed), BYTES)
+
+
+def resealed(*fields: object, payload: bytes = b"") -> bytes:
+    """An envelope with a right checksum around wrong contents."""
+    head = envelope._HEAD.pack(*fields)
+    crc = envelope.crc32(payload, envelope.crc32(head, envelope.crc32(b"k")))
+    return head + struct.pack("<I", crc) + payload
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        (NAN, 1, 0, 1, 0),
+        (INF, 1, 0, 1, 0),
+        (0, NAN, 0, 1, 0),
+        (0, 0, 0, 1, 0),
+        (0, -1, 0, 1, 0),
+        (0, 2, 0, 1, 0),
+        (0, 1, -1, 1, 0),
+        (0, 1, 1, 1, 0),
+        (0, 1, 0, INF, 0),
+        (0, 1, 0, 1, NAN),
+        (0, 1, 0, 1, -1),
+        (0, 1, 0, 1, INF),
+    ],
+)
+def test_impossible_times_are_damage_even_with_a_right_checksum(times: tuple[float, ...]) -> None:
+    schema = envelope.crc32(b"bytes")
+    assert open_("k", resealed(b"fC", 1, 0, schema, 0, 1, 0, 1, 0), BYTES).value == b""
+    with pytest.raises(Damaged):
+        open_("k", resealed(b"fC", 1, 0, schema, *times), BYTES)
+
+
+@pytest.mark.parametrize(("flags", "payload"), [(1, b"x"), (2, b""), (3, b"")])
+def test_unknown_flags_and_absence_with_a_payload_are_damage(flags: int, payload: bytes) -> None:
+    schema = envelope.crc32(b"bytes")
+    with pytest.raises(Damaged):
+        open_("k", resealed(b"fC", 1, flags, schema, 0, 1, 0, 1, 0, payload=payload), BYTES)
+
+
+@pytest.mark.parametrize("codec", [JSON, protobuf(Quote), COLUMNS])
+@given(payload=st.binary(max_size=60))
+def test_a_payload_that_the_codec_cannot_read_is_damage(codec: Codec[object], payload: bytes) -> None:
+    """Or it is a value: never another error."""
+    sealed = resealed(b"fC", 1, 0, envelope.crc32(codec.schema.encode()), 0, 1, 0, 1, 0, payload=payload)
+    with contextlib.suppress(Damaged):
+        codec.weigh(open_("k", sealed, codec).value)
+
+
+def test_columns_come_back_without_a_copy_and_read_only() -> None:
+    sealed = COLUMNS.encode(
+        Columns(b"h", (np.arange(3.0), np.arange(5, dtype="u1"), np.array([], dtype="i4")))
+    )
+    arrays = COLUMNS.decode(sealed).arrays
+    assert [(a.dtype.str, a.tolist()) for a in arrays] == [
+        ("<f8", [0.0, 1.0, 2.0]),
+        ("|u1", [0, 1, 2, 3, 4]),
+        ("<i4", []),
+    ]
+    assert not any(array.flags.writeable or array.flags.owndata for array in arrays)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((2, 2)),
+        np.array(["x"]),
+        np.array([object()]),
+        np.array([1j]),
+        np.zeros(1, "longdouble"),
+        [1.0],
+    ],
+)
+def test_columns_hold_only_plain_numbers(array: object) -> None:
+    from libs.cache import CodecError
+
+    with pytest.raises(CodecError, match="Columns hold"):
+        COLUMNS.encode(Columns(b"", (array,)))  # type: ignore[arg-type]
+
+
+def test_big_endian_columns_are_stored_little_endian() -> None:
+    (array,) = COLUMNS.decode(COLUMNS.encode(Columns(b"", (np.array([1, 256], dtype=">i4"),)))).arrays
+    assert array.tolist() == [1, 256]
