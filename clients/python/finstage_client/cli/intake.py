@@ -255,9 +255,8 @@ def status(context: typer.Context, as_json: Json = False) -> None:
         print_json({"services": services, "providers": providers, "versions": versions})
     else:
         cells = [(n, getattr(targets, n), _health(health[n])) for n in names]
-        table = output.table("Services", ("service", "target", "health"), cells)
-        table.caption = " · ".join(f"{name} {version}" for name, version in versions.items())
-        out().print(table)
+        out().print(output.table("Services", ("service", "target", "health"), cells))
+        out().print(" · ".join(f"{name} {version}" for name, version in versions.items()))
         if providers:
             out().print(_providers(providers))
     if any(each != "SERVING" for each in health.values()):

@@ -129,9 +129,8 @@ def bars(
     if as_json:
         print_json(frame.attrs | {"bars": output.rows(frame)})
         return
-    table = output.frame_table(frame, f"{frame.attrs['symbol']} {interval} {frame.attrs['currency']}")
-    table.caption = output.series_note(frame.attrs)
-    out().print(table)
+    out().print(output.frame_table(frame, f"{frame.attrs['symbol']} {interval} {frame.attrs['currency']}"))
+    out().print(output.series_note(frame.attrs), soft_wrap=True)
 
 
 def search(context: typer.Context, query: str, limit: int = 10, as_json: Json = False) -> None:
@@ -171,9 +170,8 @@ def indicators(
         return
     cells = [_indicator_row(each) for each in catalogue.indicators]
     names = ("name", "what", "parameters", "outputs", "lookback", "variants")
-    table = output.table(f"{len(cells)} indicators", names, cells, right=("lookback",))
-    table.caption = f"engine: {escape(catalogue.engine)}"
-    out().print(table)
+    out().print(output.table(f"{len(cells)} indicators", names, cells, right=("lookback",)))
+    out().print(f"engine: {escape(catalogue.engine)}")
 
 
 def _indicator_row(info: IndicatorInfo) -> list[str]:
@@ -211,10 +209,11 @@ def compute(
     if as_json:
         print_json(frame.attrs | {"rows": output.rows(frame)})
     else:
-        table = output.frame_table(frame, f"{frame.attrs['symbol']} {interval}")
-        used = [f"{escape(each.id)}: {escape(_used(each))}" for each in results if not each.status]
-        table.caption = "\n".join([output.series_note(frame.attrs), *used])
-        out().print(table)
+        out().print(output.frame_table(frame, f"{frame.attrs['symbol']} {interval}"))
+        out().print(output.series_note(frame.attrs), soft_wrap=True)
+        for each in results:
+            if not each.status:
+                out().print(f"{escape(each.id)}: {escape(_used(each))}", soft_wrap=True)
     failed = [each for each in results if each.status]
     for each in failed:
         error_line(f"{each.id}: {each.status}")

@@ -63,7 +63,7 @@ def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def frame_table(frame: pd.DataFrame, title: str) -> Table:
     """A frame by open_time as a table, with a column's numbers to one number of decimals."""
-    table = Table(title=title, title_justify="left", caption_justify="left")
+    table = Table(title=title, title_justify="left")
     times = _times(frame)
     intraday = bool((times.normalize() != times).any())
     table.add_column("open time (UTC)")
@@ -130,7 +130,7 @@ def table(
     title: str, names: Sequence[str], cells: Iterable[Sequence[str]], *, right: Sequence[str] = ()
 ) -> Table:
     """A table of text; the columns named in `right` are aligned there."""
-    made = Table(title=title, title_justify="left", caption_justify="left")
+    made = Table(title=title, title_justify="left")
     for name in names:
         made.add_column(name, justify="right" if name in right else "left")
     for row in cells:

@@ -45,16 +45,19 @@ def _grpcurl(ports: Ports) -> list[str]:
 
 
 def _finstage(ports: Ports) -> list[str]:
-    command = _command()
-    for name in ("price", "indicators", "ingest"):
-        port = getattr(ports, f"{name}_port")
-        if port != getattr(USUAL, f"{name}_port"):
-            command += f" --{name}-target {HOST}:{port}"
+    price = f"{_command()}{_target('price', ports)}"
+    indicators = f"{_command()}{_target('indicators', ports)}"
     return [
-        f"{command} quote AAPL BTC-USD EURUSD=X",
-        f"{command} bars AAPL --limit 10",
-        f"{command} compute AAPL --indicator sma:timeperiod=20 --indicator rsi --indicator macd",
+        f"{price} quote AAPL BTC-USD EURUSD=X",
+        f"{price} bars AAPL --limit 10",
+        f"{indicators} compute AAPL --indicator sma:timeperiod=20 --indicator rsi --indicator macd",
     ]
+
+
+def _target(service: str, ports: Ports) -> str:
+    """The option that names a port that is not the usual one."""
+    port = getattr(ports, f"{service}_port")
+    return "" if port == getattr(USUAL, f"{service}_port") else f" --{service}-target {HOST}:{port}"
 
 
 def _command() -> str:
