@@ -431,6 +431,10 @@ class Store(Protocol):
         """The token of now: commits_after(it) gives what is committed from now on."""
         ...
 
+    def prune_commits(self, *, before_ms: int) -> None:
+        """Forget lines of the log from before a time. Readers that are further back read anew."""
+        ...
+
     def on_commit(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener` after each commit of this process, from the thread that made it.
 

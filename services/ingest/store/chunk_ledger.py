@@ -64,7 +64,7 @@ def end_job_if_done(connection: Connection, number: int, *, now_ms: int) -> None
 
 def digest(columns: Columns) -> bytes:
     """A fingerprint of bars."""
-    total = hashlib.blake2b(columns.open_time_ms.tobytes(), digest_size=16)
+    total = hashlib.sha256(columns.open_time_ms.data)
     for name in VALUES:
-        total.update(getattr(columns, name).tobytes())
+        total.update(getattr(columns, name).data)
     return total.digest()

@@ -8,7 +8,7 @@ only once every transaction that could still come before them has ended.
 import threading
 from collections.abc import Callable
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import delete, select, tuple_
 
 from libs.cache.clock import Clock
 from libs.market.errors import PreconditionFailed, Reason
@@ -74,6 +74,19 @@ class CommitLog(Part):
         with self._database.read() as connection:
             row = connection.execute(newest).first()
         return _token(0, 0) if row is None else _token(*row)
+
+    def prune_commits(self, *, before_ms: int) -> None:
+        """As Store.prune_commits()."""
+        newest = (
+            select(outbox.c.xact_id, outbox.c.id)
+            .where(outbox.c.committed_at_ms < before_ms)
+            .order_by(outbox.c.xact_id.desc(), outbox.c.id.desc())
+            .limit(1)
+        )
+        with self._database.write() as connection:
+            row = connection.execute(newest).first()
+            if row is not None:
+                connection.execute(delete(outbox).where(_PLACE < tuple_(*row)))
 
     def on_commit(self, listener: Callable[[], None]) -> Callable[[], None]:
         """As Store.on_commit()."""

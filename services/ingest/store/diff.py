@@ -34,6 +34,10 @@ class Bars:
         adjusted = None if self.adjusted_close is None else self.adjusted_close[rows]
         return type(self)(self.columns[rows], adjusted)
 
+    def reversed(self) -> Self:
+        """The other way round."""
+        return self[np.arange(len(self) - 1, -1, -1)]
+
     @property
     def times(self) -> Int64s:
         """The open times."""

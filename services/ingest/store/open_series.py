@@ -57,6 +57,7 @@ class OpenSeries:
     def came_from(self, source: str) -> None:
         """Add to the sources: each once, in the order in which they came; the first ones and the newest."""
         parts = [part for part in self.source.split("+") if part]
+        source = source.replace("+", " ")
         if source not in parts:
             self.source = "+".join([*parts[: MAX_SOURCES - 1], source])
 

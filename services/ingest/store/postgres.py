@@ -76,7 +76,7 @@ class PostgresDatabase(Database):
             f" ORDER BY open_time_ms {'DESC' if newest else ''} LIMIT %s"
         )
         found = _select(connection, table, condition, (series_id, start_ms, end_ms, limit), with_adjusted)
-        return found[::-1] if newest else found
+        return found.reversed() if newest else found
 
     def bars_at(self, connection: Connection, table: Table, series_id: int, times: Int64s) -> Bars:
         condition = "series_id = %s AND open_time_ms = ANY(%s::bigint[]) ORDER BY open_time_ms"

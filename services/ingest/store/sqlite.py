@@ -66,7 +66,7 @@ class SqliteDatabase(Database):
             (series_id, start_ms, end_ms, -1 if limit is None else limit),
         )
         bars = _bars(rows.fetchall(), with_adjusted=with_adjusted)
-        return bars[::-1] if newest else bars
+        return bars.reversed() if newest else bars
 
     def bars_at(self, connection: Connection, table: Table, series_id: int, times: Int64s) -> Bars:
         rows = _driver(connection).execute(

@@ -1,0 +1,97 @@
+"""What IngestService answers, as the contract says it."""
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from finstage.ingest.v1 import ingest_service_pb2 as pb
+from finstage.ingest.v1 import jobs_pb2
+from finstage.market.v1 import series_pb2
+from libs.market.errors import FinstageError
+from libs.market.interval import Interval
+from libs.market.times import timestamp
+from libs.rpc.errors import to_status
+from services.ingest.series import RejectedRow
+from services.ingest.store.api import Batch, BatchResult, Job, RowCounts, StoredRejection
+
+
+def row_counts(of: RowCounts) -> jobs_pb2.RowCounts:
+    """Counts of rows."""
+    return jobs_pb2.RowCounts(
+        sent=of.sent,
+        inserted=of.inserted,
+        updated=of.updated,
+        unchanged=of.unchanged,
+        rejected=of.rejected,
+    )
+
+
+def write_ack(batch: Batch, result: BatchResult, *, source: str, now_ms: int) -> pb.WriteBarsAck:
+    """What became of a batch. now_ms: when its refused rows were refused."""
+    version = None
+    if result.epoch is not None and result.revision is not None:
+        version = series_pb2.SeriesVersion(epoch=result.epoch, revision=result.revision)
+    return pb.WriteBarsAck(
+        sequence=result.sequence,
+        rows=row_counts(result.rows),
+        version=version,
+        rejected=[
+            _rejected(row, symbol=batch.symbol, interval=batch.interval, source=source, at_ms=now_ms)
+            for row in result.rejected
+        ],
+        repeated_batch=result.repeated,
+    )
+
+
+def rejected_bar(of: StoredRejection) -> pb.RejectedBar:
+    """A refused row as it is listed."""
+    return _rejected(
+        of.row, symbol=of.symbol, interval=of.interval, source=of.source, at_ms=of.rejected_at_ms
+    )
+
+
+def job(of: Job, *, now_ms: int) -> jobs_pb2.Job:
+    """A job, with its pace so far."""
+    message = jobs_pb2.Job(
+        id=of.id,
+        state=f"JOB_STATE_{of.state}",
+        symbols=of.spec.symbols,
+        intervals=[interval.proto for interval in of.spec.intervals],
+        start=_time(of.spec.start_ms),
+        end=_time(of.spec.end_ms),
+        chunks_total=of.chunks_total,
+        chunks_done=of.chunks_done,
+        chunks_failed=of.chunks_failed,
+        rows=row_counts(of.rows),
+        created_at=timestamp(of.created_at_ms),
+        started_at=_time(of.started_at_ms),
+        ended_at=_time(of.ended_at_ms),
+    )
+    for failure in of.failures:
+        error = to_status(FinstageError(failure.reason, failure.message))
+        message.failures.add(symbol=failure.key.symbol, interval=failure.key.interval.proto, error=error)
+    if of.chunks_done and of.started_at_ms is not None:
+        ran_s = max(1, (of.ended_at_ms or now_ms) - of.started_at_ms) / 1000
+        message.rows_per_second = of.rows.sent / ran_s
+        ended = of.chunks_done + of.chunks_failed
+        if not of.state.has_ended:
+            message.remaining_s = ran_s / ended * (of.chunks_total - ended)
+    return message
+
+
+def _rejected(
+    row: RejectedRow, *, symbol: str, interval: Interval | None, source: str, at_ms: int
+) -> pb.RejectedBar:
+    return pb.RejectedBar(
+        symbol=symbol,
+        interval=series_pb2.INTERVAL_UNSPECIFIED if interval is None else interval.proto,
+        open_time_ms=row.open_time_ms,
+        row=row.row,
+        reason=f"REJECT_REASON_{row.reason}",
+        detail=row.detail,
+        source=source,
+        values=row.values,
+        rejected_at=timestamp(at_ms),
+    )
+
+
+def _time(ms: int | None) -> Timestamp | None:
+    return None if ms is None else timestamp(ms)

@@ -1,0 +1,167 @@
+"""Backfills: workers that take chunks of jobs from the ledger, fetch them, and commit each with its data.
+
+The ledger in the database decides who works on what (a lease with a fence); workers of any number of
+processes may share it. A chunk is one series: its bars and its line in the ledger are one commit, so a worker
+that is killed leaves a chunk either done or to be done again.
+"""
+
+import asyncio
+import random
+import uuid
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
+
+import structlog
+
+from libs.cache.clock import Clock
+from libs.market.errors import FinstageError, RateLimited, Reason, Unavailable
+from libs.rpc.executor import BoundedExecutor, run_blocking
+from services.ingest.series import FetchedBars, SeriesKey
+from services.ingest.store.api import ChunkLease, LeaseLost, Store, WriteResult
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Fetch = Callable[[SeriesKey, int | None, int | None], Awaitable[FetchedBars]]
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class JobPolicy:
+    """How backfills are worked on.
+
+    workers: chunks at once in this process.
+    lease_s: how long a chunk is a worker's; it is renewed while the worker lives.
+    attempts: tries of a chunk that fails for a passing reason, before it has failed for good.
+    retry_base_s, retry_max_s: the wait after the first failure, doubled with each more, with full jitter.
+    idle_s: how often to look for chunks that other processes made or left.
+    """
+
+    workers: int = 4
+    lease_s: float = 60.0
+    attempts: int = 5
+    retry_base_s: float = 2.0
+    retry_max_s: float = 60.0
+    idle_s: float = 2.0
+
+
+class JobRunner:
+    """Works on the chunks that are due, those of earlier processes too, until it is cancelled.
+
+    fetch: bars of a series that opened in [start, end); None: as far back as there are, to now.
+    database: where the store's calls block.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        fetch: Fetch,
+        *,
+        database: BoundedExecutor,
+        clock: Clock,
+        policy: JobPolicy = JobPolicy(),
+    ) -> None:
+        self._store = store
+        self._fetch = fetch
+        self._database = database
+        self._clock = clock
+        self._policy = policy
+        self._name = uuid.uuid4().hex
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """There is a new job: look now."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Works until it is cancelled. What it is working on then is left to be done again."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(self._policy.workers):
+                group.create_task(self._work(f"{self._name}/{number}"))
+
+    async def _work(self, worker: str) -> None:
+        while True:
+            try:
+                lease = await self._in_database(
+                    self._store.lease_chunk, worker=worker, lease_s=self._policy.lease_s
+                )
+                if lease is not None:
+                    await self._do(lease)
+                    continue
+            except (Unavailable, RateLimited) as error:
+                # The database is away. What was leased comes up again when its lease is over.
+                _log.warning("job_store_unavailable", detail=error.message)
+            self._woken.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), self._policy.idle_s)
+
+    async def _do(self, lease: ChunkLease) -> None:
+        begun = self._clock.monotonic()
+        renewing = asyncio.create_task(self._renew(lease))
+        try:
+            result = await self._bring_in(lease)
+        except LeaseLost:
+            _log.info("chunk_lease_lost", job=lease.job_id, chunk=lease.chunk)
+            return
+        except Exception as error:
+            await self._fail(lease, error)
+            return
+        finally:
+            renewing.cancel()
+        _log.info(
+            "chunk_processed",
+            job=lease.job_id,
+            chunk=lease.chunk,
+            series=str(lease.key),
+            rows=result.rows.sent,
+            seconds=round(self._clock.monotonic() - begun, 3),
+        )
+
+    async def _bring_in(self, lease: ChunkLease) -> WriteResult:
+        """Fetch a chunk and commit it, done."""
+        key, is_whole = lease.key, lease.start_ms is None and lease.end_ms is None
+        before = await self._in_database(self._store.series, key)
+        fetched = await self._fetch(key, lease.start_ms, lease.end_ms)
+        result = await self._in_database(self._store.write_fetched, fetched, replace=is_whole, lease=lease)
+        if result.restated and not is_whole and before is not None:
+            # What was fetched differs from what was held: so may what lies around it.
+            _log.info("history_restated", series=str(key), reason="a backfill differs")
+            whole = await self._fetch(key, None, None)
+            await self._in_database(self._store.write_fetched, whole, replace=True)
+        return result
+
+    async def _renew(self, lease: ChunkLease) -> None:
+        while True:
+            await asyncio.sleep(self._policy.lease_s / 3)
+            with suppress(FinstageError):
+                await self._in_database(self._store.renew_lease, lease, lease_s=self._policy.lease_s)
+
+    async def _fail(self, lease: ChunkLease, error: Exception) -> None:
+        """Give the chunk back: to be tried again where that can mend it."""
+        retry_in_s: float | None = None
+        if isinstance(error, FinstageError):
+            reason, message = error.reason, error.message
+            can_pass = isinstance(error, RateLimited | Unavailable)
+        else:
+            _log.error("chunk_failed", job=lease.job_id, chunk=lease.chunk, exc_info=error)
+            reason, message, can_pass = Reason.INTERNAL, f"internal error: {type(error).__name__}", True
+        if can_pass and lease.attempt < self._policy.attempts:
+            longest_s = min(self._policy.retry_base_s * 2 ** (lease.attempt - 1), self._policy.retry_max_s)
+            retry_in_s = max(random.uniform(0, longest_s), getattr(error, "retry_after_s", None) or 0.0)
+        _log.warning(
+            "chunk_failed",
+            job=lease.job_id,
+            chunk=lease.chunk,
+            series=str(lease.key),
+            reason=reason,
+            detail=message,
+            retry_in_s=retry_in_s,
+        )
+        with suppress(LeaseLost):
+            await self._in_database(
+                self._store.fail_chunk, lease, reason=reason, message=message, retry_in_s=retry_in_s
+            )
+
+    async def _in_database(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await run_blocking(self._database, fn, *args, **kwargs)

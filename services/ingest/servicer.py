@@ -1,0 +1,188 @@
+"""IngestServicer: finstage.ingest.v1.IngestService, from the contract to the domain and back."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import ParamSpec, TypeVar
+
+from finstage.ingest.v1 import ingest_service_pb2 as pb
+from finstage.ingest.v1 import jobs_pb2
+from libs.cache.clock import Clock
+from libs.rpc.call import Context
+from libs.rpc.executor import BoundedExecutor, run_blocking
+from libs.rpc.fields import Fields, shown
+from services.ingest import ingest_messages as messages
+from services.ingest.batches import read_header
+from services.ingest.store.api import Job, JobSpec, JobState, Store, WriteHeader, WriteMode
+from services.ingest.write_bars import written
+
+SERVICE = pb.DESCRIPTOR.services_by_name["IngestService"]
+# Their requests are read from the wire's bytes.
+RAW_REQUESTS = frozenset({"WriteBars"})
+
+MAX_SYMBOLS = 1000
+MAX_INTERVALS = 8
+MAX_NAME = 128
+WATCH_S = 0.25
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class IngestServicer:
+    """The contract's comments say what each RPC does.
+
+    database: where the store's calls block.
+    universes: the lists of symbols that CreateBackfill knows by name.
+    wake: told when there is a new job.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        database: BoundedExecutor,
+        clock: Clock,
+        universes: Mapping[str, Sequence[str]],
+        wake: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._database = database
+        self._clock = clock
+        self._universes = universes
+        self._wake = wake
+
+    async def WriteBars(
+        self, requests: AsyncIterator[bytes], context: Context
+    ) -> AsyncIterator[pb.WriteBarsResponse]:
+        first = await anext(requests, b"")
+        header = _header(read_header(first))
+        progress = await self._in_database(self._store.open_write, header)
+        ready = pb.WriteBarsReady(
+            next_sequence=progress.next_sequence, committed=messages.row_counts(progress.rows)
+        )
+        yield pb.WriteBarsResponse(ready=ready)
+        pairs = written(requests, header, store=self._store, database=self._database, clock=self._clock)
+        async for batch, result in pairs:
+            now_ms = int(self._clock.wall() * 1000)
+            yield pb.WriteBarsResponse(
+                ack=messages.write_ack(batch, result, source=header.source, now_ms=now_ms)
+            )
+
+    async def CreateBackfill(
+        self, request: pb.CreateBackfillRequest, context: Context
+    ) -> pb.CreateBackfillResponse:
+        fields = Fields()
+        symbols = self._symbols(fields, request)
+        intervals = fields.intervals("intervals", request.intervals, most=MAX_INTERVALS)
+        start_ms, end_ms = fields.time_range(request)
+        request_id = _name(fields, "request_id", request.request_id, least=0)
+        fields.done()
+        spec = JobSpec(tuple(dict.fromkeys(symbols)), tuple(dict.fromkeys(intervals)), start_ms, end_ms)
+        job = await self._in_database(self._store.create_job, spec, request_id=request_id)
+        self._wake()
+        return pb.CreateBackfillResponse(job=self._job(job))
+
+    async def GetJob(self, request: pb.GetJobRequest, context: Context) -> pb.GetJobResponse:
+        job_id = _job_id(request)
+        return pb.GetJobResponse(job=self._job(await self._in_database(self._store.job, job_id)))
+
+    async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> pb.ListJobsResponse:
+        fields = Fields()
+        state = fields.enum("state", jobs_pb2.JobState, request.state)
+        limit = fields.integer("page_size", request, least=1, most=200, default=None) or 50
+        fields.done()
+        found = await self._in_database(
+            self._store.jobs,
+            state=JobState(jobs_pb2.JobState.Name(state).removeprefix("JOB_STATE_")) if state else None,
+            before=request.page_token or None,
+            limit=limit + 1,
+        )
+        page = found[:limit]
+        return pb.ListJobsResponse(
+            jobs=[self._job(job) for job in page],
+            next_page_token=page[-1].id if len(found) > limit else "",
+        )
+
+    async def CancelJob(self, request: pb.CancelJobRequest, context: Context) -> pb.CancelJobResponse:
+        job_id = _job_id(request)
+        return pb.CancelJobResponse(job=self._job(await self._in_database(self._store.cancel_job, job_id)))
+
+    async def WatchJob(
+        self, request: pb.WatchJobRequest, context: Context
+    ) -> AsyncIterator[pb.WatchJobResponse]:
+        job_id = _job_id(request)
+        sent: Job | None = None
+        while sent is None or not sent.state.has_ended:
+            job = await self._in_database(self._store.job, job_id)
+            if job != sent:
+                yield pb.WatchJobResponse(job=self._job(job))
+                sent = job
+            if not job.state.has_ended:
+                await asyncio.sleep(WATCH_S)
+
+    async def ListRejectedBars(
+        self, request: pb.ListRejectedBarsRequest, context: Context
+    ) -> pb.ListRejectedBarsResponse:
+        fields = Fields()
+        symbol = fields.symbol("symbol", request.symbol) if request.symbol else None
+        interval = fields.interval("interval", request.interval) if request.interval else None
+        limit = fields.integer("page_size", request, least=1, most=1000, default=None) or 100
+        before_id = None
+        if request.page_token:
+            if request.page_token.isdecimal() and len(request.page_token) < 19:
+                before_id = int(request.page_token)
+            else:
+                fields.wrong("page_token", f"{shown(request.page_token)} is not a token that was given")
+        fields.done()
+        found = await self._in_database(
+            self._store.rejected,
+            symbol=symbol,
+            interval=interval,
+            source=request.source or None,
+            before_id=before_id,
+            limit=limit + 1,
+        )
+        page = found[:limit]
+        return pb.ListRejectedBarsResponse(
+            bars=[messages.rejected_bar(each) for each in page],
+            next_page_token=str(page[-1].id) if len(found) > limit else "",
+        )
+
+    def _symbols(self, fields: Fields, request: pb.CreateBackfillRequest) -> Sequence[str]:
+        if not request.universe:
+            return fields.symbols("symbols", request.symbols, most=MAX_SYMBOLS)
+        if request.symbols:
+            fields.wrong("symbols", "they were given with universe; one of the two is accepted")
+        if request.universe not in self._universes:
+            known = ", ".join(sorted(self._universes)) or "none is configured"
+            fields.wrong("universe", f"{shown(request.universe)} was given; one of: {known}")
+        return self._universes.get(request.universe, ())
+
+    def _job(self, job: Job) -> jobs_pb2.Job:
+        return messages.job(job, now_ms=int(self._clock.wall() * 1000))
+
+    async def _in_database(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await run_blocking(self._database, fn, *args, **kwargs)
+
+
+def _header(sent: pb.WriteBarsHeader) -> WriteHeader:
+    fields = Fields()
+    key = _name(fields, "header.idempotency_key", sent.idempotency_key, least=1)
+    source = _name(fields, "header.source", sent.source, least=1)
+    mode = fields.enum("header.mode", pb.WriteMode, sent.mode) or pb.WRITE_MODE_UPSERT
+    fields.done()
+    return WriteHeader(key, WriteMode(pb.WriteMode.Name(mode).removeprefix("WRITE_MODE_")), source)
+
+
+def _name(fields: Fields, field: str, text: str, *, least: int) -> str:
+    """A name that the client chose: `least` to MAX_NAME printable characters."""
+    if not text.isprintable():
+        fields.wrong(field, f"{shown(text)} was given; printable characters are accepted")
+    return fields.text(field, text, least=least, most=MAX_NAME)
+
+
+def _job_id(request: pb.GetJobRequest | pb.CancelJobRequest | pb.WatchJobRequest) -> str:
+    fields = Fields()
+    job_id = _name(fields, "job_id", request.job_id, least=1)
+    fields.done()
+    return job_id

@@ -1,0 +1,130 @@
+"""WriteBars: batches in, an acknowledgement of each when it is committed; bounded in memory.
+
+While one commit runs the next batches are read ahead, up to the rows of one commit; small batches share a
+commit. A database that slows down lets the queue fill, then the connection's window, then the client waits.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+
+from libs.cache.clock import Clock
+from libs.market.errors import AlreadyExists, FinstageError, InvalidRequest, PreconditionFailed
+from libs.rpc.executor import BoundedExecutor, run_blocking
+from services.ingest import chunks
+from services.ingest.batches import BYTES_PER_ROW, check_batch, read_batch
+from services.ingest.store.api import Batch, BatchResult, Store, WriteHeader
+
+Written = tuple[Batch, BatchResult]
+
+
+async def written(
+    messages: AsyncIterator[bytes],
+    header: WriteHeader,
+    *,
+    store: Store,
+    database: BoundedExecutor,
+    clock: Clock,
+) -> AsyncIterator[Written]:
+    """Writes batches as they come; yields each when it is committed, with what became of it.
+
+    Args:
+        messages: serialised WriteBarsRequests, the header's left out.
+        database: where the store's calls block.
+
+    Raises:
+        InvalidRequest: a message is no batch; those before it are committed.
+        PreconditionFailed, AlreadyExists: as Store.write_batches(); those before it are committed.
+    """
+    queue = BatchQueue(chunks.first_rows(chunks.memory_used()))
+    reading = asyncio.create_task(queue.fill(messages))
+    try:
+        while group := await queue.take():
+            begun = clock.monotonic()
+            pairs, error = await run_blocking(database, _commit, group, header, store, clock)
+            queue.rows = chunks.next_rows(
+                queue.rows,
+                written=sum(batch.sent for batch, _ in pairs),
+                took_s=clock.monotonic() - begun,
+                memory_used=chunks.memory_used(),
+            )
+            for pair in pairs:
+                yield pair
+            if error is not None:
+                raise error
+    finally:
+        reading.cancel()
+        with suppress(asyncio.CancelledError):
+            await reading
+
+
+def _commit(
+    group: Sequence[bytes], header: WriteHeader, store: Store, clock: Clock
+) -> tuple[list[Written], FinstageError | None]:
+    """Write messages in one transaction; where one of them is at fault, those before it, and say why."""
+    batches: list[Batch] = []
+    fault: FinstageError | None = None
+    for message in group:
+        try:
+            batches.append(check_batch(read_batch(message), now_ms=int(clock.wall() * 1000)))
+        except InvalidRequest as error:
+            fault = error
+            break
+    try:
+        return list(zip(batches, store.write_batches(header, batches), strict=True)), fault
+    except (PreconditionFailed, AlreadyExists):
+        done: list[Written] = []
+        for batch in batches:
+            try:
+                done.append((batch, store.write_batches(header, [batch])[0]))
+            except (PreconditionFailed, AlreadyExists) as error:
+                return done, error
+        return done, fault
+
+
+class BatchQueue:
+    """Messages read ahead of the commits, bounded by about `rows`; one message always has room."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self._waiting: deque[bytes] = deque()
+        self._held_rows = 0
+        self._changed = asyncio.Condition()
+        self._ended = False
+        self._error: BaseException | None = None
+
+    async def fill(self, messages: AsyncIterator[bytes]) -> None:
+        """Reads messages as long as there are any."""
+        try:
+            async for message in messages:
+                async with self._changed:
+                    await self._changed.wait_for(lambda: not self._waiting or self._held_rows < self.rows)
+                    self._waiting.append(message)
+                    self._held_rows += len(message) // BYTES_PER_ROW
+                    self._changed.notify_all()
+        except Exception as error:
+            self._error = error
+        finally:
+            self._ended = True
+            async with self._changed:
+                self._changed.notify_all()
+
+    async def take(self) -> list[bytes]:
+        """What waits, up to the rows of a commit, but at least one; empty: there is no more.
+
+        Raises: what reading raised, once everything before it is taken.
+        """
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._waiting or self._ended)
+            if not self._waiting and self._error is not None:
+                raise self._error
+            taken: list[bytes] = []
+            taken_rows = 0
+            while self._waiting and (not taken or taken_rows < self.rows):
+                message = self._waiting.popleft()
+                taken.append(message)
+                taken_rows += len(message) // BYTES_PER_ROW
+            self._held_rows -= taken_rows
+            self._changed.notify_all()
+            return taken
