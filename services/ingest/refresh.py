@@ -12,7 +12,7 @@ from libs.market.errors import FinstageError, no_data
 from libs.rpc.executor import BoundedExecutor, run_blocking
 from services.ingest.providers.api import Provider
 from services.ingest.providers.fallback import Providers
-from services.ingest.series import EventKind, FetchedBars, SeriesKey, SeriesState
+from services.ingest.series import EventKind, FetchedBars, GapReason, SeriesKey, SeriesState
 from services.ingest.store.api import SeriesRead, Store, WriteResult
 from services.ingest.upstream.flight import SingleFlight
 
@@ -94,7 +94,8 @@ class Refresher:
         fetched = await self._fetch(provider, key, int(tail.columns.open_time_ms[0]), deadline)
         reason = await self._in_database(self._why_restated, tail, fetched)
         if not reason:
-            return await self._write(fetched, replace=False)
+            # All final bars are there again: what replacing removes is a forming bar that came to nothing.
+            return await self._write(fetched, replace=_reach_ms(fetched) == fetched.start_ms)
         _log.info("history_restated", series=str(key), reason=reason)
         return await self._write(await self._fetch(provider, key, None, deadline), replace=True)
 
@@ -120,11 +121,12 @@ class Refresher:
             if event.kind in kinds and event not in known:
                 return f"a {event.kind.lower().replace('_', ' ')} that was not known"
         stored = tail.columns[: len(tail.columns) - (not tail.last_is_final)]
+        stored = stored[stored.open_time_ms >= _reach_ms(fetched)]
         rows = np.searchsorted(fetched.columns.open_time_ms, stored.open_time_ms)
         there = rows < len(fetched.columns)
         there[there] = fetched.columns.open_time_ms[rows[there]] == stored.open_time_ms[there]
         if not there.all():
-            return "a final bar is gone" if len(fetched.columns) else ""
+            return "a final bar is gone"
         again = fetched.columns[rows]
         if any(not np.array_equal(getattr(stored, name), getattr(again, name)) for name in PRICES):
             return "a final bar has other prices"
@@ -132,7 +134,8 @@ class Refresher:
             # The stored adjusted closes are seen through a read that applies them.
             adjusted = self._store.read(key, limit=len(tail.columns), adjustment="ALL")
             if adjusted is not None and len(adjusted.columns) == len(tail.columns):
-                before, now = adjusted.columns.close[: len(stored)], fetched.adjusted_close[rows]
+                before = adjusted.columns.close[np.isin(adjusted.columns.open_time_ms, stored.open_time_ms)]
+                now = fetched.adjusted_close[rows]
                 given = ~np.isnan(now)
                 if not np.allclose(before[given], now[given], rtol=_ADJUSTED_TOLERANCE, atol=0.0):
                     return "a final bar has another adjusted close"
@@ -140,3 +143,11 @@ class Refresher:
 
     async def _in_database(self, fn: Callable[..., T], *args: object, **kwargs: object) -> T:
         return await run_blocking(self._database, fn, *args, **kwargs)
+
+
+def _reach_ms(fetched: FetchedBars) -> int:
+    """From where on the answer tells what there is; its end when it has no bars, and so tells nothing."""
+    if not len(fetched.columns):
+        return fetched.end_ms
+    limits = [gap.end_ms for gap in fetched.gaps if gap.reason is GapReason.PROVIDER_LIMIT]
+    return max([fetched.start_ms, *limits])

@@ -271,8 +271,10 @@ def test_the_grid_starts_anew_after_a_lunch_break() -> None:
     assert times(found, tokyo) == [f"03-{d:02} {hour}" for d in (4, 5) for hour in hours]
     # The first row of the afternoon, while it forms, and with one price so far.
     forming = [*rows[:9], ("2024-03-05T12:30", 10.0, 10.0, 10.0, 10.0, 0)]
-    found = bars(Interval.H1, body(forming, zone=tokyo, sessions=days, market="2024-03-05T12:30"))
+    reply = body(forming, zone=tokyo, sessions=days, market="2024-03-05T12:30")
+    found = bars(Interval.H1, reply, now="2024-03-04T22:31")
     assert times(found, tokyo)[-1] == "03-05 12:30"
+    assert not found.last_is_final
 
 
 def test_a_market_without_a_close_has_a_last_minute() -> None:
@@ -281,6 +283,17 @@ def test_a_market_without_a_close_has_a_last_minute() -> None:
     rows = [("2024-03-04T23:58", *DAY), ("2024-03-04T23:59", *DAY)]
     found = bars(Interval.M1, body(rows, zone="UTC", sessions=[day]))
     assert times(found, "UTC") == ["03-04 23:58", "03-04 23:59"]
+
+
+def test_a_quote_on_the_grid_forms_a_bar_only_while_trading_may_go_on() -> None:
+    """Futures pause at 17:00, amid a session that is shown as the whole day."""
+    day = session("2024-03-04T00:00", "2024-03-04T23:59")
+    rows = [("2024-03-04T16:55", *DAY), ("2024-03-04T17:00", 11.0, 11.0, 11.0, 11.0, 0)]
+    reply = body(rows, sessions=[day], market="2024-03-04T17:00")
+    young, old = (bars(Interval.M5, reply, now=f"2024-03-04T17:{minute}") for minute in ("01", "30"))
+    assert (times(young)[-1], young.last_is_final) == ("03-04 17:00", False)
+    assert (times(old)[-1], old.last_is_final, old.as_of_ms) == ("03-04 16:55", True, ms("2024-03-04T17:00"))
+    assert old.dropped == {"closing_quote": 1}
 
 
 @pytest.mark.parametrize("where", ["tradingPeriods", "currentTradingPeriod"])

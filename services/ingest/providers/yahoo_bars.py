@@ -15,6 +15,7 @@ from services.ingest.providers.yahoo_chart import Chart
 from services.ingest.providers.yahoo_rows import (
     ADJUSTED,
     CLOSE,
+    DATA_DELAY_MS,
     VOLUME,
     Live,
     Mask,
@@ -48,10 +49,6 @@ GRANULARITIES = {
     Interval.W1: "1wk",
     Interval.MO1: "1mo",
 }
-# Prices of some exchanges reach Yahoo this late: a bar is final when the market's time is past its end, or
-# the clock's is by so much.
-DATA_DELAY_MS = 20 * MINUTE_MS
-
 _log = structlog.get_logger(__name__)
 
 
@@ -125,7 +122,7 @@ def clean(chart: Chart, interval: Interval, grid: Grid, window: Window, *, now_m
     rows = Rows.of(chart)
     rows.put_in_order()
     session_starts = keep_sessions(rows, chart) if grid.is_intraday else None
-    live = place_live_row(rows, chart, grid, session_starts)
+    live = place_live_row(rows, chart, grid, session_starts, now_ms)
     _drop_collisions(rows, chart, grid)
     _drop_outside(rows, chart, grid, window, now_ms)
     gaps = _take_out_missing(rows, chart, grid, now_ms)
@@ -280,7 +277,10 @@ def _volume_flags(bars: Columns, absent: Mask) -> list[BarFlag]:
 def _end_of_last(
     bars: Columns, chart: Chart, grid: Grid, now_ms: int, live: Live | None
 ) -> tuple[bool, int | None]:
-    """Whether the last bar is final, and the market time of the newest datum."""
+    """Whether the last bar is final, and the market time of the newest datum.
+
+    It is when the market's time is past its end, or the clock is by more than data can be late.
+    """
     if not len(bars):
         return True, None
     open_ms = int(bars.open_time_ms[-1])

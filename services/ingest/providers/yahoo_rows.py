@@ -18,6 +18,9 @@ Mask = npt.NDArray[np.bool_]
 # The rows of Rows.values.
 OPEN, HIGH, LOW, CLOSE, VOLUME, ADJUSTED = range(6)
 
+# Prices of some exchanges reach Yahoo so late: what has not come by then will not.
+DATA_DELAY_MS = 20 * MINUTE_MS
+
 _ROUND_THE_CLOCK_MS = 23 * HOUR_MS
 
 
@@ -115,7 +118,9 @@ def session_like(template: Session, ms: int, chart: Chart) -> Session | None:
     return Session(start_ms, start_ms + length_ms) if start_ms <= ms < start_ms + length_ms else None
 
 
-def place_live_row(rows: Rows, chart: Chart, grid: Grid, session_starts: Int64s | None) -> Live | None:
+def place_live_row(
+    rows: Rows, chart: Chart, grid: Grid, session_starts: Int64s | None, now_ms: int
+) -> Live | None:
     """Puts the live quote that Yahoo appends as a last row on its slot, and together with a row there."""
     missing = rows.missing()
     with_values = np.flatnonzero(~missing)
@@ -126,24 +131,33 @@ def place_live_row(rows: Rows, chart: Chart, grid: Grid, session_starts: Int64s 
     stamp = int(rows.times[last])
     if last and stamp == earlier[-1] and same(rows.values[:, last - 1], rows.values[:, last]):
         return None
-    if grid.is_intraday:
-        start = None if session_starts is None else int(session_starts[last])
-        flat = bool(np.ptp(rows.values[:4, last]) == 0 and not rows.values[VOLUME, last] > 0)
-        slot = _intraday_slot(earlier, stamp, grid.step_ms, start, is_quote=flat)
-    else:
+    if not grid.is_intraday:
         slot = _calendar_slot(earlier, stamp, chart, grid)
+    else:
+        start = None if session_starts is None else int(session_starts[last])
+        is_quote = bool(np.ptp(rows.values[:4, last]) == 0 and not rows.values[VOLUME, last] > 0)
+        slot = _intraday_slot(earlier, stamp, grid.step_ms, start, is_quote=is_quote)
+        if slot is None and is_quote and _is_moment(stamp, chart.market_time_ms):
+            if now_ms >= stamp + grid.step_ms + DATA_DELAY_MS:
+                # By chance on the grid, and no bar has followed: trading has paused with it.
+                rows.drop(np.arange(len(rows)) == last, "closing_quote")
+                return None
+            slot = stamp
     if slot is None:
         return None
     if last and earlier[-1] == slot:
         if not missing[last - 1]:
             _merge(rows.values[:, last - 1], into=rows.values[:, last])
-        taken_out = np.zeros(len(rows), dtype=bool)
-        taken_out[last - 1] = True
         rows.times[last] = slot
-        rows.drop(taken_out, "merged_with_live")
+        rows.drop(np.arange(len(rows)) == last - 1, "merged_with_live")
     else:
         rows.times[last] = slot
     return Live(slot, stamp)
+
+
+def _is_moment(stamp: int, market_time_ms: int | None) -> bool:
+    """Whether a row's time is the market time, down to its minute or exactly."""
+    return market_time_ms is not None and 0 <= market_time_ms - stamp < MINUTE_MS
 
 
 def _merge(regular: Float64s, *, into: Float64s) -> None:
