@@ -77,6 +77,8 @@ class RedisBackend:
         for name, value in (("timeout_s", timeout_s), ("retry_s", retry_s), ("claim_s", claim_s)):
             if not 0 < value < 3600:
                 raise ValueError(f"{name} is seconds above 0 and below 3600, not {value!r}")
+        if connections < 1:
+            raise ValueError(f"connections is a whole number above 0, not {connections!r}")
         self.client = client
         self.prefix = prefix
         self.claim_s = claim_s

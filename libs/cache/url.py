@@ -8,6 +8,7 @@ memory+redis://..., memory+rediss://..., memory+redis+cluster://...      memory 
 null://
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
@@ -52,12 +53,13 @@ def backend_from_url(url: str, *, clock: Clock = SYSTEM) -> Backend:
         return MemoryBackend(**_options(parts.query, _MEMORY), clock=clock)
     if rest[0] not in ("redis", "rediss") or rest[1:] not in ([], ["cluster"]):
         raise ValueError(f"a cache URL's scheme is one of {_NAMES}, not {parts.scheme!r}")
-    return _redis(
-        urlunsplit((rest[0], parts.netloc, parts.path, "", "")), parts.query, memory, len(rest) > 1, clock
-    )
+    if not re.fullmatch(r"/?\d*", parts.path):
+        raise ValueError(f"a Redis URL's path is a database number, not {parts.path!r}")
+    url = urlunsplit((rest[0], parts.netloc, parts.path, "", ""))
+    return _redis(url, parts.query, memory=memory, cluster=len(rest) > 1, clock=clock)
 
 
-def _redis(url: str, query: str, memory: bool, cluster: bool, clock: Clock) -> Backend:
+def _redis(url: str, query: str, *, memory: bool, cluster: bool, clock: Clock) -> Backend:
     from .redis import RedisBackend, connect  # redis-py is needed only by those who use it
 
     options = _options(query, {**_REDIS, **_MEMORY, **_TIERED} if memory else _REDIS)
