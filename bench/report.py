@@ -1,0 +1,193 @@
+"""What every bench shares: interleaved rounds, rows with their goals, the table and its JSON.
+
+    times = interleaved({"dict": time_dict, "ours": time_ours}, rounds=7)
+    hit = row("hit", times["ours"], "ns", scale=1e9, against="dict", base=times["dict"], goal=at_most(3))
+    write("cache", [hit])
+
+A case is a function that runs once and gives its figure (seconds per operation, say). Cases take turns, so
+that what disturbs the machine disturbs them alike; the median of the rounds is reported, and their spread.
+"""
+
+import inspect
+import json
+import os
+import platform
+import statistics
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent.parent / "var" / "bench"
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """The figures of one case, one per round."""
+
+    values: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.values)
+
+    @property
+    def spread(self) -> float:
+        """Half the distance between the quartiles, as a share of the median."""
+        if len(self.values) < 2 or not self.median:
+            return 0.0
+        lower, _, upper = statistics.quantiles(self.values, n=4)
+        return (upper - lower) / 2 / self.median
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What a row's figure must meet: its ratio to `against`, or the value itself."""
+
+    text: str
+    holds: Callable[[float, float | None], bool]
+
+
+def at_most(bound: float) -> Goal:
+    """The ratio is at most `bound`."""
+    return Goal(f"ratio ≤ {bound:g}", lambda value, ratio: ratio is not None and ratio <= bound)
+
+
+def at_least(bound: float) -> Goal:
+    """The ratio is at least `bound`."""
+    return Goal(f"ratio ≥ {bound:g}", lambda value, ratio: ratio is not None and ratio >= bound)
+
+
+def value_at_most(bound: float, unit: str = "") -> Goal:
+    """The value is at most `bound`."""
+    return Goal(f"≤ {bound:g} {unit}".rstrip(), lambda value, ratio: value <= bound)
+
+
+def value_at_least(bound: float, unit: str = "") -> Goal:
+    """The value is at least `bound`."""
+    return Goal(f"≥ {bound:g} {unit}".rstrip(), lambda value, ratio: value >= bound)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a report; `against` names what `ratio` compares with; without a goal, `holds` is None."""
+
+    name: str
+    value: float
+    unit: str
+    spread: float | None = None
+    against: str | None = None
+    ratio: float | None = None
+    goal: str | None = None
+    holds: bool | None = None
+
+
+def row(
+    name: str,
+    figure: Samples | float,
+    unit: str,
+    *,
+    scale: float = 1.0,
+    against: str | None = None,
+    base: Samples | float | None = None,
+    goal: Goal | None = None,
+) -> Row:
+    """A row; `scale` turns the figure into `unit` (not the base: the ratio is of the figures as they are).
+
+    With two Samples of equally many rounds the ratio is the median of the rounds' ratios, so that what
+    slowed a round does not count.
+    """
+    value = (figure.median if isinstance(figure, Samples) else figure) * scale
+    spread = figure.spread if isinstance(figure, Samples) else None
+    ratio = None if base is None else _ratio(figure, base)
+    return Row(
+        name,
+        value,
+        unit,
+        spread,
+        against,
+        ratio,
+        None if goal is None else goal.text,
+        None if goal is None else bool(goal.holds(value, ratio)),
+    )
+
+
+def _ratio(figure: Samples | float, base: Samples | float) -> float:
+    if isinstance(figure, Samples) and isinstance(base, Samples) and len(figure.values) == len(base.values):
+        return statistics.median(a / b for a, b in zip(figure.values, base.values, strict=True))
+    one = figure.median if isinstance(figure, Samples) else figure
+    other = base.median if isinstance(base, Samples) else base
+    return one / other
+
+
+def interleaved(cases: Mapping[str, Callable[[], float]], *, rounds: int = 7) -> dict[str, Samples]:
+    """Run every case once per round, after one round that does not count."""
+    figures: dict[str, list[float]] = {name: [] for name in cases}
+    for number in range(rounds + 1):
+        for name, case in cases.items():
+            figure = case()
+            if number:
+                figures[name].append(figure)
+    return {name: Samples(tuple(values)) for name, values in figures.items()}
+
+
+async def interleaved_async(
+    cases: Mapping[str, Callable[[], Awaitable[float] | float]], *, rounds: int = 7
+) -> dict[str, Samples]:
+    """`interleaved` for cases that may be async."""
+    figures: dict[str, list[float]] = {name: [] for name in cases}
+    for number in range(rounds + 1):
+        for name, case in cases.items():
+            figure = case()
+            if inspect.isawaitable(figure):
+                figure = await figure
+            if number:
+                figures[name].append(figure)
+    return {name: Samples(tuple(values)) for name, values in figures.items()}
+
+
+def machine() -> str:
+    """The machine and the Python, in one line."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.partition(":")[2] for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        model = names[0].strip() if names else model
+    return f"{platform.system()}, {os.cpu_count()} cores, {model}; Python {platform.python_version()}"
+
+
+def versions(*distributions: str) -> str:
+    """Their installed versions, in one line."""
+    return ", ".join(f"{name} {metadata.version(name)}" for name in distributions)
+
+
+def write(name: str, rows: Sequence[Row], *, notes: Sequence[str] = ()) -> bool:
+    """Print the table, write var/bench/NAME.json; whether every goal holds."""
+    print(f"\n{name}: {machine()}")
+    for note in notes:
+        print(f"  {note}")
+    table = [("", "value", "spread", "against", "ratio", "goal", "")]
+    for r in rows:
+        table.append(
+            (
+                r.name,
+                f"{r.value:,.4g} {r.unit}" if r.value < 1e4 else f"{r.value:,.0f} {r.unit}",
+                "" if r.spread is None else f"±{r.spread:.0%}",
+                r.against or "",
+                "" if r.ratio is None else f"{r.ratio:.3g}",
+                r.goal or "",
+                {None: "", True: "holds", False: "DOES NOT HOLD"}[r.holds],
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for line in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    fields = ("name", "value", "unit", "against", "ratio", "goal", "holds")
+    report = [{field: getattr(r, field) for field in fields} for r in rows]
+    path = FOLDER / f"{name}.json"
+    path.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    print(f"written: {os.path.relpath(path)}")
+    sys.stdout.flush()
+    return all(r.holds is not False for r in rows)
