@@ -4,12 +4,14 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from redis import Redis
 
 from libs.cache.clock import Clock
 from services.ingest.providers.api import Provider
 from services.ingest.providers.fallback import Providers
+from services.ingest.providers.file import FileProvider
 from services.ingest.providers.yahoo import YahooProvider
 from services.ingest.upstream.breaker import BreakerPolicy
 from services.ingest.upstream.budget import RetryBudget
@@ -33,6 +35,7 @@ class UpstreamSettings:
     url: instead of the provider's own address; empty: that.
     max_rate_per_s: requests a second at most; None: the provider's own.
     max_in_flight: requests of one provider at once.
+    files: the folder of the provider "file".
     """
 
     url: str = ""
@@ -42,6 +45,7 @@ class UpstreamSettings:
     max_in_flight: int = 16
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
+    files: Path = Path("var/files")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,7 @@ def _sim(parts: Parts) -> Provider:
 PROVIDERS: dict[str, Callable[[Parts], Provider]] = {
     "yahoo": _yahoo,
     "sim": _sim,
+    "file": lambda parts: FileProvider(parts.settings.files, clock=parts.clock),
 }
 
 

@@ -36,7 +36,8 @@ class Providers:
         A series is refreshed by the provider that began it: what another calls its history may have other
         prices, and would look like a restatement.
         """
-        own = [provider for provider in self._providers if provider.name in source.split("+")]
+        names = {part.partition(":")[0] for part in source.split("+")}
+        own = [provider for provider in self._providers if provider.name in names]
         return Providers(own[:1] or self._providers)
 
     def fetch_bars(

@@ -1,0 +1,174 @@
+"""The file provider over real histories, with the quirks that files have."""
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from libs.cache.clock import SystemClock
+from libs.market.errors import NotFound, Reason, Unavailable
+from libs.market.interval import Interval
+from services.ingest.providers.file import FileProvider
+from services.ingest.series import EventKind, FetchedBars, FlagReason, Quote, SeriesKey
+
+INDEX = """
+[[file]]
+path = "spx_daily_1990_2022.csv"
+symbol = "^SPX"
+interval = "1d"
+time_zone = "America/New_York"
+name = "S&P 500"
+type = "INDEX"
+currency = "USD"
+[[file]]
+path = "btc_daily_2017_2021.csv"
+symbol = "BTC-USD"
+interval = "1d"
+[[file]]
+path = "spy_1m_2020-12.csv"
+symbol = "SPY"
+interval = "1m"
+time_zone = "America/New_York"
+[[file]]
+path = "ea_15m_prepost.csv"
+symbol = "EA"
+interval = "15m"
+[[file]]
+path = "aet_l_1d_100x_error.csv"
+symbol = "AET.L"
+interval = "1d"
+currency = "GBp"
+[[file]]
+path = "ken_ta_1d_bad_dividend.csv"
+symbol = "KEN.TA"
+interval = "1d"
+[[file]]
+path = "aapl_daily_2015_2017.csv"
+symbol = "AAPL"
+interval = "1d"
+time_zone = "America/New_York"
+"""
+
+
+@pytest.fixture
+def folder(fixtures: Path, tmp_path: Path) -> Path:
+    for path in (fixtures / "ohlcv").iterdir():
+        shutil.copy(path, tmp_path)
+    (tmp_path / "index.toml").write_text(INDEX)
+    (tmp_path / "notes.txt").write_text("not a series")
+    (tmp_path / "some.csv").write_text("named like no series")
+    return tmp_path
+
+
+@pytest.fixture
+def provider(folder: Path) -> FileProvider:
+    return FileProvider(folder, clock=SystemClock())
+
+
+def fetch(provider: FileProvider, symbol: str, interval: Interval = Interval.D1) -> FetchedBars:
+    return provider.fetch_bars(SeriesKey(symbol, interval), None, None, deadline=None)
+
+
+def first(fetched: FetchedBars) -> tuple[str, float, float, float, float, float]:
+    c = fetched.columns
+    when = datetime.fromtimestamp(int(c.open_time_ms[0]) / 1000, UTC)
+    values = tuple(float(v[0]) for v in (c.open, c.high, c.low, c.close, c.volume))
+    return f"{when:%Y-%m-%dT%H:%M}", *values  # type: ignore[return-value]
+
+
+def test_month_first_dates_after_a_byte_order_mark(provider: FileProvider) -> None:
+    fetched = fetch(provider, "^SPX")
+    assert len(fetched.columns) == 8111
+    assert first(fetched) == ("1990-01-02T05:00", 353.4, 359.69, 351.98, 359.69, 0.0)
+    assert (fetched.source, fetched.instrument.currency) == ("file:spx_daily_1990_2022.csv", "USD")
+    assert fetched.last_is_final
+
+
+def test_fractional_volumes_and_seven_day_weeks(provider: FileProvider) -> None:
+    fetched = fetch(provider, "BTC-USD")
+    assert (len(fetched.columns), first(fetched)[5]) == (1246, 795.150377)
+
+
+def test_local_times_without_a_zone(provider: FileProvider) -> None:
+    fetched = fetch(provider, "SPY", Interval.M1)
+    assert len(fetched.columns) == 1564
+    assert first(fetched)[0] == "2020-12-15T14:30"
+
+
+def test_times_with_their_own_offset_and_gaps(provider: FileProvider) -> None:
+    fetched = fetch(provider, "EA", Interval.M15)
+    times = fetched.columns.open_time_ms
+    assert first(fetched)[0] == "2026-05-26T08:00"
+    assert (times[1] - times[0]) == 45 * 60_000
+
+
+def test_newest_first_and_a_jump_of_100_times(provider: FileProvider) -> None:
+    fetched = fetch(provider, "AET.L")
+    assert (fetched.columns.open_time_ms[1:] > fetched.columns.open_time_ms[:-1]).all()
+    assert FlagReason.SUSPICIOUS_JUMP in {flag.reason for flag in fetched.flags}
+    assert fetched.columns.close.max() / fetched.columns.close.min() > 50  # kept as they are
+
+
+def test_dividends_are_events(provider: FileProvider) -> None:
+    fetched = fetch(provider, "KEN.TA")
+    assert {event.kind for event in fetched.events} == {EventKind.DIVIDEND}
+    assert all(event.amount and event.amount > 0 for event in fetched.events)
+
+
+def test_prefixed_columns_and_adjusted_closes(provider: FileProvider) -> None:
+    fetched = fetch(provider, "AAPL")
+    assert first(fetched) == ("2015-02-17T05:00", 127.489998, 128.880005, 126.919998, 127.830002, 63152400.0)
+    assert fetched.adjusted_close is not None
+    assert fetched.adjusted_close[0] == 122.905254
+
+
+def test_parquet_named_by_its_series(provider: FileProvider, folder: Path) -> None:
+    table = pd.read_csv(folder / "btc_daily_2017_2021.csv", parse_dates=["date"]).set_index("date")
+    table.to_parquet(folder / "ETH-USD_1d.parquet")
+    fetched = fetch(provider, "ETH-USD")
+    assert (fetched.columns.close == fetch(provider, "BTC-USD").columns.close).all()
+    assert (fetched.columns.open_time_ms == fetch(provider, "BTC-USD").columns.open_time_ms).all()
+
+
+def test_a_range_is_what_opened_in_it(provider: FileProvider) -> None:
+    day_ms = 86_400_000
+    start_ms = int(datetime(2020, 1, 1, tzinfo=UTC).timestamp() * 1000)
+    fetched = provider.fetch_bars(
+        SeriesKey("BTC-USD", Interval.D1), start_ms, start_ms + 3 * day_ms, deadline=None
+    )
+    assert fetched.columns.open_time_ms.tolist() == [start_ms + i * day_ms for i in range(3)]
+
+
+def test_a_quote_is_the_last_close(provider: FileProvider) -> None:
+    known, unknown = provider.fetch_quotes(["BTC-USD", "NOSUCH"], deadline=None)
+    assert isinstance(known, Quote)
+    assert (known.price, known.source) == (37371.38, "file:btc_daily_2017_2021.csv")
+    assert isinstance(unknown, NotFound)
+
+
+def test_search_and_instruments_say_what_the_index_says(provider: FileProvider) -> None:
+    assert [found.symbol for found in provider.search("s&p", limit=5, deadline=None)] == ["^SPX"]
+    assert provider.instrument("AET.L", deadline=None).currency == "GBp"
+
+
+def test_what_is_not_there_is_said(provider: FileProvider, folder: Path) -> None:
+    with pytest.raises(NotFound) as symbol:
+        fetch(provider, "NOSUCH")
+    assert symbol.value.reason is Reason.SYMBOL_NOT_FOUND
+    with pytest.raises(NotFound) as interval:
+        fetch(provider, "^SPX", Interval.M1)
+    assert interval.value.reason is Reason.NO_DATA
+    (folder / "BAD_1d.csv").write_text("date,open\n2020-01-01,1\n")
+    with pytest.raises(Unavailable, match=r"BAD_1d.csv cannot be read: no column for close, high, low"):
+        fetch(provider, "BAD")
+
+
+def test_rows_that_are_none_are_refused(provider: FileProvider, folder: Path) -> None:
+    (folder / "ODD_1d.csv").write_text(
+        "Date,Open,High,Low,Close\nyesterday,1,1,1,1\n2020-01-02,1,2,0.5,1.5\n2020-01-03,1,2,x,1.5\n"
+    )
+    fetched = fetch(provider, "ODD")
+    assert len(fetched.columns) == 1
+    assert [row.reason.value for row in fetched.rejected] == ["OUT_OF_RANGE", "NOT_FINITE"]

@@ -1,0 +1,100 @@
+"""Ordered fallback, over HTTP: who is asked, what the trail says, which failure is told."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from libs.cache.clock import SystemClock
+from libs.market.errors import DeadlineTooShort, NotFound, Reason, Unavailable
+from libs.market.interval import Interval
+from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_provider
+from services.ingest.providers.fallback import Providers
+from services.ingest.providers.file import FileProvider
+from services.ingest.series import Attempt, Quote, SeriesKey
+from services.ingest.upstream.metrics import UpstreamMetrics
+from services.ingest.upstream.retry import RetryPolicy
+from tests.ingest.scripted_upstream import Answer, ScriptedUpstream, upstream
+
+UNKNOWN = b'{"chart":{"result":null,"error":{"code":"Not Found","description":"No data found"}}}'
+AAPL = SeriesKey("AAPL", Interval.D1)
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedUpstream]:
+    with upstream() as running:
+        yield running
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    (tmp_path / "AAPL_1d.csv").write_text("date,open,high,low,close\n2020-01-02,1,2,0.5,1.25\n")
+    return tmp_path
+
+
+@pytest.fixture
+def providers(server: ScriptedUpstream, files: Path) -> Providers:
+    """yahoo, then file."""
+    clock = SystemClock()
+    settings = UpstreamSettings(url=server.url, retry=RetryPolicy(retries=0, reconnects=0))
+    yahoo = open_provider("yahoo", Parts(settings, clock, UpstreamMetrics(CollectorRegistry())))
+    return Providers([yahoo, FileProvider(files, clock=clock)])
+
+
+def test_the_first_that_answers_is_enough(providers: Providers) -> None:
+    [quote] = providers.fetch_quotes(["AAPL"], deadline=None)
+    assert isinstance(quote, Quote)
+    assert (quote.price, quote.source, quote.attempts) == (1.5, "yahoo", ())
+
+
+def test_when_it_is_away_the_next_answers_and_the_trail_says_so(
+    providers: Providers, server: ScriptedUpstream
+) -> None:
+    server.answers = [Answer(503)]
+    trail = (Attempt("yahoo", "UPSTREAM_UNAVAILABLE"), Attempt("file", "data"))
+    [quote] = providers.fetch_quotes(["AAPL"], deadline=None)
+    assert isinstance(quote, Quote)
+    assert (quote.price, quote.source, quote.attempts) == (1.25, "file:AAPL_1d.csv", trail)
+    fetched = providers.fetch_bars(AAPL, None, None, deadline=None)
+    assert (len(fetched.columns), fetched.attempts) == (1, trail)
+
+
+def test_one_that_knows_no_bars_is_passed_over(providers: Providers) -> None:
+    """The scripted reply has a quote and no rows."""
+    fetched = providers.fetch_bars(AAPL, None, None, deadline=None)
+    assert fetched.attempts == (Attempt("yahoo", "NO_DATA"), Attempt("file", "data"))
+
+
+def test_of_a_batch_only_what_is_missing_is_asked_of_the_next(
+    providers: Providers, server: ScriptedUpstream
+) -> None:
+    server.answers = [Answer(), Answer(404, UNKNOWN)]
+    first, second = providers.fetch_quotes(["AAPL", "OTHER"], deadline=None)
+    assert isinstance(first, Quote)
+    assert first.source == "yahoo"
+    assert isinstance(second, Unavailable | NotFound)
+
+
+def test_a_symbol_is_unknown_only_when_all_say_so(providers: Providers, server: ScriptedUpstream) -> None:
+    server.answers = [Answer(404, UNKNOWN)]
+    with pytest.raises(NotFound) as error:
+        providers.instrument("OTHER", deadline=None)
+    assert error.value.reason is Reason.SYMBOL_NOT_FOUND
+    server.answers = [Answer(503)]
+    with pytest.raises(Unavailable):
+        providers.instrument("OTHER", deadline=None)
+    [answer] = providers.fetch_quotes(["OTHER"], deadline=None)
+    assert isinstance(answer, Unavailable)
+
+
+def test_want_of_time_asks_nobody_else(providers: Providers) -> None:
+    with pytest.raises(DeadlineTooShort):
+        providers.fetch_bars(AAPL, None, None, deadline=SystemClock().monotonic() - 1)
+
+
+def test_a_series_stays_with_the_provider_that_began_it(providers: Providers) -> None:
+    assert providers.pinned("file:AAPL_1d.csv+client:x").name == "file"
+    assert providers.pinned("yahoo").name == "yahoo"
+    assert providers.pinned("client:x").name == "yahoo+file"
+    assert [status.provider for status in providers.status()] == ["yahoo"]
