@@ -13,13 +13,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
+import numpy as np
 import structlog
 
 from libs.cache.clock import Clock
+from libs.market.columns import PRICES
 from libs.market.errors import FinstageError, RateLimited, Reason, Unavailable
 from libs.rpc.executor import BoundedExecutor, run_blocking
 from services.ingest.series import FetchedBars, SeriesKey
-from services.ingest.store.api import ChunkLease, LeaseLost, Store, WriteResult
+from services.ingest.store.api import ChunkLease, LeaseLost, SeriesRead, Store, WriteResult
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -120,16 +122,16 @@ class JobRunner:
 
     async def _bring_in(self, lease: ChunkLease) -> WriteResult:
         """Fetch a chunk and commit it, done."""
-        key, is_whole = lease.key, lease.start_ms is None and lease.end_ms is None
-        before = await self._in_database(self._store.series, key)
-        fetched = await self._fetch(key, lease.start_ms, lease.end_ms)
-        result = await self._in_database(self._store.write_fetched, fetched, replace=is_whole, lease=lease)
-        if result.restated and not is_whole and before is not None:
-            # What was fetched differs from what was held: so may what lies around it.
-            _log.info("history_restated", series=str(key), reason="a backfill differs")
-            whole = await self._fetch(key, None, None)
-            await self._in_database(self._store.write_fetched, whole, replace=True)
-        return result
+        key, start_ms, end_ms = lease.key, lease.start_ms, lease.end_ms
+        is_whole = start_ms is None and end_ms is None
+        fetched = await self._fetch(key, start_ms, end_ms)
+        if not is_whole:
+            held = await self._in_database(self._store.read, key, start_ms=start_ms, end_ms=end_ms)
+            if held is not None and _differs(held, fetched):
+                # So may what lies around it: splits and corrections change all that was before them.
+                _log.info("history_restated", series=str(key), reason="a backfill differs from what is held")
+                fetched, is_whole = await self._fetch(key, None, None), True
+        return await self._in_database(self._store.write_fetched, fetched, replace=is_whole, lease=lease)
 
     async def _renew(self, lease: ChunkLease) -> None:
         while True:
@@ -165,3 +167,15 @@ class JobRunner:
 
     async def _in_database(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await run_blocking(self._database, fn, *args, **kwargs)
+
+
+def _differs(held: SeriesRead, fetched: FetchedBars) -> bool:
+    """Whether a final bar that is held has other prices in the fetch."""
+    final = held.columns[: len(held.columns) - (not held.last_is_final)]
+    _, ours, theirs = np.intersect1d(
+        final.open_time_ms, fetched.columns.open_time_ms, assume_unique=True, return_indices=True
+    )
+    return any(
+        not np.array_equal(getattr(final, name)[ours], getattr(fetched.columns, name)[theirs])
+        for name in PRICES
+    )

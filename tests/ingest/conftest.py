@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from libs.cache.clock import ManualClock
+from libs.cache.clock import Clock, ManualClock
 from services.ingest.store.api import Store
 from services.ingest.store.sql import open_store
 from tests.ingest.stores import NOW_MS
@@ -29,7 +29,7 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def reopen(store_url: str, clock: ManualClock) -> Iterator[Reopen]:
+def reopen(store_url: str, clock: Clock) -> Iterator[Reopen]:
     """Opens the test's database: once more with each call, as another process would."""
     opened: list[Store] = []
 

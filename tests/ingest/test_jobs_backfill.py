@@ -1,0 +1,266 @@
+"""Backfills over the wire: progress, retries, cancelling, and workers that die or race."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import grpc
+import pytest
+
+from finstage.ingest.v1 import ingest_service_pb2 as pb
+from finstage.ingest.v1 import jobs_pb2
+from finstage.market.v1 import series_pb2
+from libs.cache.clock import SYSTEM, Clock
+from libs.market.errors import (
+    AlreadyExists,
+    InvalidRequest,
+    NotFound,
+    RateLimited,
+    Reason,
+    symbol_not_found,
+)
+from libs.market.interval import Interval
+from libs.market.times import milliseconds, timestamp
+from services.ingest.jobs import JobPolicy
+from services.ingest.series import FetchedBars, SeriesKey
+from services.ingest.store.api import JobSpec, Store
+from tests.ingest.conftest import Reopen
+from tests.ingest.ingest_server import Ingest, failed, running_ingest
+from tests.ingest.stores import bars, closes, day, fetched
+
+D1, W1 = series_pb2.INTERVAL_1D, series_pb2.INTERVAL_1W
+QUICK = JobPolicy(idle_s=0.02, retry_base_s=0.01, lease_s=60)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Time that passes: leases and retries wait for it."""
+    return SYSTEM
+
+
+async def three_days(key: SeriesKey, start_ms: int | None, end_ms: int | None) -> FetchedBars:
+    """Any series: the days 0, 1 and 2."""
+    return fetched(bars({0: 10, 1: 11, 2: 12}), key=key)
+
+
+async def until_ended(ingest: Ingest, job_id: str) -> list[jobs_pb2.Job]:
+    """What WatchJob sends, until it ends by itself."""
+    call = ingest.stub.WatchJob(pb.WatchJobRequest(job_id=job_id))
+    return [answer.job async for answer in call]
+
+
+async def test_a_backfill_brings_every_series_in_and_tells_its_progress(store: Store) -> None:
+    async with running_ingest(store, clock=SYSTEM, fetch=three_days, policy=QUICK) as ingest:
+        request = pb.CreateBackfillRequest(symbols=["aapl", "MSFT", "AAPL"], intervals=[D1, W1])
+        job = (await ingest.stub.CreateBackfill(request)).job
+        assert (list(job.symbols), list(job.intervals), job.chunks_total) == (["AAPL", "MSFT"], [D1, W1], 4)
+        seen = await until_ended(ingest, job.id)
+    last = seen[-1]
+    assert last.state == jobs_pb2.JOB_STATE_SUCCEEDED
+    assert (last.chunks_done, last.chunks_failed, last.rows.sent, last.rows.inserted) == (4, 0, 12, 12)
+    assert last.rows_per_second > 0
+    assert not last.HasField("remaining_s")
+    assert milliseconds(last.ended_at) >= milliseconds(last.started_at) >= milliseconds(last.created_at)
+    assert closes(store.tail(SeriesKey("MSFT", Interval.W1), 9)) == {0: 10, 1: 11, 2: 12}
+
+
+async def test_the_range_is_passed_to_the_provider(store: Store) -> None:
+    asked: list[tuple[int | None, int | None]] = []
+
+    async def fetch(key: SeriesKey, start_ms: int | None, end_ms: int | None) -> FetchedBars:
+        asked.append((start_ms, end_ms))
+        return await three_days(key, start_ms, end_ms)
+
+    async with running_ingest(store, clock=SYSTEM, fetch=fetch, policy=QUICK) as ingest:
+        request = pb.CreateBackfillRequest(
+            symbols=["A"], intervals=[D1], start=timestamp(day(0)), end=timestamp(day(3))
+        )
+        job = (await ingest.stub.CreateBackfill(request)).job
+        await until_ended(ingest, job.id)
+    assert asked == [(day(0), day(3))]
+
+
+async def test_a_range_that_differs_from_what_is_held_brings_the_whole_series_in_anew(store: Store) -> None:
+    key = SeriesKey("A", Interval.D1)
+    store.write_fetched(fetched(bars({0: 40, 1: 44, 2: 48}), key=key))
+
+    async def after_the_split(key: SeriesKey, start_ms: int | None, end_ms: int | None) -> FetchedBars:
+        if start_ms is None:
+            return await three_days(key, None, None)
+        return fetched(bars({2: 12}), key=key, first_day=2)
+
+    async with running_ingest(store, clock=SYSTEM, fetch=after_the_split, policy=QUICK) as ingest:
+        request = pb.CreateBackfillRequest(symbols=["A"], intervals=[D1], start=timestamp(day(2)))
+        job = (await ingest.stub.CreateBackfill(request)).job
+        await until_ended(ingest, job.id)
+    assert closes(store.tail(key, 9)) == {0: 10, 1: 11, 2: 12}
+
+
+async def test_a_passing_failure_is_tried_again_and_a_lasting_one_is_told(store: Store) -> None:
+    tries: list[str] = []
+
+    async def fetch(key: SeriesKey, start_ms: int | None, end_ms: int | None) -> FetchedBars:
+        tries.append(key.symbol)
+        if key.symbol == "NOSUCH":
+            raise symbol_not_found("NOSUCH")
+        if key.symbol == "BUG":
+            raise RuntimeError("a secret")
+        if tries.count(key.symbol) < 3:
+            raise RateLimited(Reason.UPSTREAM_RATE_LIMITED, "slow down", retry_after_s=0.01)
+        return await three_days(key, start_ms, end_ms)
+
+    async with running_ingest(store, clock=SYSTEM, fetch=fetch, policy=QUICK) as ingest:
+        request = pb.CreateBackfillRequest(symbols=["A", "NOSUCH", "BUG"], intervals=[D1])
+        job = (await ingest.stub.CreateBackfill(request)).job
+        last = (await until_ended(ingest, job.id))[-1]
+    assert last.state == jobs_pb2.JOB_STATE_FAILED
+    assert (last.chunks_done, last.chunks_failed) == (1, 2)
+    assert (tries.count("A"), tries.count("NOSUCH"), tries.count("BUG")) == (3, 1, QUICK.attempts)
+    assert [(f.symbol, f.error.message) for f in last.failures] == [
+        ("NOSUCH", "no provider knows the symbol NOSUCH"),
+        ("BUG", "internal error: RuntimeError"),
+    ]
+
+
+async def test_a_cancelled_job_ends_and_what_it_committed_stays(store: Store) -> None:
+    reached, go_on = asyncio.Event(), asyncio.Event()
+
+    async def fetch(key: SeriesKey, start_ms: int | None, end_ms: int | None) -> FetchedBars:
+        if key.symbol == "B":
+            reached.set()
+            await go_on.wait()
+        return await three_days(key, start_ms, end_ms)
+
+    one = JobPolicy(workers=1, idle_s=0.02)
+    async with running_ingest(store, clock=SYSTEM, fetch=fetch, policy=one) as ingest:
+        request = pb.CreateBackfillRequest(symbols=["A", "B", "C"], intervals=[D1])
+        job = (await ingest.stub.CreateBackfill(request)).job
+        await reached.wait()
+        cancelled = (await ingest.stub.CancelJob(pb.CancelJobRequest(job_id=job.id))).job
+        assert cancelled.state == jobs_pb2.JOB_STATE_CANCELLED
+        go_on.set()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await ingest.stub.CancelJob(pb.CancelJobRequest(job_id=job.id))
+        assert failed(caught.value).reason is Reason.JOB_ENDED
+        other = (
+            await ingest.stub.CreateBackfill(pb.CreateBackfillRequest(symbols=["D"], intervals=[D1]))
+        ).job
+        await until_ended(ingest, other.id)
+        last = (await ingest.stub.GetJob(pb.GetJobRequest(job_id=job.id))).job
+    assert (last.chunks_done, last.chunks_total) == (1, 3)
+    assert closes(store.tail(SeriesKey("A", Interval.D1), 9)) == {0: 10, 1: 11, 2: 12}
+    assert store.series(SeriesKey("B", Interval.D1)) is None
+    assert store.series(SeriesKey("C", Interval.D1)) is None
+
+
+async def test_a_job_goes_on_in_another_process_when_the_lease_of_a_dead_one_is_over(
+    store: Store, reopen: Reopen
+) -> None:
+    job = store.create_job(JobSpec(("A", "B"), (Interval.D1,)))
+    dead = reopen()
+    lease = dead.lease_chunk(worker="dead", lease_s=0.3)
+    assert lease is not None
+    assert lease.key.symbol == "A"
+    async with running_ingest(store, clock=SYSTEM, fetch=three_days, policy=QUICK) as ingest:
+        last = (await until_ended(ingest, job.id))[-1]
+    assert (last.state, last.chunks_done) == (jobs_pb2.JOB_STATE_SUCCEEDED, 2)
+
+
+async def test_two_processes_share_the_chunks_and_do_none_twice(reopen: Reopen) -> None:
+    asked: list[str] = []
+
+    async def fetch(key: SeriesKey, start_ms: int | None, end_ms: int | None) -> FetchedBars:
+        asked.append(key.symbol)
+        await asyncio.sleep(0)
+        return await three_days(key, start_ms, end_ms)
+
+    symbols = [f"S{i}" for i in range(12)]
+    first, second = reopen(), reopen()
+    async with (
+        running_ingest(first, clock=SYSTEM, fetch=fetch, policy=QUICK) as ingest,
+        running_ingest(second, clock=SYSTEM, fetch=fetch, policy=QUICK),
+    ):
+        job = (
+            await ingest.stub.CreateBackfill(pb.CreateBackfillRequest(symbols=symbols, intervals=[D1]))
+        ).job
+        last = (await until_ended(ingest, job.id))[-1]
+    assert last.rows.inserted == 36
+    assert sorted(asked) == sorted(symbols)
+
+
+async def test_a_request_sent_again_is_the_same_job(store: Store) -> None:
+    async with running_ingest(store, clock=SYSTEM) as ingest:
+        request = pb.CreateBackfillRequest(symbols=["A"], intervals=[D1], request_id="r")
+        first = (await ingest.stub.CreateBackfill(request)).job
+        assert (await ingest.stub.CreateBackfill(request)).job.id == first.id
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await ingest.stub.CreateBackfill(
+                pb.CreateBackfillRequest(symbols=["B"], intervals=[D1], request_id="r")
+            )
+        assert isinstance(failed(caught.value), AlreadyExists)
+
+
+async def test_jobs_are_listed_newest_first_page_by_page_and_by_state(store: Store) -> None:
+    async with running_ingest(store, clock=SYSTEM) as ingest:
+        ids = []
+        for symbol in "ABCDE":
+            request = pb.CreateBackfillRequest(symbols=[symbol], intervals=[D1])
+            ids.append((await ingest.stub.CreateBackfill(request)).job.id)
+        await ingest.stub.CancelJob(pb.CancelJobRequest(job_id=ids[1]))
+        token, listed = "", []
+        for _ in range(3):
+            page = await ingest.stub.ListJobs(pb.ListJobsRequest(page_size=2, page_token=token))
+            listed += [job.id for job in page.jobs]
+            token = page.next_page_token
+        assert listed == ids[::-1]
+        assert token == ""
+        request = pb.ListJobsRequest(state=jobs_pb2.JOB_STATE_CANCELLED)
+        assert [job.id for job in (await ingest.stub.ListJobs(request)).jobs] == [ids[1]]
+
+
+async def test_a_universe_names_a_list_of_symbols(store: Store) -> None:
+    async with running_ingest(store, clock=SYSTEM, universes={"majors": ["A", "B"]}) as ingest:
+        request = pb.CreateBackfillRequest(universe="majors", intervals=[D1])
+        assert list((await ingest.stub.CreateBackfill(request)).job.symbols) == ["A", "B"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "fields"),
+    [
+        (pb.CreateBackfillRequest(), {"symbols", "intervals"}),
+        (pb.CreateBackfillRequest(symbols=["a b"], intervals=[0]), {"symbols[0]", "intervals[0]"}),
+        (pb.CreateBackfillRequest(symbols=["A"] * 1001, intervals=[D1]), {"symbols"}),
+        (pb.CreateBackfillRequest(universe="x", intervals=[D1]), {"universe"}),
+        (pb.CreateBackfillRequest(universe="x", symbols=["A"], intervals=[D1]), {"universe", "symbols"}),
+        (
+            pb.CreateBackfillRequest(
+                symbols=["A"], intervals=[D1], start=timestamp(day(1)), end=timestamp(day(1))
+            ),
+            {"start"},
+        ),
+        (pb.CreateBackfillRequest(symbols=["A"], intervals=[D1], request_id="x" * 129), {"request_id"}),
+    ],
+)
+async def test_a_wrong_request_is_told_by_field(
+    store: Store, request_: pb.CreateBackfillRequest, fields: set[str]
+) -> None:
+    async with running_ingest(store, clock=SYSTEM) as ingest:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await ingest.stub.CreateBackfill(request_)
+    error = failed(caught.value)
+    assert isinstance(error, InvalidRequest)
+    assert {v.field for v in error.violations} == fields
+
+
+async def test_a_job_that_is_not_there_is_not_found(store: Store) -> None:
+    async with running_ingest(store, clock=SYSTEM) as ingest:
+        calls: list[Callable[[], Awaitable[object]]] = [
+            lambda: ingest.stub.GetJob(pb.GetJobRequest(job_id="x")),
+            lambda: ingest.stub.CancelJob(pb.CancelJobRequest(job_id="x")),
+            lambda: until_ended(ingest, "x"),
+        ]
+        for call in calls:
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await call()
+            error = failed(caught.value)
+            assert isinstance(error, NotFound)
+            assert (error.reason, error.resource_type) == (Reason.JOB_NOT_FOUND, "job")
