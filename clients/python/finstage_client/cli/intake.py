@@ -88,7 +88,9 @@ def follow(job: Job, updates: Iterable[Job], *, quiet: bool = False) -> Job:
 
 def _progress(quiet: bool, *columns: Any) -> Progress:
     shown = (TextColumn("{task.description}"), BarColumn(), *columns, TextColumn("{task.fields[note]}"))
-    return Progress(*shown, TimeRemainingColumn(), console=err(), disable=quiet, transient=True)
+    console = err()
+    off = quiet or not console.is_terminal
+    return Progress(*shown, TimeRemainingColumn(), console=console, disable=off, transient=True)
 
 
 def _counts(rows: RowCounts) -> str:
