@@ -86,7 +86,7 @@ class CommitLog(Part):
         with self._database.write() as connection:
             row = connection.execute(newest).first()
             if row is not None:
-                connection.execute(delete(outbox).where(_PLACE < tuple_(*row)))
+                connection.execute(delete(outbox).where(tuple_(*row) > _PLACE))
 
     def on_commit(self, listener: Callable[[], None]) -> Callable[[], None]:
         """As Store.on_commit()."""
