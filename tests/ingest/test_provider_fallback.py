@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from libs.cache.clock import SystemClock
 from libs.market.errors import DeadlineTooShort, NotFound, Reason, Unavailable
 from libs.market.interval import Interval
+from services.ingest.calendars import Calendars
 from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_provider
 from services.ingest.providers.fallback import Providers
 from services.ingest.providers.file import FileProvider
@@ -39,7 +40,7 @@ def providers(server: ScriptedUpstream, files: Path) -> Providers:
     clock = SystemClock()
     settings = UpstreamSettings(url=server.url, retry=RetryPolicy(retries=0, reconnects=0))
     yahoo = open_provider("yahoo", Parts(settings, clock, UpstreamMetrics(CollectorRegistry())))
-    return Providers([yahoo, FileProvider(files, clock=clock)])
+    return Providers([yahoo, FileProvider(files, clock=clock)], Calendars())
 
 
 def test_the_first_that_answers_is_enough(providers: Providers) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from redis import Redis
 
 from libs.cache.clock import Clock
+from services.ingest.calendars import Calendars
 from services.ingest.providers.api import Provider
 from services.ingest.providers.fallback import Providers
 from services.ingest.providers.file import FileProvider
@@ -116,10 +117,10 @@ def open_provider(name: str, parts: Parts) -> Provider:
     return PROVIDERS[name](parts)
 
 
-def open_providers(names: Sequence[str], parts: Parts) -> Providers:
+def open_providers(names: Sequence[str], parts: Parts, calendars: Calendars) -> Providers:
     """Providers that are asked in this order until one has an answer.
 
     Raises:
         KeyError: one is not there.
     """
-    return Providers([open_provider(name, parts) for name in names])
+    return Providers([open_provider(name, parts) for name in names], calendars)

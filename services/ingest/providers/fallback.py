@@ -7,6 +7,8 @@ from typing import TypeVar
 import structlog
 
 from libs.market.errors import DeadlineTooShort, FinstageError, InvalidRequest, NotFound
+from services.ingest.calendars import Calendars
+from services.ingest.explain import explained
 from services.ingest.providers.api import Provider
 from services.ingest.series import Attempt, FetchedBars, Instrument, Quote, SeriesKey
 from services.ingest.upstream.guard import ProviderStatus
@@ -17,14 +19,16 @@ _log = structlog.get_logger(__name__)
 
 
 class Providers:
-    """Implements Provider over several, asked in order until one has an answer.
+    """Implements Provider over several, asked in order until one has an answer; gaps in its bars are
+    explained by the calendars.
 
     What an answer carries of the trail (`attempts`) is empty when the first one asked answered.
     """
 
-    def __init__(self, providers: Sequence[Provider]) -> None:
+    def __init__(self, providers: Sequence[Provider], calendars: Calendars) -> None:
         """providers: at least one."""
         self._providers = tuple(providers)
+        self._calendars = calendars
 
     @property
     def name(self) -> str:
@@ -38,7 +42,7 @@ class Providers:
         """
         names = {part.partition(":")[0] for part in source.split("+")}
         own = [provider for provider in self._providers if provider.name in names]
-        return Providers(own[:1] or self._providers)
+        return Providers(own[:1] or self._providers, self._calendars)
 
     def fetch_bars(
         self, key: SeriesKey, start_ms: int | None, end_ms: int | None, *, deadline: float | None
@@ -49,7 +53,7 @@ class Providers:
         fetched, attempts = self._first(
             lambda provider: provider.fetch_bars(key, start_ms, end_ms, deadline=deadline), has_bars
         )
-        return replace(fetched, attempts=attempts)
+        return replace(explained(fetched, self._calendars), attempts=attempts)
 
     def fetch_quotes(self, symbols: Sequence[str], *, deadline: float | None) -> list[Quote | FinstageError]:
         answers: list[Quote | FinstageError] = []

@@ -14,7 +14,7 @@ from libs.market.columns import Columns, Float64s
 from libs.market.errors import FinstageError, InvalidRequest, Violation
 from libs.market.interval import Interval
 from libs.market.symbol import parse_symbol
-from services.ingest.grid import DAY_MS, HOUR_MS
+from services.ingest.grid import DAY_MS, HOUR_MS, MINUTE_MS
 from services.ingest.providers.yahoo_bars import GRANULARITIES, Window, fetched_bars
 from services.ingest.providers.yahoo_chart import INSTRUMENT_TYPES, Chart, read_chart, read_json
 from services.ingest.providers.yahoo_quote import quote_of
@@ -50,7 +50,8 @@ class _Reach:
 _SIXTY_DAYS = _Reach(60 * DAY_MS, 60 * DAY_MS)
 # A request of more than 100 years of days is refused.
 _REACH = {
-    Interval.M1: _Reach(7 * DAY_MS, 30 * DAY_MS),
+    # A minute less than the seven days allowed: both ends are rounded outwards to seconds.
+    Interval.M1: _Reach(7 * DAY_MS - MINUTE_MS, 30 * DAY_MS),
     Interval.M5: _SIXTY_DAYS,
     Interval.M15: _SIXTY_DAYS,
     Interval.M30: _SIXTY_DAYS,

@@ -1,0 +1,143 @@
+"""Calendars, and the gaps that they explain."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from libs.market.columns import Columns
+from libs.market.interval import Interval
+from services.ingest.calendars import Calendar, Calendars
+from services.ingest.explain import explained
+from services.ingest.series import FetchedBars, Gap, GapReason, Instrument, SeriesKey
+
+
+@pytest.fixture(scope="module")
+def calendars() -> Calendars:
+    return Calendars()
+
+
+NASDAQ = Instrument("AAPL", exchange="NMS", time_zone="America/New_York")
+TOKYO = Instrument("7203.T", exchange="JPX", time_zone="Asia/Tokyo")
+BITCOIN = Instrument("BTC-USD", exchange="CCC", time_zone="UTC")
+NOWHERE = Instrument("X", exchange="???", time_zone="America/New_York")
+
+
+def at(text: str) -> int:
+    return round(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
+
+
+def fetched(
+    instrument: Instrument, interval: Interval, times: list[int], gaps: tuple[Gap, ...] = ()
+) -> FetchedBars:
+    one = np.ones(len(times))
+    return FetchedBars(
+        key=SeriesKey(instrument.symbol, interval),
+        start_ms=times[0],
+        end_ms=times[-1] + 1,
+        columns=Columns.of(times, one, one, one, one, one),
+        last_is_final=True,
+        instrument=instrument,
+        source="yahoo",
+        fetched_at_ms=0,
+        gaps=gaps,
+    )
+
+
+def days(*texts: str) -> list[int]:
+    return [at(f"{text}T14:30") for text in texts]
+
+
+def gaps(of: FetchedBars) -> list[tuple[str, str, str, int | None]]:
+    def text(ms: int) -> str:
+        return f"{datetime.fromtimestamp(ms / 1000, UTC):%m-%dT%H:%M}"
+
+    return [(text(gap.start_ms), text(gap.end_ms), gap.reason.value, gap.missing_bars) for gap in of.gaps]
+
+
+def calendar(calendars: Calendars, instrument: Instrument) -> Calendar:
+    found = calendars.of(instrument)
+    assert found is not None
+    return found
+
+
+def test_open_and_closed_hours(calendars: Calendars) -> None:
+    new_york = calendar(calendars, NASDAQ)
+    assert new_york.is_open(at("2024-07-03T16:00")) is True
+    assert new_york.is_open(at("2024-07-03T17:30")) is False  # half day, closed at 13:00 there
+    assert new_york.is_open(at("2024-07-04T16:00")) is False  # Independence Day
+    assert new_york.is_open(at("2024-07-06T16:00")) is False  # Saturday
+    assert new_york.is_open(at("1950-07-06T16:00")) is None
+    assert new_york.last_close_ms(at("2024-07-06T16:00")) == at("2024-07-05T20:00")
+    tokyo = calendar(calendars, TOKYO)
+    assert [tokyo.is_open(at(f"2024-07-03T{t}")) for t in ("02:29", "02:31", "03:31")] == [True, False, True]
+    assert calendar(calendars, BITCOIN).is_open(at("2024-12-25T03:00")) is True
+    assert calendars.of(NOWHERE) is None
+
+
+def test_a_holiday_is_why_there_is_no_bar(calendars: Calendars) -> None:
+    """A Thursday. The weekend behind it is no gap."""
+    bars = fetched(NASDAQ, Interval.D1, days("2024-07-02", "2024-07-03", "2024-07-05", "2024-07-08"))
+    assert gaps(explained(bars, calendars)) == [("07-04T04:00", "07-05T04:00", "MARKET_CLOSED", 0)]
+
+
+def test_a_session_without_a_bar_is_the_providers_doing(calendars: Calendars) -> None:
+    bars = fetched(NASDAQ, Interval.D1, days("2024-07-08", "2024-07-11", "2024-07-12"))
+    assert gaps(explained(bars, calendars)) == [("07-09T04:00", "07-11T04:00", "PROVIDER_MISSING", 2)]
+
+
+def test_an_empty_row_of_a_holiday_is_the_markets_doing(calendars: Calendars) -> None:
+    [start] = days("2024-07-04")
+    told = Gap(start, at("2024-07-05T04:00"), GapReason.PROVIDER_MISSING, 1, "a row without values")
+    bars = fetched(NASDAQ, Interval.D1, days("2024-07-03", "2024-07-05"), (told,))
+    assert gaps(explained(bars, calendars)) == [("07-04T04:00", "07-05T04:00", "MARKET_CLOSED", 0)]
+
+
+def test_an_empty_row_of_a_session_stays_what_it_was(calendars: Calendars) -> None:
+    [start] = days("2024-07-09")
+    told = Gap(start, at("2024-07-10T04:00"), GapReason.PROVIDER_MISSING, 1, "a row without values")
+    bars = fetched(NASDAQ, Interval.D1, days("2024-07-08", "2024-07-10"), (told,))
+    assert explained(bars, calendars).gaps == (told,)
+
+
+def test_times_left_out_of_a_session_had_no_trades(calendars: Calendars) -> None:
+    start, minute = at("2024-07-08T13:30"), 60_000
+    minutes = [start + i * minute for i in range(390) if i not in (5, 6, 100)]
+    bars = fetched(NASDAQ, Interval.M1, minutes)
+    assert gaps(explained(bars, calendars)) == [
+        ("07-08T13:35", "07-08T13:37", "NO_TRADES", 2),
+        ("07-08T15:10", "07-08T15:11", "NO_TRADES", 1),
+    ]
+
+
+def test_nights_half_days_and_lunch_breaks_are_no_gaps(calendars: Calendars) -> None:
+    half = [at("2024-07-03T13:30") + i * 300_000 for i in range(42)]
+    friday = [at("2024-07-05T13:30") + i * 300_000 for i in range(78)]
+    bars = fetched(NASDAQ, Interval.M5, half + friday)
+    assert gaps(explained(bars, calendars)) == [("07-04T04:00", "07-05T04:00", "MARKET_CLOSED", 0)]
+    morning = [at("2024-07-03T00:00") + i * 300_000 for i in range(30)]
+    afternoon = [at("2024-07-03T03:30") + i * 300_000 for i in range(30)]
+    assert explained(fetched(TOKYO, Interval.M5, morning + afternoon), calendars).gaps == ()
+
+
+def test_a_session_without_bars_within_the_day(calendars: Calendars) -> None:
+    monday = [at("2024-07-08T13:30") + i * 1_800_000 for i in range(13)]
+    wednesday = [at("2024-07-10T13:30") + i * 1_800_000 for i in range(13)]
+    bars = fetched(NASDAQ, Interval.M30, monday + wednesday)
+    assert gaps(explained(bars, calendars)) == [("07-09T13:30", "07-09T20:00", "PROVIDER_MISSING", 13)]
+
+
+def test_a_market_that_never_closes_has_no_holidays(calendars: Calendars) -> None:
+    bars = fetched(BITCOIN, Interval.D1, [at("2024-12-24T00:00"), at("2024-12-26T00:00")])
+    assert gaps(explained(bars, calendars)) == [("12-25T00:00", "12-26T00:00", "PROVIDER_MISSING", 1)]
+
+
+@pytest.mark.parametrize("interval", [Interval.W1, Interval.MO1])
+def test_weeks_and_months_have_no_gaps(calendars: Calendars, interval: Interval) -> None:
+    bars = fetched(NASDAQ, interval, days("2024-01-01", "2024-12-30"))
+    assert explained(bars, calendars) is bars
+
+
+def test_where_the_exchange_is_not_known_nothing_is_said(calendars: Calendars) -> None:
+    bars = fetched(NOWHERE, Interval.D1, days("2024-07-03", "2024-07-15"))
+    assert explained(bars, calendars) is bars
