@@ -16,7 +16,6 @@ from libs.market.columns import VALUES
 from libs.market.errors import NotFound, RateLimited, Reason, Unavailable
 from libs.market.interval import Interval
 from libs.rpc.executor import BoundedExecutor
-from services.ingest.calendars import Calendars
 from services.ingest.inquiries import Inquiries
 from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_providers
 from services.ingest.providers.fallback import Providers
@@ -107,7 +106,7 @@ async def world(market: tuple[Sim, FakeClock], tmp_path: Path) -> AsyncIterator[
         url=sim.url, retry=RetryPolicy(base_s=0.01), breaker=BreakerPolicy(failures=100)
     )
     parts = Parts(settings, clock, UpstreamMetrics(CollectorRegistry()))
-    provider = open_providers(["sim"], parts, Calendars())
+    provider = open_providers(["sim"], parts)
     store = open_store(f"sqlite:///{tmp_path}/finstage.db", clock=clock)
     upstream = BoundedExecutor(threads=8, queued=2000, name="upstream")
     database = BoundedExecutor(threads=4, queued=2000, name="database")

@@ -54,6 +54,7 @@ class Parts:
     """What providers are built of.
 
     redis: where the pace is shared with other replicas; None: it is this process's own.
+    calendars: what gaps are explained by.
     """
 
     settings: UpstreamSettings
@@ -62,6 +63,7 @@ class Parts:
     sleep: Callable[[float], None] = time.sleep
     rng: random.Random = field(default_factory=random.Random)
     redis: Redis | None = None
+    calendars: Calendars = field(default_factory=Calendars)
 
     def client(self, name: str, default_url: str, pace: PacePolicy) -> UpstreamClient:
         """An HTTP client for the provider `name`."""
@@ -117,10 +119,10 @@ def open_provider(name: str, parts: Parts) -> Provider:
     return PROVIDERS[name](parts)
 
 
-def open_providers(names: Sequence[str], parts: Parts, calendars: Calendars) -> Providers:
+def open_providers(names: Sequence[str], parts: Parts) -> Providers:
     """Providers that are asked in this order until one has an answer.
 
     Raises:
         KeyError: one is not there.
     """
-    return Providers([open_provider(name, parts) for name in names], calendars)
+    return Providers([open_provider(name, parts) for name in names], parts.calendars)
