@@ -16,6 +16,7 @@ help: ## list the targets
 # --- set-up -----------------------------------------------------------------------------------------
 
 $(VENV)/bin/python:
+	@[ -w . ] || { echo "error: cannot write to $(CURDIR); Finstage keeps $(VENV) and var/ there" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { echo "error: Finstage needs Python 3.11 or newer; PYTHON=$(PYTHON) is `$(PYTHON) --version 2>&1`" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "error: $(PYTHON) -m venv failed (on Debian: apt install python3-venv)" >&2; exit 1; }
@@ -25,8 +26,7 @@ define install
 	@mkdir -p var/log 2>/dev/null && [ -w var/log ] || { echo "error: cannot write to $(CURDIR)/var; Finstage keeps its data and logs there" >&2; exit 1; }
 	@echo "installing finstage[$(1)] into $(VENV) (log: $(LOG))"
 	@$(BIN)/python -m pip install --disable-pip-version-check --retries 2 -c constraints.txt -e '.[$(1)]' >$(LOG) 2>&1 || \
-	  { echo "error: pip could not install finstage[$(1)]: `grep -iE '^(error|warning: retrying)' $(LOG) | tail -n 1 | cut -c1-200`" >&2; \
-	    echo "       is a package index reachable? The whole log: $(LOG)" >&2; exit 1; }
+	  { echo "error: pip could not install finstage[$(1)] (`grep -oiE 'could not find a version.*|no matching distribution.*|no space left.*' $(LOG) | head -n 1 | cut -c1-120`): is a package index reachable? pip's whole story: $(LOG)" >&2; exit 1; }
 	@touch $@
 endef
 

@@ -20,7 +20,7 @@ from .memory import MemoryBackend
 from .null import NullBackend
 from .policy import Policy
 from .stats import Stats
-from .url import backend_from_url, open_cache
+from .url import backend_from_url, check_url, open_cache
 
 __all__ = [
     "Cache",
@@ -40,6 +40,7 @@ __all__ = [
     "live",
     "Backend",
     "backend_from_url",
+    "check_url",
     "MemoryBackend",
     "NullBackend",
     "Clock",

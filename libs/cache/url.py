@@ -37,6 +37,12 @@ def open_cache(url: str, *, clock: Clock = SYSTEM, **options: Any) -> Cache:
     return Cache(backend_from_url(url, clock=clock), clock=clock, **options)
 
 
+def check_url(url: str) -> str:
+    """The URL itself, for settings that are checked when they are read; raises as backend_from_url."""
+    backend_from_url(url)  # connects to nothing
+    return url
+
+
 def backend_from_url(url: str, *, clock: Clock = SYSTEM) -> Backend:
     """The backend that a URL names. Raises ValueError for an unknown scheme, option or value; connects to
     nothing."""

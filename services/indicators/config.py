@@ -4,24 +4,17 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from libs.cache import backend_from_url
+from libs.cache import check_url
 from libs.rpc.settings import ChannelSettings, Seconds, ServerSettings
-
-
-def _cache_url(url: str) -> str:
-    backend_from_url(url)  # connects to nothing
-    return url
 
 
 class IndicatorsSettings(ServerSettings, ChannelSettings):
     """Environment variables, each with the prefix FINSTAGE_; the defaults run on one machine."""
 
     listen: str = Field("127.0.0.1:50052", description="HOST:PORT for gRPC")
-    metrics_listen: str = Field(
-        "127.0.0.1:9052", description="HOST:PORT for /metrics, /healthz and /readyz"
-    )
+    metrics_listen: str = Field("127.0.0.1:9052", description="HOST:PORT for /metrics, /healthz and /readyz")
     price_target: str = Field("127.0.0.1:50051", description="HOST:PORT of price")
-    cache_url: Annotated[str, AfterValidator(_cache_url)] = Field(
+    cache_url: Annotated[str, AfterValidator(check_url)] = Field(
         "memory://", description="memory:// or redis://HOST:PORT/DB"
     )
     result_fresh_s: Seconds = Field(

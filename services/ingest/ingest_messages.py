@@ -1,5 +1,6 @@
 """What IngestService answers, as the contract says it."""
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from finstage.ingest.v1 import ingest_service_pb2 as pb
@@ -11,6 +12,7 @@ from libs.market.times import timestamp
 from libs.rpc.errors import to_status
 from services.ingest.series import RejectedRow
 from services.ingest.store.api import Batch, BatchResult, Job, RowCounts, StoredRejection
+from services.ingest.upstream.guard import ProviderStatus
 
 
 def row_counts(of: RowCounts) -> jobs_pb2.RowCounts:
@@ -95,3 +97,31 @@ def _rejected(
 
 def _time(ms: int | None) -> Timestamp | None:
     return None if ms is None else timestamp(ms)
+
+
+def provider_status(of: ProviderStatus) -> pb.ProviderStatus:
+    """How a provider fares."""
+    return pb.ProviderStatus(
+        provider=of.provider,
+        rate_per_s=of.rate_per_s,
+        max_rate_per_s=of.max_rate_per_s,
+        breaker=f"BREAKER_STATE_{of.breaker}",
+        breaker_retry_in=_duration(of.breaker_retry_in_s),
+        retry_budget=of.retry_budget,
+        in_flight=of.in_flight,
+        max_in_flight=of.max_in_flight,
+        retry_after=_duration(of.retry_after_s),
+        outcomes=of.outcomes,
+        last_errors=[
+            pb.UpstreamError(at=timestamp(error.at_ms), outcome=error.outcome, detail=error.detail)
+            for error in of.last_errors
+        ],
+    )
+
+
+def _duration(seconds: float | None) -> Duration | None:
+    if seconds is None:
+        return None
+    out = Duration()
+    out.FromMilliseconds(round(seconds * 1000))
+    return out

@@ -1,6 +1,5 @@
 """MarketStoreServicer: finstage.ingest.v1.MarketStoreService, from the contract to the domain and back."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol, TypeVar
@@ -16,14 +15,13 @@ from libs.rpc.errors import to_status
 from libs.rpc.executor import BoundedExecutor, run_blocking
 from libs.rpc.fields import Fields
 from services.ingest import messages
-from services.ingest.providers.api import Provider
+from services.ingest.inquiries import Inquiries
 from services.ingest.series import Instrument, SeriesKey, SeriesState
 from services.ingest.store.api import Adjustment, ChunkedRead, Store
 
 SERVICE = store_pb2.DESCRIPTOR.services_by_name["MarketStoreService"]
 MAX_SYMBOLS = 500
 DEFAULT_MAX_AGE_S = 60.0
-QUOTE_STRIPES = 8
 _COLUMNS_PART = store_pb2.ReadBarsResponse.DESCRIPTOR.fields_by_name["columns"].number
 _T = TypeVar("_T")
 
@@ -44,22 +42,20 @@ class Refreshes(Protocol):
 class MarketStoreServicer:
     """The contract's comments say what each RPC does.
 
-    upstream, database: where calls of the provider and of the store block.
+    database: where the store's calls block.
     """
 
     def __init__(
         self,
         store: Store,
-        provider: Provider,
+        inquiries: Inquiries,
         refreshes: Refreshes,
         *,
-        upstream: BoundedExecutor,
         database: BoundedExecutor,
     ) -> None:
         self._store = store
-        self._provider = provider
+        self._inquiries = inquiries
         self._refreshes = refreshes
-        self._upstream = upstream
         self._database = database
 
     async def FetchQuotes(
@@ -68,15 +64,7 @@ class MarketStoreServicer:
         fields = Fields()
         symbols = fields.symbols("symbols", request.symbols, most=MAX_SYMBOLS)
         fields.done()
-        # Each stripe asks for its symbols one after the other; stripes ask at the same time.
-        stripes = [symbols[i::QUOTE_STRIPES] for i in range(min(QUOTE_STRIPES, len(symbols)))]
-        answers = await asyncio.gather(
-            *(
-                run_blocking(self._upstream, self._provider.fetch_quotes, stripe, deadline=_deadline())
-                for stripe in stripes
-            )
-        )
-        found = [answers[i % QUOTE_STRIPES][i // QUOTE_STRIPES] for i in range(len(symbols))]
+        found = await self._inquiries.quotes(symbols, deadline=_deadline())
         response = store_pb2.FetchQuotesResponse()
         for symbol, each in zip(symbols, found, strict=True):
             result = response.results.add(symbol=symbol)
@@ -141,9 +129,7 @@ class MarketStoreServicer:
         fields.done()
         found = await self._in_database(self._store.instrument, symbol)
         if found is None:
-            found = await run_blocking(
-                self._upstream, self._provider.instrument, symbol, deadline=_deadline()
-            )
+            found = await self._inquiries.instrument(symbol, deadline=_deadline())
             await self._in_database(self._store.put_instrument, found)
         return store_pb2.GetInstrumentResponse(instrument=messages.instrument(found))
 
@@ -162,9 +148,7 @@ class MarketStoreServicer:
         ]
         stored = await self._in_database(self._store.search, query, types=types, limit=limit)
         try:
-            upstream = await run_blocking(
-                self._upstream, self._provider.search, query, limit=50, deadline=_deadline()
-            )
+            upstream = await self._inquiries.search(query, limit=50, deadline=_deadline())
         except FinstageError:
             if not stored:
                 raise

@@ -13,6 +13,7 @@ from libs.rpc.fields import Fields, shown
 from services.ingest import ingest_messages as messages
 from services.ingest.batches import read_header
 from services.ingest.store.api import Job, JobSpec, JobState, Store, WriteHeader, WriteMode
+from services.ingest.upstream.guard import ProviderStatus
 from services.ingest.write_bars import written
 
 SERVICE = pb.DESCRIPTOR.services_by_name["IngestService"]
@@ -34,6 +35,7 @@ class IngestServicer:
     database: where the store's calls block.
     universes: the lists of symbols that CreateBackfill knows by name.
     wake: told when there is a new job.
+    upstream_status: how each provider fares, in the order in which they are asked; does not block.
     """
 
     def __init__(
@@ -44,12 +46,14 @@ class IngestServicer:
         clock: Clock,
         universes: Mapping[str, Sequence[str]],
         wake: Callable[[], None],
+        upstream_status: Callable[[], Sequence[ProviderStatus]],
     ) -> None:
         self._store = store
         self._database = database
         self._clock = clock
         self._universes = universes
         self._wake = wake
+        self._upstream_status = upstream_status
 
     async def WriteBars(
         self, requests: AsyncIterator[bytes], context: Context
@@ -146,6 +150,13 @@ class IngestServicer:
         return pb.ListRejectedBarsResponse(
             bars=[messages.rejected_bar(each) for each in page],
             next_page_token=str(page[-1].id) if len(found) > limit else "",
+        )
+
+    async def GetUpstreamStatus(
+        self, request: pb.GetUpstreamStatusRequest, context: Context
+    ) -> pb.GetUpstreamStatusResponse:
+        return pb.GetUpstreamStatusResponse(
+            providers=[messages.provider_status(each) for each in self._upstream_status()]
         )
 
     def _symbols(self, fields: Fields, request: pb.CreateBackfillRequest) -> Sequence[str]:

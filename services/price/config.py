@@ -1,17 +1,22 @@
 """The settings of price."""
 
-from pydantic import Field
+from typing import Annotated
 
+from pydantic import AfterValidator, Field
+
+from libs.cache import check_url
 from libs.rpc.settings import ChannelSettings, ServerSettings
 
 
 class PriceSettings(ServerSettings, ChannelSettings):
     """Environment variables, each with the prefix FINSTAGE_; the defaults run on one machine."""
 
-    listen: str = Field("127.0.0.1:50051", description="host:port of the gRPC server")
-    metrics_listen: str = Field("127.0.0.1:9051", description="host:port of metrics and health over HTTP")
-    ingest_target: str = Field("127.0.0.1:50053", description="host:port of ingest")
-    cache_url: str = Field("memory://", description="memory:// or redis://host:port/db")
+    listen: str = Field("127.0.0.1:50051", description="HOST:PORT of the gRPC server")
+    metrics_listen: str = Field("127.0.0.1:9051", description="HOST:PORT of metrics and health over HTTP")
+    ingest_target: str = Field("127.0.0.1:50053", description="HOST:PORT of ingest")
+    cache_url: Annotated[str, AfterValidator(check_url)] = Field(
+        "memory://", description="memory:// or redis://HOST:PORT/DB"
+    )
     quote_fresh_s: float = Field(60, gt=0, description="seconds that a quote is served without asking again")
     bars_fresh_s: float = Field(60, gt=0, description="seconds that a series is served without asking again")
     stale_for_s: float = Field(

@@ -8,11 +8,10 @@ from finstage.ingest.v1 import market_store_service_pb2 as ingest_pb2
 from finstage.market.v1 import series_pb2
 from libs.cache import CodecError
 from libs.market.columns import Columns
+from libs.market.coverage import cut_coverage
 from libs.market.interval import Interval
-from libs.market.times import milliseconds, timestamp
+from libs.market.times import timestamp
 from libs.market.wire import columns_from_wire, message_to_wire, series_to_wire, take_field
-
-MAX_GAPS = 1000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +54,7 @@ class HeldSeries:
             adjustment=self.header.adjustment,
             version=self.header.version,
             last_is_final=self.header.last_is_final if has_newest else True,
-            coverage=_cut(self.header.coverage, start_ms, end_ms),
+            coverage=cut_coverage(self.header.coverage, start_ms=start_ms, end_ms=end_ms),
             provenance=self.header.provenance,
             currency=self.header.currency,
             time_zone=self.header.time_zone,
@@ -68,33 +67,6 @@ class HeldSeries:
             closed_ms = min(int(times[last]) + interval.nominal_ms, int(times[last + 1]))
             header.provenance.as_of.CopyFrom(timestamp(closed_ms))
         return header
-
-
-def _cut(coverage: series_pb2.Coverage, start_ms: int, end_ms: int) -> series_pb2.Coverage:
-    start, end = timestamp(start_ms), timestamp(end_ms)
-    gaps = []
-    for gap in coverage.gaps:
-        if milliseconds(gap.end) <= start_ms or milliseconds(gap.start) >= end_ms:
-            continue
-        inside = milliseconds(gap.start) >= start_ms and milliseconds(gap.end) <= end_ms
-        cut = series_pb2.Gap(
-            start=gap.start if milliseconds(gap.start) >= start_ms else start,
-            end=gap.end if milliseconds(gap.end) <= end_ms else end,
-            reason=gap.reason,
-            detail=gap.detail,
-        )
-        # How many bars are missing in a part of a gap is not known.
-        if inside and gap.HasField("missing_bars"):
-            cut.missing_bars = gap.missing_bars
-        gaps.append(cut)
-    flags = [flag for flag in coverage.flags if start_ms <= milliseconds(flag.open_time) < end_ms]
-    return series_pb2.Coverage(
-        start=start,
-        end=end,
-        gaps=gaps[-MAX_GAPS:],
-        gaps_left_out=max(0, len(gaps) - MAX_GAPS),
-        flags=flags[-MAX_GAPS:],
-    )
 
 
 _SERIES_FIELD = ingest_pb2.EnsureBarsResponse.DESCRIPTOR.fields_by_name["series"].number

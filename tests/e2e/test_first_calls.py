@@ -67,25 +67,25 @@ def test_a_real_history_from_a_file_is_served_and_computed_on(
     system: System, fixtures: Path, file: str, symbol: str, rows: int, last_close: float | None
 ) -> None:
     path = str(fixtures / "ohlcv" / file)
-    for count in ("inserted", "unchanged"):
+    for _ in range(2):
         # The second time is the same write: it says what became of it then, and writes nothing.
-        report = system.json("ingest", path, "--symbol", symbol, "--interval", "1d")
-        assert report[0]["rows"]["sent"] == rows, (count, report)
+        [report] = system.json("ingest", path, "--symbol", symbol, "--interval", "1d")["files"]
+        assert report["rows"]["sent"] == rows, report
     with Client(price=system.price, indicators=system.indicators) as finstage:
         bars = finstage.bars(symbol, interval="1d", limit=rows, max_age_s=0)
         values = finstage.compute(symbol, ["rsi"], interval="1d", limit=rows)
-    assert len(bars) == rows - report[0]["rows"]["rejected"]
-    assert bars.attrs["provenance"]["source"] == f"file:{file}"
+    assert len(bars) == rows - report["rows"]["rejected"]
+    assert bars.attrs["provenance"].source == f"file:{file}"
     if last_close is not None:
         assert bars["close"].iloc[-1] == last_close
     np.testing.assert_array_equal(values.iloc[:, 0].to_numpy(), talib.RSI(bars["close"].to_numpy()))
 
 
 def test_a_backfill_brings_series_in(system: System) -> None:
-    job = system.json("backfill", "KO", "GC=F", "-i", "1d", "-i", "1h")
+    job = system.json("backfill", "KO", "GC=F", "-i", "1d", "-i", "1h")["job"]
     assert job["state"] == "SUCCEEDED"
     assert job["chunks_done"] == job["chunks_total"] == 4
-    assert [row["id"] for row in system.json("jobs")].count(job["id"]) == 1
+    assert [row["id"] for row in system.json("jobs")["jobs"]].count(job["id"]) == 1
 
 
 def test_status_is_of_all_three_services(system: System) -> None:

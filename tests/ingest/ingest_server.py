@@ -97,6 +97,7 @@ async def running_ingest(
         clock=clock,
         universes=universes or {},
         wake=runner.wake if runner else lambda: None,
+        upstream_status=list,
     )
     server = Server(ServerSettings(), [Service(SERVICE, servicer, RAW_REQUESTS)])
     await server.start()
