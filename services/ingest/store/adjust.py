@@ -62,13 +62,19 @@ def dividends(
 
 
 def period_start_ms(interval: Interval, time_ms: int, time_zone: str) -> int:
-    """The start of the day, or of the week or month of longer bars, that holds `time_ms` in a zone."""
+    """The start of the day, or of the week or month of longer bars, that holds `time_ms` in a zone.
+
+    A file's dates are midnights of no zone, so for daily and longer bars it is that date's midnight in the
+    zone or in UTC, whichever is earlier: no bar of the day before opens between the two.
+    """
     local = (_EPOCH + timedelta(milliseconds=time_ms)).astimezone(ZoneInfo(time_zone or "UTC"))
     start = local.replace(hour=0, minute=0, second=0, microsecond=0)
     if interval is Interval.W1:
         start -= timedelta(days=start.weekday())
     elif interval is Interval.MO1:
         start = start.replace(day=1)
+    if not interval.is_intraday:
+        start = min(start, start.replace(tzinfo=UTC))
     return (start.astimezone(UTC) - _EPOCH) // timedelta(milliseconds=1)
 
 

@@ -42,9 +42,8 @@ class CommitLog(Part):
         )
         oldest = select(outbox.c.xact_id, outbox.c.id).order_by(outbox.c.xact_id, outbox.c.id).limit(1)
         with self._database.read() as connection:
-            first = connection.execute(oldest).first()
-            # Pruning leaves the newest line that it could take: one behind it has lost nothing.
-            if first is not None and first.id > 1 and place < tuple(first):
+            # There always is an oldest line: pruning leaves the newest that it could take.
+            if place < tuple(connection.execute(oldest).one()):
                 raise PreconditionFailed(
                     Reason.RESUME_EXPIRED, "commits behind this token are no longer kept; read anew"
                 )
@@ -72,8 +71,7 @@ class CommitLog(Part):
             .limit(1)
         )
         with self._database.read() as connection:
-            row = connection.execute(newest).first()
-        return _token(0, 0) if row is None else _token(*row)
+            return _token(*connection.execute(newest).one())
 
     def prune_commits(self, *, before_ms: int) -> None:
         """As Store.prune_commits()."""

@@ -149,6 +149,8 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("outbox_by_order", "outbox", ["xact_id", "id"], unique=False)
+    # A line before the first: there always is an oldest one, so that a token behind it is known to be.
+    op.execute("INSERT INTO outbox VALUES (0, 0, '', '1d', 0, 0, false, 0, 0, 0)")
     op.create_table(
         "rejected_rows",
         sa.Column("id", _ID, autoincrement=True, nullable=False),

@@ -1,0 +1,338 @@
+"""Reading: ranges, newest bars, chunks of one version, coverage, adjustment, instruments."""
+
+import numpy as np
+import pytest
+
+from libs.market.columns import VALUES, Columns
+from libs.market.interval import Interval
+from services.ingest.series import (
+    BarFlag,
+    Event,
+    EventKind,
+    FlagReason,
+    Gap,
+    GapReason,
+    Instrument,
+    RejectedRow,
+    RejectReason,
+    SeriesKey,
+)
+from services.ingest.store.api import Store, WriteHeader, WriteMode
+from tests.ingest.conftest import Reopen
+from tests.ingest.ingest_server import series_of
+from tests.ingest.stores import KEY, NOW_MS, bars, batch, closes, day, fetched
+
+HEADER = WriteHeader("key", WriteMode.UPSERT, "client:test")
+TEN = {i: 10.0 + i for i in range(10)}
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "limit", "expected"),
+    [
+        (None, None, None, range(10)),
+        (3, None, None, range(3, 10)),
+        (None, 4, None, range(4)),
+        (2, 8, 3, range(5, 8)),
+        (None, None, 4, range(6, 10)),
+        (None, None, 99, range(10)),
+        (20, None, None, range(0)),
+        (5, 5, None, range(0)),
+    ],
+)
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_read_gives_the_range_or_the_newest_of_it(
+    store: Store, start: int | None, end: int | None, limit: int | None, expected: range, chunked: bool
+) -> None:
+    store.write_fetched(fetched(bars(TEN), last_is_final=False))
+    start_ms, end_ms = (None if i is None else day(i) for i in (start, end))
+    if chunked:
+        with store.read_chunks(KEY, start_ms=start_ms, end_ms=end_ms, limit=limit, chunk_rows=3) as found:
+            assert found is not None
+            parts = list(found.chunks)
+            last_is_final = found.last_is_final
+        assert all(len(part) <= 3 for part in parts)
+        columns = Columns.concat(parts)
+    else:
+        read = store.read(KEY, start_ms=start_ms, end_ms=end_ms, limit=limit)
+        assert read is not None
+        columns, last_is_final = read.columns, read.last_is_final
+    assert closes(columns) == {i: TEN[i] for i in expected}
+    assert last_is_final == (9 not in expected)
+    for name in ("open_time_ms", *VALUES):
+        assert getattr(columns, name).flags.c_contiguous
+
+
+def test_every_value_comes_back_bit_for_bit(store: Store) -> None:
+    columns = Columns.of(
+        [day(0), day(1)], [1e-300, 0.0], [1e300, 1 / 3], [5e-324, 0.0], [0.1, 0.2], [2**53, 1.5]
+    )
+    store.write_fetched(fetched(columns))
+    read = store.tail(KEY, 2)
+    for name in VALUES:
+        assert getattr(read, name).tobytes() == getattr(columns, name).tobytes()
+
+
+def test_chunks_are_of_one_version_while_the_series_is_written(store: Store, reopen: Reopen) -> None:
+    store.write_fetched(fetched(bars(TEN)))
+    with store.read_chunks(KEY, chunk_rows=4) as found:
+        assert found is not None
+        first = next(found.chunks)
+        reopen().write_fetched(fetched(bars(dict.fromkeys(range(12), 99.0))))
+        rest = list(found.chunks)
+    assert closes(Columns.concat([first, *rest])) == TEN
+    assert found.state.revision == 1
+
+
+def test_what_is_not_there_is_none(store: Store) -> None:
+    assert store.read(KEY) is None
+    assert len(store.tail(KEY, 3)) == 0
+    assert store.coverage(KEY).gaps == ()
+    assert store.instrument("AAPL") is None
+    with store.read_chunks(KEY) as found:
+        assert found is None
+
+
+def test_many_series_are_read_from_one_snapshot_in_the_order_asked(store: Store) -> None:
+    other = SeriesKey("MSFT", Interval.H1)
+    store.write_fetched(fetched(bars(TEN)))
+    store.write_fetched(fetched(bars({0: 1}), key=other))
+    found = store.read_many([other, SeriesKey("NO", Interval.D1), KEY], limit=2)
+    assert [None if read is None else closes(read.columns) for read in found] == [
+        {0: 1},
+        None,
+        {8: 18.0, 9: 19.0},
+    ]
+
+
+def test_long_series_and_far_apart_bars_are_compared_rightly(store: Store) -> None:
+    whole = series_of(5000)
+    store.open_write(HEADER)
+    store.write_batches(HEADER, [batch(1, whole)])
+    few = whole[np.array([0, 7, 2500, 4999])]
+    few.close[1] += 0.001
+    result = store.write_batches(HEADER, [batch(2, few)])[0]
+    assert (result.rows.unchanged, result.rows.updated) == (3, 1)
+    read = store.read(KEY, start_ms=int(whole.open_time_ms[7]), limit=None)
+    assert read is not None
+    assert read.columns.close[0] == few.close[1]
+    assert len(read.columns) == 4993
+
+
+# Coverage
+
+
+def test_gaps_and_flags_of_a_fetched_range_are_the_newest_fetch_s(store: Store) -> None:
+    gap = Gap(day(2), day(4), GapReason.PROVIDER_MISSING, 2, "why")
+    flag = BarFlag(day(1), FlagReason.ZERO_PRICE, "low = 0")
+    store.write_fetched(fetched(bars({0: 10, 1: 11, 4: 14}), gaps=(gap,), flags=(flag,)))
+    covered = store.coverage(KEY)
+    assert (covered.gaps, covered.flags) == ((gap,), (flag,))
+    store.write_fetched(
+        fetched(
+            bars({1: 11, 3: 13}), first_day=1, end_day=4, gaps=(Gap(day(2), day(3), GapReason.NO_TRADES, 1),)
+        )
+    )
+    covered = store.coverage(KEY)
+    assert [(g.start_ms, g.end_ms, g.reason) for g in covered.gaps] == [(day(2), day(3), GapReason.NO_TRADES)]
+    assert covered.flags == ()
+
+
+def test_a_fetch_of_a_part_cuts_the_gaps_around_it(store: Store) -> None:
+    store.write_fetched(
+        fetched(bars({0: 10}), end_day=9, gaps=(Gap(day(1), day(9), GapReason.NO_TRADES, 8),))
+    )
+    store.write_fetched(fetched(bars({4: 14}), first_day=4))
+    assert store.coverage(KEY).gaps == (
+        Gap(day(1), day(4), GapReason.NO_TRADES),
+        Gap(day(5), day(9), GapReason.NO_TRADES),
+    )
+
+
+def test_what_nobody_was_asked_for_is_a_gap(store: Store) -> None:
+    store.write_fetched(fetched(bars({10: 10}), first_day=10))
+    store.write_fetched(fetched(bars({20: 10}), first_day=20))
+    asked = store.coverage(KEY, start_ms=day(5), end_ms=day(30)).gaps
+    assert [(g.start_ms, g.end_ms, g.reason) for g in asked] == [
+        (day(5), day(10), GapReason.NOT_FETCHED),
+        (day(11), day(20), GapReason.NOT_FETCHED),
+        (day(21), day(30), GapReason.NOT_FETCHED),
+    ]
+    store.write_fetched(fetched(bars({15: 10}), first_day=10, end_day=21))
+    assert store.coverage(KEY).gaps == ()
+
+
+def test_the_future_is_not_covered_by_a_fetch_to_the_end_of_time(store: Store) -> None:
+    store.write_fetched(fetched(bars({0: 10}), end_day=100_000))
+    state = store.series(KEY)
+    assert state is not None
+    assert (state.covered_start_ms, state.covered_end_ms) == (day(0), NOW_MS)
+
+
+def test_bars_that_clients_write_fill_gaps(store: Store) -> None:
+    store.write_fetched(fetched(bars({0: 10, 9: 19}), gaps=(Gap(day(1), day(9), GapReason.NO_TRADES, 8),)))
+    store.open_write(HEADER)
+    store.write_batches(HEADER, [batch(1, bars({3: 13, 4: 14}))])
+    assert store.coverage(KEY).gaps == (
+        Gap(day(1), day(3), GapReason.NO_TRADES),
+        Gap(day(5), day(9), GapReason.NO_TRADES),
+    )
+
+
+def test_the_newest_gaps_are_given_and_the_others_counted(store: Store) -> None:
+    gaps = tuple(Gap(day(i), day(i + 1), GapReason.NO_TRADES, 1) for i in range(0, 10, 2))
+    store.write_fetched(fetched(bars({1: 10}), end_day=10, gaps=gaps))
+    covered = store.coverage(KEY, limit=2)
+    assert (covered.gaps, covered.gaps_left_out) == (gaps[-2:], 3)
+
+
+def test_a_bad_bar_that_every_refresh_meets_is_kept_once(store: Store) -> None:
+    bad = RejectedRow(3, day(1), RejectReason.NEGATIVE, "prices must be 0 or above", "open=-1.0")
+    for _ in range(3):
+        result = store.write_fetched(fetched(bars({0: 10}), rejected=(bad,)))
+        assert (result.rows.sent, result.rows.rejected) == (2, 1)
+    (kept,) = store.rejected()
+    assert (kept.row, kept.symbol, kept.interval, kept.source) == (bad, "AAPL", Interval.D1, "sim")
+    assert store.rejected(symbol="AAPL", interval=Interval.D1, source="sim") == (kept,)
+    assert store.rejected(symbol="MSFT") == ()
+
+
+# Adjustment
+
+
+def dividend(i: int, amount: float) -> Event:
+    return Event(EventKind.DIVIDEND, day(i) + 14 * 3_600_000, amount=amount)
+
+
+def test_prices_before_a_dividend_are_lowered_by_its_part_of_the_close_before(store: Store) -> None:
+    store.write_fetched(fetched(bars({0: 100, 1: 100, 2: 98, 3: 98}), events=(dividend(2, 2.0),)))
+    read = store.read(KEY, adjustment="ALL")
+    assert read is not None
+    assert read.columns.close.tolist() == [98.0, 98.0, 98.0, 98.0]
+    assert read.columns.high.tolist() == pytest.approx([101 * 0.98, 101 * 0.98, 99, 99])
+    assert read.columns.volume.tolist() == [1000.0, 1000.0, 980.0, 980.0]
+    assert closes(store.tail(KEY, 9)) == {0: 100, 1: 100, 2: 98, 3: 98}
+    part = store.read(KEY, end_ms=day(1), adjustment="ALL")
+    assert part is not None
+    assert part.columns.close.tolist() == [98.0]
+
+
+def test_stored_adjusted_closes_are_given_as_they_are(store: Store) -> None:
+    adjusted = [90.1, 91.2, 98.0]
+    store.write_fetched(fetched(bars({0: 100, 1: 101, 2: 98}), adjusted=adjusted, events=(dividend(2, 2.0),)))
+    read = store.read(KEY, adjustment="ALL")
+    assert read is not None
+    assert read.columns.close.tolist() == adjusted
+    assert np.all(read.columns.high >= read.columns.close)
+    assert np.all(read.columns.low <= read.columns.close)
+
+
+def test_a_dividend_after_the_adjusted_closes_lowers_them_too_without_a_rewrite(store: Store) -> None:
+    """A refresh of the newest bars brings adjusted closes on another basis than the stored ones."""
+    first = day(3)
+    store.write_fetched(
+        fetched(
+            bars({0: 100, 1: 100, 2: 100}),
+            adjusted=[99, 99, 100],
+            events=(dividend(2, 1.0),),
+            fetched_at_ms=first,
+        )
+    )
+    # Two percent are paid on day 4: the provider lowers everything before it.
+    store.write_fetched(
+        fetched(
+            bars({2: 100, 3: 100, 4: 98}),
+            first_day=2,
+            adjusted=[98, 98, 98],
+            events=(dividend(2, 1.0), dividend(4, 2.0)),
+            fetched_at_ms=day(5),
+        )
+    )
+    read = store.read(KEY, adjustment="ALL")
+    assert read is not None
+    assert read.columns.close.tolist() == pytest.approx([97.02, 97.02, 98, 98, 98])
+    with store.read_chunks(KEY, adjustment="ALL", chunk_rows=2) as found:
+        assert found is not None
+        assert Columns.concat(list(found.chunks)).close.tolist() == read.columns.close.tolist()
+
+
+def test_a_dividend_in_the_wrong_currency_lowers_nothing(store: Store) -> None:
+    store.write_fetched(fetched(bars({0: 100, 1: 100, 2: 98}), events=(dividend(2, 200.0),)))
+    read = store.read(KEY, adjustment="ALL")
+    assert read is not None
+    assert read.columns.close.tolist() == [100, 100, 98]
+
+
+@pytest.mark.parametrize(
+    ("interval", "expected"), [(Interval.W1, [98.0, 100.0]), (Interval.MO1, [100.0, 100.0])]
+)
+def test_a_longer_bar_that_holds_the_dividend_s_day_closed_after_it(
+    store: Store, interval: Interval, expected: list[float]
+) -> None:
+    """Day 0 is Monday, September 14: the dividend is paid on the Wednesday of the week of day 7."""
+    key = SeriesKey("AAPL", interval)
+    store.write_fetched(fetched(bars({0: 100, 7: 100}), key=key, events=(dividend(9, 2.0),)))
+    read = store.read(key, adjustment="ALL")
+    assert read is not None
+    assert read.columns.close.tolist() == expected
+
+
+def test_one_event_met_at_two_intervals_is_one_event(store: Store) -> None:
+    store.write_fetched(
+        fetched(bars({0: 100, 3: 100}), events=(Event(EventKind.DIVIDEND, day(2), amount=1.0),))
+    )
+    weekly = SeriesKey("AAPL", Interval.W1)
+    again = Event(EventKind.DIVIDEND, day(2) + 14 * 3_600_000, amount=1.0)
+    store.write_fetched(fetched(bars({0: 100}), key=weekly, events=(again,)))
+    assert store.events("AAPL") == (Event(EventKind.DIVIDEND, day(2), amount=1.0),)
+
+
+def test_events_that_a_whole_daily_history_no_longer_has_go(store: Store) -> None:
+    split = Event(EventKind.SPLIT, day(1), numerator=4.0, denominator=1.0)
+    store.write_fetched(fetched(bars({0: 100, 3: 100}), events=(split, dividend(2, 1.0))))
+    store.write_fetched(fetched(bars({0: 100, 3: 100}), events=(split,)), replace=True)
+    assert store.events("AAPL") == (split,)
+    read = store.read(KEY, adjustment="ALL")
+    assert read is not None
+    assert read.columns.close.tolist() == [100, 100]
+    assert read.state.epoch == 2
+
+
+# Instruments
+
+
+def test_an_instrument_keeps_what_a_poorer_one_leaves_out(store: Store) -> None:
+    rich = Instrument(
+        "AAPL",
+        "Apple Inc.",
+        "EQUITY",
+        "NMS",
+        "NasdaqGS",
+        "USD",
+        "America/New_York",
+        2,
+        345_479_400_000,
+        "yahoo",
+        1,
+    )
+    store.put_instrument(rich, Instrument("MSFT"))
+    store.put_instrument(Instrument("AAPL", exchange="NGM", source="yahoo", fetched_at_ms=2))
+    kept = store.instrument("AAPL")
+    assert kept is not None
+    assert (kept.name, kept.exchange, kept.price_precision) == ("Apple Inc.", "NGM", 2)
+    assert store.instrument("NO") is None
+
+
+def test_search_finds_symbols_and_names_whatever_their_case_the_best_first(store: Store) -> None:
+    store.put_instrument(
+        Instrument("AAPL", "Apple Inc.", "EQUITY"),
+        Instrument("APLE", "Apple Hospitality", "EQUITY"),
+        Instrument("APPLE.X", "Something", "INDEX"),
+        Instrument("PAPL", "Pineapple", "ETF"),
+        Instrument("100%", "Percent", "ETF"),
+    )
+    assert [i.symbol for i in store.search("apple")] == ["APPLE.X", "AAPL", "APLE", "PAPL"]
+    assert [i.symbol for i in store.search("APPLE", types=["EQUITY"], limit=1)] == ["AAPL"]
+    assert [i.symbol for i in store.search("aapl")] == ["AAPL"]
+    assert [i.symbol for i in store.search("0%")] == ["100%"]
+    assert store.search("%") == store.search("0%")
+    assert store.search("nothing") == ()
