@@ -88,12 +88,16 @@ class Calendar:
         return bool(self.opens_ms[0] <= ms < self.closes_ms[-1])
 
     def is_open(self, ms: int) -> bool | None:
-        """Whether there is trading at that time, lunch breaks and all; None: not known."""
+        """Whether a session is on at that time, which may pause for lunch; None: not known."""
         if not self.reaches(ms):
             return None
         at = int(np.searchsorted(self.opens_ms, ms, side="right")) - 1
-        start, end = self.breaks_ms[at]
-        return bool(ms < self.closes_ms[at] and not start <= ms < end)
+        return bool(ms < self.closes_ms[at])
+
+    def next_open_ms(self, ms: int) -> int | None:
+        """When the first session after that time begins; None: not known."""
+        at = int(np.searchsorted(self.opens_ms, ms, side="right"))
+        return int(self.opens_ms[at]) if at < len(self.opens_ms) else None
 
     def restarts_grid(self, at: int, step_ms: int) -> bool:
         """Whether bars of the session `at` do not simply count on through its lunch break."""

@@ -69,8 +69,8 @@ def test_open_and_closed_hours(calendars: Calendars) -> None:
     assert new_york.is_open(at("2024-07-06T16:00")) is False  # Saturday
     assert new_york.is_open(at("1950-07-06T16:00")) is None
     assert new_york.last_close_ms(at("2024-07-06T16:00")) == at("2024-07-05T20:00")
-    tokyo = calendar(calendars, TOKYO)
-    assert [tokyo.is_open(at(f"2024-07-03T{t}")) for t in ("02:29", "02:31", "03:31")] == [True, False, True]
+    assert new_york.next_open_ms(at("2024-07-03T17:30")) == at("2024-07-05T13:30")
+    assert calendar(calendars, TOKYO).is_open(at("2024-07-03T03:00")) is True  # at lunch
     assert calendar(calendars, BITCOIN).is_open(at("2024-12-25T03:00")) is True
     assert calendars.of(NOWHERE) is None
 

@@ -1,0 +1,175 @@
+"""The watch list: when series are due, and that they are refreshed then."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from libs.market.interval import Interval
+from libs.rpc.executor import BoundedExecutor
+from services.ingest.calendars import Calendar, Calendars
+from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_providers
+from services.ingest.refresh import Refresher
+from services.ingest.schedule import Schedule, next_refresh_ms, parse_watch_list
+from services.ingest.series import Instrument, SeriesKey
+from services.ingest.store.sql import open_store
+from services.ingest.upstream.metrics import UpstreamMetrics
+from services.ingest.upstream.retry import RetryPolicy
+from sim.clock import FakeClock, epoch
+from sim.faults import Fault
+from sim.server import Sim, start
+
+
+def at(text: str) -> int:
+    return round(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
+
+
+@pytest.fixture(scope="module")
+def new_york() -> Calendar:
+    found = Calendars().of(Instrument("AAPL", exchange="NMS"))
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("interval", "fetched", "due"),
+    [
+        # Within the session of Wednesday 3 July 2024, 13:30 to 17:00: after each bar.
+        (Interval.M1, "2024-07-03T14:00:10", "2024-07-03T14:01:05"),
+        (Interval.M1, "2024-07-03T14:01:04", "2024-07-03T14:01:05"),
+        (Interval.M5, "2024-07-03T14:00:10", "2024-07-03T14:05:05"),
+        (Interval.D1, "2024-07-03T14:00:10", "2024-07-03T14:15:05"),
+        (Interval.W1, "2024-07-03T14:00:10", "2024-07-03T15:00:05"),
+        # Over its close: once more when the last prices are there.
+        (Interval.M1, "2024-07-03T16:59:30", "2024-07-03T17:30:00"),
+        (Interval.D1, "2024-07-03T16:50:00", "2024-07-03T17:30:00"),
+        # Then not before the first bar of Friday: Thursday is a holiday.
+        (Interval.M1, "2024-07-03T17:30:01", "2024-07-05T13:31:05"),
+        (Interval.D1, "2024-07-03T18:00:00", "2024-07-05T13:45:05"),
+    ],
+)
+def test_series_are_due_with_their_bars_and_markets(
+    new_york: Calendar, interval: Interval, fetched: str, due: str
+) -> None:
+    fetched_ms = at(fetched)
+    found = next_refresh_ms(interval, fetched_ms=fetched_ms, now_ms=fetched_ms, calendar=new_york)
+    assert datetime.fromtimestamp(found / 1000, UTC) == datetime.fromtimestamp(at(due) / 1000, UTC)
+
+
+def test_a_series_never_fetched_is_due_now(new_york: Calendar) -> None:
+    sunday = at("2024-07-07T12:00")
+    assert next_refresh_ms(Interval.D1, fetched_ms=None, now_ms=sunday, calendar=new_york) == sunday
+
+
+def test_one_whose_close_was_slept_through_is_due_now(new_york: Calendar) -> None:
+    sunday = at("2024-07-07T12:00")
+    friday = at("2024-07-05T15:00")
+    assert next_refresh_ms(Interval.D1, fetched_ms=friday, now_ms=sunday, calendar=new_york) == sunday
+
+
+def test_without_known_hours_a_series_is_due_at_all_hours() -> None:
+    sunday = at("2024-07-07T12:00:10")
+    due = next_refresh_ms(Interval.M5, fetched_ms=sunday, now_ms=sunday, calendar=None)
+    assert due == at("2024-07-07T12:05:05")
+
+
+def test_a_watch_list_is_read_or_told_what_is_wrong_with_it() -> None:
+    assert parse_watch_list(" aapl/1d, BTC-USD/5m,,AAPL/1D") == [
+        SeriesKey("AAPL", Interval.D1),
+        SeriesKey("BTC-USD", Interval.M5),
+    ]
+    assert parse_watch_list("") == []
+    for text, said in (
+        ("AAPL", "SYMBOL/INTERVAL"),
+        ("AAPL/2d", "'2d' is none of 1m"),
+        ("?/1d", "a symbol is"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            parse_watch_list(text)
+
+
+class MarketClock:
+    """Wall time is the market's; the monotonic clock is the machine's."""
+
+    def __init__(self, market: FakeClock) -> None:
+        self._market = market
+
+    def wall(self) -> float:
+        return self._market()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+APPLE, BITCOIN = SeriesKey("AAPL", Interval.M5), SeriesKey("BTC-USD", Interval.M5)
+
+
+@pytest.fixture
+async def watched(tmp_path: Path) -> AsyncIterator[tuple[Schedule, Sim, FakeClock]]:
+    # A Friday, ten minutes before the close in New York.
+    market = FakeClock(epoch("2024-07-12T19:50:00Z"))
+    with start(clock=market) as sim:
+        clock, calendars = MarketClock(market), Calendars()
+        settings = UpstreamSettings(url=sim.url, retry=RetryPolicy(retries=0, reconnects=0))
+        parts = Parts(settings, clock, UpstreamMetrics(CollectorRegistry()), calendars=calendars)
+        provider = open_providers(["sim"], parts)
+        store = open_store(f"sqlite:///{tmp_path}/finstage.db", clock=clock)
+        upstream = BoundedExecutor(threads=4, queued=100, name="upstream")
+        database = BoundedExecutor(threads=4, queued=100, name="database")
+        refresher = Refresher(store, provider, upstream=upstream, database=database, clock=clock)
+        yield (
+            Schedule(
+                [APPLE, BITCOIN],
+                refresher=refresher,
+                store=store,
+                database=database,
+                calendars=calendars,
+                clock=clock,
+            ),
+            sim,
+            market,
+        )
+        upstream.close()
+        database.close()
+        store.close()
+
+
+async def test_what_is_due_is_refreshed(watched: tuple[Schedule, Sim, FakeClock]) -> None:
+    schedule, _, market = watched
+    assert await schedule.refresh_due() == [APPLE, BITCOIN]
+    assert await schedule.refresh_due() == []
+    market.advance(5 * 60 + 5)
+    assert await schedule.refresh_due() == [APPLE, BITCOIN]
+    market.advance(20 * 60)  # past the close, not yet settled
+    assert await schedule.refresh_due() == [BITCOIN]
+    market.advance(30 * 60)
+    assert await schedule.refresh_due() == [APPLE, BITCOIN]
+    market.advance(86_400)  # Saturday
+    assert await schedule.refresh_due() == [BITCOIN]
+
+
+async def test_a_failure_is_tried_again_later(watched: tuple[Schedule, Sim, FakeClock]) -> None:
+    schedule, sim, market = watched
+    sim.faults.add(Fault("server_error", status=503, form="seconds", retry_after=120, count=2))
+    assert await schedule.refresh_due() == [APPLE, BITCOIN]
+    market.advance(60)
+    assert await schedule.refresh_due() == []
+    market.advance(61)
+    assert await schedule.refresh_due() == [APPLE, BITCOIN]
+    assert await schedule.refresh_due() == []
+
+
+async def test_it_runs_until_it_is_cancelled(watched: tuple[Schedule, Sim, FakeClock]) -> None:
+    schedule, sim, _ = watched
+    running = asyncio.create_task(schedule.run())
+    async with asyncio.timeout(10):
+        while len(sim.stats.summary()["log"]) < 2:  # noqa: ASYNC110 - it is the server that must have heard
+            await asyncio.sleep(0.01)
+    assert not running.done()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
