@@ -206,7 +206,11 @@ def _report(
         {"line": each.line, "reason": "UNREADABLE_TIME", "detail": each.reason} for each in bars.refused
     ]
     refused += [
-        {"line": int(bars.lines[each.row]), "reason": each.reason, "detail": each.detail}
+        {
+            "line": int(bars.lines[each.row]),
+            "reason": each.reason,
+            "detail": f"{each.detail}: {each.values}" if each.values else each.detail,
+        }
         for each in written.rejected
     ]
     return {

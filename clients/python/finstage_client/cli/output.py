@@ -101,7 +101,8 @@ def moment(when: datetime | None) -> str:
 
 def source(provenance: Provenance) -> str:
     """Who gave the data; simulated data says so loudly."""
-    return SIMULATED if provenance.is_simulated else escape(provenance.source)
+    named = "" if provenance.source == "sim" else escape(provenance.source)
+    return f"{SIMULATED}{named}" if provenance.is_simulated else named
 
 
 def series_note(attributes: Mapping[Any, Any]) -> str:

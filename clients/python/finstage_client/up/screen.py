@@ -16,10 +16,9 @@ from finstage_client.up.plan import HOST, USUAL, Part, Ports
 
 def show(console: Console, planned: Sequence[Part], ports: Ports, logs: Path, loaded: str) -> None:
     """Prints it. Lines to paste are never broken."""
-    table = Table("service", "address", "health", "metrics", title="Finstage runs", title_justify="left")
+    table = Table("service", "address", "health", title="Finstage runs", title_justify="left")
     for part in planned:
-        metrics = part.ready_url.replace("/readyz", "/metrics") if part.ready_url.endswith("/readyz") else ""
-        table.add_row(part.name, part.address, part.ready_url, metrics)
+        table.add_row(part.name, part.address, part.ready_url)
     console.print(table)
     if any(part.name == "sim" for part in planned):
         console.print(
@@ -29,7 +28,9 @@ def show(console: Console, planned: Sequence[Part], ports: Ports, logs: Path, lo
     console.print("\nTry, from another terminal in this folder:")
     for line in (*_grpcurl(ports), *_finstage(ports)):
         console.print(f"  {escape(line)}", soft_wrap=True)
-    console.print(f"\nLogs: {escape(str(logs))}/*.log    [bold]Ctrl-C stops all[/]", soft_wrap=True)
+    console.print(
+        f"\nLogs: {escape(str(logs))}/*.log. Metrics: /metrics beside /readyz. [bold]Ctrl-C stops all[/]"
+    )
 
 
 def _grpcurl(ports: Ports) -> list[str]:
