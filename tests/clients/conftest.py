@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc import status_pb2
 
 from finstage.indicators.v1 import indicator_service_pb2 as indicators_pb
 from finstage.ingest.v1 import ingest_service_pb2 as ingest_pb
@@ -95,7 +96,7 @@ class Price:
 
 
 class Indicators:
-    """Knows ma (with matype) and macd (with two outputs); rejects all else."""
+    """Knows ma (with matype), macd (with two outputs) and long (needs more bars); rejects all else."""
 
     async def ListIndicators(self, request: Any, context: Any) -> Any:
         response = indicators_pb.ListIndicatorsResponse(engine="TA-Lib 0.8.2")
@@ -118,6 +119,10 @@ class Indicators:
             last_is_final=True,
         )
         for at, spec in enumerate(request.specs):
+            if spec.name == "long":
+                too_few = status_pb2.Status(code=9, message="4 bars, and 9 are needed")
+                frame.results.add(id=spec.id, name="long", variant="talib", status=too_few)
+                continue
             if spec.name not in ("ma", "macd"):
                 raise InvalidRequest([Violation(f"specs[{at}].name", f"{spec.name!r} is no indicator")])
             result = frame.results.add(id=spec.id, name=spec.name, variant="talib", params=spec.params)

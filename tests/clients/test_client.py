@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import finstage_client
-from finstage_client import AsyncClient, Client, InvalidRequest, NotFound, Unavailable, Upload
+from finstage_client import AsyncClient, Client, InvalidRequest, NotFound, Provenance, Unavailable, Upload
 from libs.market.columns import Columns
 from libs.market.errors import FinstageError, Reason
 
@@ -121,6 +121,14 @@ def test_a_rejected_row_is_told_by_its_place_in_the_write(client: Client, bars: 
         written = client.write(upload(broken))
     assert [(each.row, each.reason) for each in written.rejected] == [(10, "NOT_FINITE")]
     assert (written.rows.rejected, written.rows.inserted) == (1, 59)
+
+
+@pytest.mark.parametrize(
+    ("source", "simulated"),
+    [("sim", True), ("file:a.csv+sim", True), ("yahoo", False), ("file:simple.csv", False)],
+)
+def test_simulated_data_is_told_by_its_source(source: str, simulated: bool) -> None:
+    assert Provenance(source, None, None, "", ()).is_simulated is simulated
 
 
 def test_a_job_is_watched_to_its_end(client: Client) -> None:

@@ -64,6 +64,13 @@ def test_compute_shows_a_column_per_output(finstage: Run) -> None:
     assert document["rows"][3]["macd.macdsignal"] == 2 / 3
 
 
+def test_an_indicator_without_a_value_is_a_line_of_its_own(finstage: Run) -> None:
+    done = finstage("compute", "AAPL", "--indicator", "long", "--indicator", "ma")
+    assert done.code == 1
+    assert "0.33333333" in done.stdout
+    assert done.stderr == "error: long: 4 bars, and 9 are needed\n"
+
+
 def test_a_violation_names_its_field(finstage: Run) -> None:
     done = finstage("compute", "AAPL", "--indicator", "nosuch")
     assert (done.code, done.stdout) == (1, "")
