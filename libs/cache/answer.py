@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from .errors import ValueAbsent
 
@@ -122,9 +122,6 @@ class Answer(Generic[T]):
         return f"Answer({what:.80}, {self.status}, stored_at={self.stored_at.isoformat()})"
 
 
-class Held(NamedTuple):
-    """What a backend holds for a key: the answer (HIT or NEGATIVE) and how old it is by that backend's
-    clock."""
-
-    answer: Answer[object]
-    age_s: float
+Held: TypeAlias = tuple[Answer[Any], float]
+"""What a backend holds for a key: the answer (HIT or NEGATIVE), and its age in seconds by the backend's
+clock."""

@@ -110,18 +110,24 @@ class Cache:
 
     async def _get_many(self, keys: list[str], codec: Codec[T] | None, stale: bool) -> dict[str, Answer[T]]:
         answers: dict[str, Answer[T]] = {}
-        held = await self._read(_checked(keys), codec or self._codec)
-        for key in keys:
-            status = _MISS
-            if (found := held.get(key)) is not None:
-                answer, age = found
-                if age < answer.fresh_for:
-                    status = answer.status
-                elif stale:
-                    status = _STALE
-                if status is not _MISS:
-                    answers[key] = answer.marked(status)  # type: ignore[assignment]
-            self._count(key, status)
+        hits = 0
+        counts = self._counts
+        for key, (answer, age_s) in (await self._held(_checked(keys), codec or self._codec)).items():
+            if age_s < answer.fresh_for:
+                answers[key] = answer
+                hits += answer.status is _HIT
+            elif stale:
+                answers[key] = answer.marked(_STALE)
+                counts.stale += 1
+                counts.negative -= 1
+        counts.hits += hits
+        counts.negative += len(answers) - hits
+        if len(answers) < len(keys):
+            counts.misses += sum(key not in answers for key in keys)
+        if self._debug:
+            for key in keys:
+                found = answers.get(key)
+                self._event("cache_hit" if found else "cache_miss", key, found.status if found else _MISS)
         return answers
 
     async def get_or_load(
@@ -195,7 +201,7 @@ class Cache:
             if verdict is Verdict.GONE or found is None:
                 load.append(key)
                 continue
-            answer: Answer[T] = found.answer  # type: ignore[assignment]
+            answer: Answer[T] = found[0]
             if verdict is Verdict.FALLBACK:
                 if self._resting(key, policy):
                     self._give(batch, key, answer.marked(_STALE))
@@ -279,16 +285,15 @@ class Cache:
         return failed is not None and self._clock.monotonic() < failed + policy.retry_s
 
     async def _read(self, keys: list[str], codec: Codec[Any]) -> dict[str, Held]:
-        if self.backend.locks is None:  # no other process sees it: an answer without waiting
+        if self.backend.locks is None:  # no other process sees it: it answers without waiting
+            return await self._held(keys, codec)
+        return await self._reads.read(keys, lambda own: self._held(own, codec))
+
+    async def _held(self, keys: list[str], codec: Codec[Any]) -> dict[str, Held]:
+        try:
             return await self.backend.get_many(keys, codec)
-
-        async def read(own: list[str]) -> dict[str, Held]:
-            try:
-                return await self.backend.get_many(own, codec)
-            except Unavailable:
-                return {}
-
-        return await self._reads.read(keys, read)
+        except Unavailable:
+            return {}
 
     # Writing
 
@@ -447,12 +452,16 @@ def _check(key: str, answer: Answer[Any]) -> None:
 
 
 def _checked(keys: list[str]) -> list[str]:
-    for key in keys:
-        if type(key) is not str or not 0 < len(key) <= MAX_KEY_LENGTH or not key.isascii():
-            raise _wrong_key(key)
+    if keys:
+        try:
+            wrong = not "".join(keys).isascii() or not all(keys) or max(map(len, keys)) > MAX_KEY_LENGTH
+        except TypeError:
+            wrong = True
+        if wrong:
+            raise _wrong_key(keys)
     return keys
 
 
-def _wrong_key(key: object) -> ValueError:
+def _wrong_key(given: object) -> ValueError:
     accepted = f"ASCII text of 1 to {MAX_KEY_LENGTH} characters (see keys.key)"
-    return ValueError(f"a key is {accepted}, not {key!r:.80}")
+    return ValueError(f"a key is {accepted}, not {given!r:.200}")

@@ -48,7 +48,7 @@ class Bytes:
         return value
 
     def decode(self, data: bytes) -> bytes:
-        return bytes(data)
+        return data
 
 
 class Json:

@@ -6,14 +6,16 @@
     3       1     flags: 1 = absent (no payload)
     4       4     CRC-32 of the codec's schema name
     8       8×5   float64: stored (Unix seconds); seconds: fresh for, stale after that, error for, load
-    48      4     CRC-32 of the key, then bytes 0 to 47, then the payload
-    52            payload
+    48            payload
+    -4      4     CRC-32 of the name, then of all bytes before
 
-All little-endian. The key is in the checksum, so an envelope found under another key is damaged.
+All little-endian. The name (the key under which it is stored) is in the checksum, so an envelope found under
+another name is damaged.
 """
 
-import math
+import functools
 import struct
+from collections.abc import Callable
 from typing import Any
 from zlib import crc32
 
@@ -24,12 +26,13 @@ from .errors import CacheError, CodecError
 MAGIC = b"fC"
 VERSION = 1
 SIZE = 52
-MAX_SECONDS = 1e12
-"""Times and durations above this (31,000 years) are damage."""
-
-_HEAD = struct.Struct("<2sBBIddddd")
-_CRC = struct.Struct("<I")
-_ABSENT = 1
+"""Bytes beside the payload."""
+_HEAD = struct.Struct("<8sddddd")
+_TIMES = struct.Struct("<8xddddd").unpack_from
+_CHECKSUM = struct.Struct("<I")
+_CHECKED = 0x2144DF1C  # what CRC-32 gives over any bytes followed by their own CRC-32
+_MIN, _MAX = -1e12, 1e12  # seconds: what is beyond (31,000 years) is damage
+_HIT, _NEGATIVE = Status.HIT, Status.NEGATIVE
 
 
 class Damaged(CacheError):
@@ -40,49 +43,67 @@ class OtherSchema(CacheError):
     """An envelope of another format version, or of another codec."""
 
 
-def seal(key: str, answer: Answer[Any], codec: Codec[Any]) -> bytes:
+@functools.lru_cache(maxsize=256)
+def _openings(schema: str) -> tuple[bytes, bytes]:
+    """The first eight bytes of a value's envelope, and of an absence's."""
+    value, absent = (struct.pack("<2sBBI", MAGIC, VERSION, flags, crc32(schema.encode())) for flags in (0, 1))
+    return value, absent
+
+
+def seal(name: bytes, answer: Answer[Any], codec: Codec[Any]) -> bytes:
     """The bytes of an answer. Raises CodecError if the codec cannot hold the value."""
     absent = answer.absent
     payload = b"" if absent else codec.encode(answer.value)
-    head = _HEAD.pack(
-        MAGIC,
-        VERSION,
-        _ABSENT if absent else 0,
-        crc32(codec.schema.encode()),
-        answer.stored,
-        answer.fresh_for,
-        answer.stale_s,
-        answer.error_for,
-        answer.load_s,
-    )
-    return b"".join((head, _CRC.pack(crc32(payload, crc32(head, crc32(key.encode())))), payload))
+    opening = _openings(codec.schema)[absent]
+    times = (answer.stored, answer.fresh_for, answer.stale_s, answer.error_for, answer.load_s)
+    head = _HEAD.pack(opening, *times)
+    checksum = crc32(payload, crc32(head, crc32(name)))
+    return b"".join((head, payload, _CHECKSUM.pack(checksum)))
 
 
-def open_(key: str, data: bytes, codec: Codec[Any]) -> Answer[Any]:
-    """The answer in an envelope, HIT or NEGATIVE. Raises Damaged or OtherSchema, and nothing else."""
-    if len(data) < SIZE:
-        raise Damaged(f"{len(data)} bytes are no envelope")
-    magic, version, flags, schema, stored, fresh_for, stale_s, error_for, load_s = _HEAD.unpack_from(data)
-    if magic != MAGIC:
-        raise Damaged("no envelope's magic")
-    if version != VERSION:
-        raise OtherSchema(f"format version {version}, here {VERSION}")
-    if crc32(data[SIZE:], crc32(data[:48], crc32(key.encode()))) != _CRC.unpack_from(data, 48)[0]:
-        raise Damaged("wrong checksum")
-    if schema != crc32(codec.schema.encode()):
-        raise OtherSchema(f"stored by another codec than {codec.schema}")
-    # Comparisons with NaN are false, so these also refuse NaN and infinities.
-    lasts = 0 < fresh_for <= fresh_for + stale_s <= error_for < MAX_SECONDS
-    if not (lasts and 0 <= load_s < MAX_SECONDS):
-        raise Damaged("impossible lifetimes")
-    if not (-MAX_SECONDS < stored < MAX_SECONDS) or math.isnan(stored):
-        raise Damaged("impossible time")
-    if flags == _ABSENT and len(data) == SIZE:
-        return Answer(ABSENT, Status.NEGATIVE, stored, fresh_for, stale_s, error_for, load_s, 0)
-    if flags:
-        raise Damaged(f"unknown flags {flags}")
-    try:
-        value = codec.decode(data[SIZE:])
-    except CodecError as error:
-        raise Damaged(str(error)) from error
-    return Answer(value, Status.HIT, stored, fresh_for, stale_s, error_for, load_s, codec.weigh(value))
+def open_(name: bytes, data: bytes, codec: Codec[Any]) -> Answer[Any]:
+    """The answer in an envelope, HIT or NEGATIVE; its weight is not known yet (0).
+
+    Raises Damaged or OtherSchema, and nothing else.
+    """
+    return opener(codec)(name, data)
+
+
+def opener(codec: Codec[Any]) -> Callable[[bytes, bytes], Answer[Any]]:
+    """`open_` for one codec: for many envelopes, what does not change is looked up once."""
+    of_value, of_absence = _openings(codec.schema)
+    decode = codec.decode
+
+    def open_one(name: bytes, data: bytes) -> Answer[Any]:
+        absent = False
+        if not data.startswith(of_value):
+            absent = data.startswith(of_absence)
+            if not absent:
+                raise _unlike(data[:8])
+        if crc32(data, crc32(name)) != _CHECKED or len(data) < SIZE:
+            raise Damaged("wrong checksum")
+        stored, fresh_for, stale_s, error_for, load_s = _TIMES(data)
+        # Comparisons with NaN are false, so these also refuse NaN and infinities.
+        lasts = 0.0 < fresh_for <= fresh_for + stale_s <= error_for < _MAX
+        if not (lasts and 0.0 <= load_s < _MAX and _MIN < stored < _MAX):
+            raise Damaged("impossible times")
+        if absent:
+            if len(data) != SIZE:
+                raise Damaged("absent, with a payload")
+            return Answer(ABSENT, _NEGATIVE, stored, fresh_for, stale_s, error_for, load_s, 0)
+        try:
+            return Answer(decode(data[48:-4]), _HIT, stored, fresh_for, stale_s, error_for, load_s, 0)
+        except CodecError as error:
+            raise Damaged(str(error)) from error
+
+    return open_one
+
+
+def _unlike(opening: bytes) -> Damaged | OtherSchema:
+    if opening[:2] != MAGIC or len(opening) < 8:
+        return Damaged("no envelope")
+    if opening[2] != VERSION:
+        return OtherSchema(f"format version {opening[2]}, here {VERSION}")
+    if opening[3] > 1:
+        return Damaged(f"unknown flags {opening[3]}")
+    return OtherSchema("stored by another codec")

@@ -71,7 +71,7 @@ class Loads:
                         waited = self._monotonic() - began
                         if _is_new(claimed.held, seen.get(key), policy, waited):
                             assert claimed.held is not None
-                            self._land(waiting.pop(key), claimed.held.answer, loaded=False)
+                            self._land(waiting.pop(key), claimed.held[0], loaded=False)
                         elif claimed.ours:
                             mine.append(key)
                     if mine:
@@ -145,10 +145,9 @@ class Loads:
             fresh_for *= 1.0 - policy.jitter * self._random()
         if value is ABSENT:
             return Answer(value, _NEGATIVE, self._wall(), fresh_for, 0.0, fresh_for, load_s, 0)
-        stale_s = policy.stale_s
-        error_for = fresh_for + max(stale_s, policy.stale_on_error_s)
+        error_for = fresh_for + policy.longest_stale_s if policy.longest_stale_s else fresh_for
         weight = codec.weigh(value)
-        return Answer(value, _HIT, self._wall(), fresh_for, stale_s, error_for, load_s, weight)
+        return Answer(value, _HIT, self._wall(), fresh_for, policy.stale_s, error_for, load_s, weight)
 
     def _land(self, flight: Flight, answer: Answer[Any], *, loaded: bool) -> None:
         self._landed(flight, answer)
@@ -230,11 +229,14 @@ class _KeptUp:
 
 def _is_new(held: Held | None, seen: Held | None, policy: Policy, waited_s: float) -> bool:
     """Whether what is held now was stored since the flight's beginning, and is fresh."""
-    if held is None or (seen is not None and held.answer.stored == seen.answer.stored):
+    if held is None:
         return False
-    if policy.max_age_s is not None and held.age_s > max(policy.max_age_s, waited_s):
+    answer, age_s = held
+    if seen is not None and answer.stored == seen[0].stored:
         return False
-    return held.age_s < held.answer.fresh_for
+    if policy.max_age_s is not None and age_s > max(policy.max_age_s, waited_s):
+        return False
+    return age_s < answer.fresh_for
 
 
 async def call(loader: Callable[..., Any], executor: Executor | None, *args: Any) -> Any:

@@ -107,7 +107,7 @@ class MemoryStore:
             self.counts.expirations += 1
             return None
         node.uses += 1
-        return Held(node.answer, now - node.born)
+        return node.answer, now - node.born
 
     def put(self, key: str, answer: Answer[Any], age_s: float = 0.0, quick_s: float = _EVER) -> bool:
         """Hold an answer that is `age_s` old, and give it by `peek` for `quick_s` at most; False: too
@@ -151,7 +151,8 @@ class MemoryStore:
         node.since = now
         node.born = born
         if answer.status is _HIT:
-            node.quick = min(born + answer.fresh_for - EARLY_LOADS * answer.load_s, now + quick_s)
+            quick = born + answer.fresh_for - EARLY_LOADS * answer.load_s
+            node.quick = quick if quick <= now + quick_s else now + quick_s
         else:
             node.quick = _NEVER
         while len(self._nodes) > self.entries or self.bytes > self.size:
@@ -214,7 +215,10 @@ class MemoryStore:
             self._main.append(node)
         del self._nodes[node.key]
         self.bytes -= node.weight
-        self._not_due(node)
+        due = node.due
+        del due[node]
+        if not due:
+            del self._ticks[due.tick]
         self.counts.evictions += 1
 
     def _remove(self, node: _Node) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 LONGEST_S = 1e9
@@ -40,6 +40,9 @@ class Policy:
     load_timeout_s: float = 30.0
     """A load, and the wait for another process's load, may take this long (> 0)."""
 
+    longest_stale_s: float = field(init=False, repr=False)
+    """The longer of the two stale times."""
+
     def __post_init__(self) -> None:
         for name in ("fresh_s", "load_timeout_s"):
             _check(name, getattr(self, name), "above 0", lambda x: x > 0)
@@ -48,6 +51,8 @@ class Policy:
         _check("jitter", self.jitter, "from 0 to below 1", lambda x: 0 <= x < 1)
         if self.max_age_s is not None:
             _check("max_age_s", self.max_age_s, "0 or above, or None", lambda x: x >= 0)
+
+        object.__setattr__(self, "longest_stale_s", max(self.stale_s, self.stale_on_error_s))
 
     def replace(self, **changes: Any) -> "Policy":
         """This policy with some fields changed, checked again."""

@@ -9,12 +9,20 @@ from .answer import Answer, Held
 Read = Callable[[list[str]], Awaitable[dict[str, Held]]]
 
 
+class _Reading:
+    __slots__ = ("found", "landed")
+
+    def __init__(self) -> None:
+        self.found: asyncio.Future[dict[str, Held]] = asyncio.get_running_loop().create_future()
+        self.landed: dict[str, Held] = {}
+
+
 class Reads:
     """Reads under way, by key. A load that lands meanwhile answers them, so that no one loads again after
     it."""
 
     def __init__(self) -> None:
-        self.pending: dict[str, asyncio.Future[Held | None]] = {}
+        self.pending: dict[str, _Reading] = {}
 
     async def read(self, keys: Iterable[str], read: Read) -> dict[str, Held]:
         """What is held for the keys, by reads that are under way already and one `read` of the others."""
@@ -22,45 +30,40 @@ class Reads:
         found: dict[str, Held] = {}
         while wanted:
             joined = {key: pending for key in wanted if (pending := self.pending.get(key)) is not None}
-            own = [key for key in wanted if key not in joined]
+            own = [key for key in wanted if key not in joined] if joined else wanted
             if own:
                 found.update(await self._lead(own, read))
-            if joined:
-                await asyncio.wait(joined.values())
-            for key, pending in joined.items():
-                if not pending.cancelled() and (held := pending.result()) is not None:
+            wanted = []
+            for key, reading in joined.items():
+                if not reading.found.done():
+                    await asyncio.wait([reading.found])
+                if reading.found.cancelled():
+                    wanted.append(key)
+                elif (held := reading.found.result().get(key)) is not None:
                     found[key] = held
-            wanted = [key for key, pending in joined.items() if pending.cancelled()]
         return found
 
     async def _lead(self, keys: list[str], read: Read) -> dict[str, Held]:
-        future = asyncio.get_running_loop().create_future
-        mine: dict[str, asyncio.Future[Held | None]] = {key: future() for key in keys}
-        self.pending.update(mine)
+        reading = _Reading()
+        self.pending.update(dict.fromkeys(keys, reading))
         try:
             found = await read(keys)
         except BaseException:
-            for pending in mine.values():
-                pending.cancel()  # whoever joined reads for itself
+            reading.found.cancel()  # whoever joined reads for itself
             raise
         finally:
-            for key, pending in mine.items():
-                if self.pending.get(key) is pending:
+            for key in keys:
+                if self.pending.get(key) is reading:
                     del self.pending[key]
-        for key, pending in mine.items():
-            if pending.done():
-                held = pending.result()
-                if held is not None:
-                    found[key] = held
-            else:
-                pending.set_result(found.get(key))
+        found.update(reading.landed)
+        reading.found.set_result(found)
         return found
 
     def landed(self, key: str, answer: Answer[Any]) -> None:
-        """A load of the key ended: reads that began before it need not look further."""
-        pending = self.pending.pop(key, None)
-        if pending is not None and not pending.done():
-            pending.set_result(Held(answer, 0.0))
+        """A load of the key ended: the read under way gives its answer."""
+        reading = self.pending.pop(key, None)
+        if reading is not None:
+            reading.landed[key] = (answer, 0.0)
 
     def outdate(self, keys: Iterable[str] | None) -> None:
         """The keys (None: all) were set or deleted: no one may join a read that began before."""

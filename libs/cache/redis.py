@@ -17,13 +17,13 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ClusterError, RedisError, ResponseError
 from structlog.typing import FilteringBoundLogger
 
-from . import envelope
 from . import log as logs
 from .answer import Answer, Held
 from .backend import BackendCounts, Claimed, Size
 from .breaker import Breaker
 from .clock import SYSTEM, Clock
 from .codecs import Codec
+from .envelope import Damaged, OtherSchema, opener, seal
 from .errors import Unavailable
 
 T = TypeVar("T")
@@ -44,6 +44,7 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])
 """
 
+_ENCODED = "ÿ"  # keys are ASCII, so none begins with it
 _CLEAR_S = 60.0
 _SCANNED = 1000
 
@@ -106,18 +107,15 @@ class RedisBackend:
 
     async def get_many(self, keys: Iterable[str], codec: Codec[Any]) -> dict[str, Held]:
         keys = list(keys)
-        names = [self.name(key) for key in keys]
+        names = self._names(keys)
         client: Any = self.client  # its commands have the types of sync and async use at once
         if len(names) == 1:
             found = [await self._ask(lambda: client.get(names[0]))]
+        elif self._cluster:
+            found = await self._ask(lambda: client.mget_nonatomic(names))
         else:
-            mget = client.mget_nonatomic if self._cluster else client.mget
-            found = await self._ask(lambda: mget(names))
-        held = {}
-        for key, data in zip(keys, found, strict=True):
-            if data is not None and (opened := self._opened(key, data, codec)) is not None:
-                held[key] = opened
-        return held
+            found = await self._ask(lambda: client.execute_command("MGET", *names))
+        return self._opened(keys, names, found, codec)
 
     async def set_many(self, answers: Mapping[str, Answer[Any]], codec: Codec[Any]) -> int:
         sealed = self._sealed(answers, codec)
@@ -130,8 +128,7 @@ class RedisBackend:
 
     async def delete_many(self, keys: Iterable[str]) -> int:
         pipeline = self.client.pipeline(transaction=False)
-        for key in keys:
-            name = self.name(key)
+        for name in self._names(list(keys)):
             pipeline.execute_command("UNLINK", name)
             pipeline.execute_command("UNLINK", _lock(name))
         return sum((await self._ask(pipeline.execute))[::2])
@@ -167,16 +164,14 @@ class RedisBackend:
 
     async def claim(self, keys: Iterable[str], token: bytes, codec: Codec[Any]) -> dict[str, Claimed]:
         keys = list(keys)
+        names = self._names(keys)
         pipeline = self.client.pipeline(transaction=False)
-        for key in keys:
-            name = self.name(key)
+        for name in names:
             pipeline.set(_lock(name), token, nx=True, px=self._claim_ms)
             pipeline.get(name)
         replies = await self._ask(pipeline.execute)
-        return {
-            key: Claimed(bool(ours), None if data is None else self._opened(key, data, codec))
-            for key, ours, data in zip(keys, replies[::2], replies[1::2], strict=True)
-        }
+        held = self._opened(keys, names, replies[1::2], codec)
+        return {key: Claimed(bool(ours), held.get(key)) for key, ours in zip(keys, replies[::2], strict=True)}
 
     async def keep(self, keys: Iterable[str], token: bytes) -> None:
         await self._eval(_KEEP, keys, token, self._claim_ms)
@@ -193,8 +188,8 @@ class RedisBackend:
 
     async def _eval(self, script: str, keys: Iterable[str], *args: Any) -> None:
         pipeline = self.client.pipeline(transaction=False)
-        for key in keys:
-            pipeline.eval(script, 1, _lock(self.name(key)), *args)
+        for name in self._names(list(keys)):
+            pipeline.eval(script, 1, _lock(name), *args)
         await self._ask(pipeline.execute)
 
     @property
@@ -203,35 +198,53 @@ class RedisBackend:
 
     # Parts
 
-    def name(self, key: str) -> str:
-        """The Redis key of a cache key. Braces would choose a slot, another one than the lock's: encoded."""
-        if "{" in key or "}" in key or key[0] == "%":
-            key = "%" + quote(key, safe="")
-        return self.prefix + key
+    def name(self, key: str) -> bytes:
+        """The Redis key of a cache key."""
+        return self._names([key])[0]
 
     def key(self, name: bytes) -> str:
         """The cache key of a Redis key: `name` undone."""
-        key = name.decode("ascii", "replace")[len(self.prefix) :]
-        return unquote(key[1:]) if key[:1] == "%" else key
+        key = name.decode(errors="replace")[len(self.prefix) :]
+        return unquote(key[1:]) if key[:1] == _ENCODED else key
 
-    def _sealed(self, answers: Mapping[str, Answer[Any]], codec: Codec[Any]) -> list[tuple[str, bytes, int]]:
+    def _names(self, keys: list[str]) -> list[bytes]:
+        together = "".join(keys)
+        if "{" in together or "}" in together:
+            # Braces would choose a slot of the cluster, another one than the lock's: such keys are encoded.
+            keys = [_ENCODED + quote(key, safe="") if "{" in key or "}" in key else key for key in keys]
+        # As bytes: redis-py is slow at encoding.
+        return [(self.prefix + key).encode() for key in keys]
+
+    def _sealed(
+        self, answers: Mapping[str, Answer[Any]], codec: Codec[Any]
+    ) -> list[tuple[bytes, bytes, int]]:
         return [
-            (self.name(key), envelope.seal(key, answer, codec), math.ceil(answer.error_for * 1000))
-            for key, answer in answers.items()
+            (name, seal(name, answer, codec), math.ceil(answer.error_for * 1000))
+            for name, answer in zip(self._names(list(answers)), answers.values(), strict=True)
         ]
 
-    def _opened(self, key: str, data: bytes, codec: Codec[Any]) -> Held | None:
-        try:
-            answer = envelope.open_(key, data, codec)
-        except envelope.Damaged:
-            self.counts.damaged += 1
-            return None
-        except envelope.OtherSchema:
-            self.counts.other_schema += 1
-            return None
-        # Hosts' clocks differ a little: what was stored "later than now" was stored now.
-        age_s = max(0.0, self._wall() - answer.stored)
-        return Held(answer, age_s) if age_s < answer.error_for else None
+    def _opened(
+        self, keys: list[str], names: list[bytes], found: Iterable[bytes | None], codec: Codec[Any]
+    ) -> dict[str, Held]:
+        held: dict[str, Held] = {}
+        now = self._wall()
+        open_one = opener(codec)
+        for key, name, data in zip(keys, names, found, strict=True):
+            if data is None:
+                continue
+            try:
+                answer = open_one(name, data)
+            except Damaged:
+                self.counts.damaged += 1
+                continue
+            except OtherSchema:
+                self.counts.other_schema += 1
+                continue
+            age_s = now - answer.stored
+            if age_s < answer.error_for:
+                # Hosts' clocks differ a little: what was stored "later than now" was stored now.
+                held[key] = (answer, age_s if age_s > 0.0 else 0.0)
+        return held
 
     async def _ask(self, work: Callable[[], Awaitable[T]], timeout_s: float | None = None) -> T:
         if not self._breaker.allows():
@@ -255,8 +268,8 @@ class RedisBackend:
             self._log.info("cache_backend_up")
 
 
-def _lock(name: str) -> str:
-    return f"{{{name}}}:lock"
+def _lock(name: bytes) -> bytes:
+    return b"{%b}:lock" % name
 
 
 def connect(url: str, *, cluster: bool = False, connections: int = 32) -> Client:

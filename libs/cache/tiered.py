@@ -107,7 +107,10 @@ class TieredBackend:
             if held is None:
                 self.store.delete(key)
             else:
-                self._keep(key, *held)
+                answer, age_s = held
+                if not answer.absent:
+                    answer.weight = codec.weigh(answer.value)
+                self._keep(key, answer, age_s)
         return found
 
     def _mistrusted(self, keys: list[str]) -> dict[str, Held]:
@@ -119,7 +122,7 @@ class TieredBackend:
                 answer, age_s = held
                 if self._monotonic() >= self.store.held_since(key) + self._lag_s:
                     age_s = max(age_s, answer.fresh_for)
-                found[key] = Held(answer, age_s)
+                found[key] = answer, age_s
         return found
 
     def _trusted(self, key: str) -> bool:

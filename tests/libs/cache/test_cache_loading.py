@@ -440,12 +440,11 @@ async def test_early_refresh_draws_by_load_time_and_time_left(
 
 def test_the_chance_of_an_early_refresh_is_that_of_the_paper() -> None:
     """exp(-time left / load time), over an even grid of draws."""
-    from libs.cache.answer import Held
     from libs.cache.judge import judge
 
     answer = Answer(b"", Status.HIT, 0.0, 60.0, 0.0, 60.0, 2.0, 0)
     draws = [(i + 0.5) / 10_000 for i in range(10_000)]
-    early = sum(judge(Held(answer, 57.0), Policy(fresh_s=60), lambda u=u: u) is Verdict.EARLY for u in draws)
+    early = sum(judge((answer, 57.0), Policy(fresh_s=60), lambda u=u: u) is Verdict.EARLY for u in draws)
     assert early == pytest.approx(10_000 * 2.718281828 ** (-3 / 2), abs=1)
     never = Policy(fresh_s=60, early=False)
-    assert judge(Held(answer, 59.999), never, lambda: 0.999999) is Verdict.FRESH
+    assert judge((answer, 59.999), never, lambda: 0.999999) is Verdict.FRESH
