@@ -35,6 +35,11 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         return
     url = request.getfixturevalue("shared_postgres_url")
     yield url
+    empty_tables(url)
+
+
+def empty_tables(url: str) -> None:
+    """Leave a PostgreSQL database as the migrations made it."""
     with psycopg.connect(url) as connection:
         for table in metadata.tables:
             # The line before the first commit belongs to the empty table.
