@@ -3,7 +3,8 @@ README.md."""
 
 from . import keys
 from .answer import ABSENT, Absent, Answer, Status
-from .api import Batch, Cache
+from .answering import Batch
+from .api import Cache
 from .backend import Backend
 from .clock import Clock, ManualClock, SystemClock
 from .codecs import BYTES, JSON, Codec, live, protobuf

@@ -1,53 +1,30 @@
 """The cache itself."""
 
-import asyncio
-import logging
 import random as random_module
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Self, TypeVar, overload
 
 from structlog.typing import FilteringBoundLogger
 
-from . import log as logs
-from .answer import Absent, Answer, Held, Status
+from .answer import Absent, Answer, Status
+from .answering import Answering, Batch
 from .backend import Backend
 from .clock import SYSTEM, Clock
 from .codecs import BYTES, Codec
 from .decorator import Cached
 from .errors import Unavailable
-from .flight import Flight, Flights, fresh_copy
-from .judge import Verdict, judge
-from .loading import LoadMany, Loads, call
+from .loading import call
+from .log import bound
 from .policy import Policy
-from .reads import Reads
-from .stats import Counts, Stats, snapshot
+from .stats import Stats, snapshot
+from .tally import Tally
 
 T = TypeVar("T")
 
 MAX_KEY_LENGTH = 512
-_HIT, _MISS, _STALE, _COALESCED, _NEGATIVE = Status
-_FAILURES_KEPT = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Batch(Generic[T]):
-    """What `get_or_load_many` found: an answer or an error for every key asked for."""
-
-    answers: dict[str, Answer[T]]
-    errors: dict[str, Exception]
-
-    def __getitem__(self, key: str) -> Answer[T]:
-        """The key's answer. Raises the error of its load if it failed, KeyError if it was not asked for."""
-        if key in self.errors:
-            raise fresh_copy(self.errors[key])
-        return self.answers[key]
-
-    def __iter__(self) -> Iterator[str]:
-        yield from self.answers
-        yield from self.errors
+_HIT, _MISS, _STALE = Status.HIT, Status.MISS, Status.STALE
 
 
 class Cache:
@@ -75,21 +52,24 @@ class Cache:
         self.backend = backend
         self._codec = codec
         self._executor = executor
-        self._random = random
-        self._clock = clock
-        self._peek = backend.peek
-        self._counts = Counts()
+        self._tally = Tally(bound(log, cache=name))
+        self._debug = self._tally.debug
+        self._counts = self._tally.counts
         self._since: Stats | None = None
-        self._flights = Flights()
-        self._reads = Reads()
-        self._failed: dict[str, float] = {}
-        self._loads = Loads(backend, clock=clock, counts=self._counts, random=random, landed=self._landed)
-        self._log = logs.bound(log, cache=name)
-        self._debug = self._log.is_enabled_for(logging.DEBUG)
+        self._answering = Answering(backend, clock=clock, random=random, tally=self._tally)
+        self._peek = backend.peek
 
     # Reading
 
-    async def get(self, key: str, *, codec: Codec[T] | None = None, stale: bool = False) -> Answer[T] | None:
+    @overload
+    async def get(self, key: str, *, codec: None = None, stale: bool = False) -> Answer[Any] | None: ...
+
+    @overload
+    async def get(self, key: str, *, codec: Codec[T], stale: bool = False) -> Answer[T] | None: ...
+
+    async def get(
+        self, key: str, *, codec: Codec[Any] | None = None, stale: bool = False
+    ) -> Answer[Any] | None:
         """What is held, if it is fresh (HIT, or NEGATIVE for a known absence), else None.
 
         With `stale`, also what is past its freshness but not gone, as STALE.
@@ -98,21 +78,35 @@ class Cache:
         if answer is not None:
             self._counts.hits += 1
             if self._debug:
-                self._event("cache_hit", key, _HIT)
+                self._tally.tell_asked(key, _HIT)
             return answer
         return (await self._get_many([key], codec, stale)).get(key)
 
+    @overload
     async def get_many(
-        self, keys: Iterable[str], *, codec: Codec[T] | None = None, stale: bool = False
-    ) -> dict[str, Answer[T]]:
+        self, keys: Iterable[str], *, codec: None = None, stale: bool = False
+    ) -> dict[str, Answer[Any]]: ...
+
+    @overload
+    async def get_many(
+        self, keys: Iterable[str], *, codec: Codec[T], stale: bool = False
+    ) -> dict[str, Answer[T]]: ...
+
+    async def get_many(
+        self, keys: Iterable[str], *, codec: Codec[Any] | None = None, stale: bool = False
+    ) -> dict[str, Answer[Any]]:
         """`get` for many keys by one look at the backend; a key that is a miss has no entry."""
         return await self._get_many(list(keys), codec, stale)
 
-    async def _get_many(self, keys: list[str], codec: Codec[T] | None, stale: bool) -> dict[str, Answer[T]]:
-        answers: dict[str, Answer[T]] = {}
+    async def _get_many(
+        self, keys: list[str], codec: Codec[Any] | None, stale: bool
+    ) -> dict[str, Answer[Any]]:
+        answers: dict[str, Answer[Any]] = {}
         hits = 0
         counts = self._counts
-        for key, (answer, age_s) in (await self._held(_checked(keys), codec or self._codec)).items():
+        for key, (answer, age_s) in (
+            await self._answering.held(_checked(keys), codec or self._codec)
+        ).items():
             if age_s < answer.fresh_for:
                 answers[key] = answer
                 hits += answer.status is _HIT
@@ -126,18 +120,27 @@ class Cache:
             counts.misses += sum(key not in answers for key in keys)
         if self._debug:
             for key in keys:
-                found = answers.get(key)
-                self._event("cache_hit" if found else "cache_miss", key, found.status if found else _MISS)
+                self._tally.tell_asked(key, answers[key].status if key in answers else _MISS)
         return answers
 
+    @overload
     async def get_or_load(
         self,
         key: str,
-        loader: Callable[[], Awaitable[T | Absent]] | Callable[[], T | Absent],
+        loader: Callable[[], Awaitable[T | Absent]],
         policy: Policy,
         *,
         codec: Codec[T] | None = None,
-    ) -> Answer[T]:
+    ) -> Answer[T]: ...
+
+    @overload
+    async def get_or_load(
+        self, key: str, loader: Callable[[], T | Absent], policy: Policy, *, codec: Codec[T] | None = None
+    ) -> Answer[T]: ...
+
+    async def get_or_load(
+        self, key: str, loader: Callable[[], Any], policy: Policy, *, codec: Codec[Any] | None = None
+    ) -> Answer[Any]:
         """What is held, as far as `policy` allows, else what `loader` gives, stored under `policy`.
 
         One load per key runs at a time: here, and among all processes that share the backend. It runs to
@@ -149,14 +152,14 @@ class Cache:
         if answer is not None and (policy.max_age_s is None or policy.max_age_s >= answer.fresh_for):
             self._counts.hits += 1
             if self._debug:
-                self._event("cache_hit", key, _HIT)
+                self._tally.tell_asked(key, _HIT)
             return answer
         executor = self._executor
 
         async def load(keys: list[str]) -> Mapping[str, Any]:
             return {keys[0]: await call(loader, executor)}
 
-        batch = await self._answer([key], load, policy, codec)
+        batch = await self._answering.answer(_checked([key]), load, policy, codec or self._codec)
         if batch.errors:
             raise batch.errors[key]
         return batch.answers[key]
@@ -184,116 +187,8 @@ class Cache:
                 raise TypeError(f"a loader of many gives a mapping from keys to values, not {values!r:.80}")
             return values
 
-        return await self._answer(list(dict.fromkeys(keys)), load, policy, codec)
-
-    async def _answer(
-        self, keys: list[str], loader: LoadMany, policy: Policy, codec: Codec[T] | None
-    ) -> Batch[T]:
-        codec = codec or self._codec
-        batch: Batch[T] = Batch({}, {})
-        held = await self._read(_checked(keys), codec)
-        refresh: list[str] = []
-        fallback: dict[str, Answer[T]] = {}
-        load: list[str] = []
-        for key in keys:
-            found = held.get(key)
-            verdict = judge(found, policy, self._random)
-            if verdict is Verdict.GONE or found is None:
-                load.append(key)
-                continue
-            answer: Answer[T] = found[0]
-            if verdict is Verdict.FALLBACK:
-                if self._resting(key, policy):
-                    self._give(batch, key, answer.marked(_STALE))
-                else:
-                    fallback[key] = answer.marked(_STALE)
-                    load.append(key)
-                continue
-            self._give(batch, key, answer.marked(_STALE) if verdict is Verdict.STALE else answer)
-            if verdict is not Verdict.FRESH and not self._resting(key, policy):
-                refresh.append(key)
-        if refresh:
-            self._begin(refresh, loader, policy, codec, held, refresh=True)
-        if load:
-            await self._load(batch, load, fallback, loader, policy, codec, held)
-        return batch
-
-    async def _load(
-        self,
-        batch: Batch[T],
-        keys: list[str],
-        fallback: Mapping[str, Answer[T]],
-        loader: LoadMany,
-        policy: Policy,
-        codec: Codec[Any],
-        held: Mapping[str, Held],
-    ) -> None:
-        joined = {key: flight for key in keys if (flight := self._flights.get(key)) is not None}
-        led = self._begin(
-            [key for key in keys if key not in joined], loader, policy, codec, held, refresh=False
-        )
-        for key in keys:
-            leader = key in led
-            try:
-                landed = await (led if leader else joined)[key].outcome(leader=leader)
-            except Exception as error:
-                if key in fallback:
-                    self._give(batch, key, fallback[key])
-                else:
-                    self._count(key, _MISS if leader else _COALESCED)
-                    batch.errors[key] = error
-            else:
-                status = _MISS if leader and landed.loaded else _COALESCED
-                batch.answers[key] = landed.answer.marked(status)
-                self._count(key, status)
-
-    def _begin(
-        self,
-        keys: list[str],
-        loader: LoadMany,
-        policy: Policy,
-        codec: Codec[Any],
-        held: Mapping[str, Held],
-        *,
-        refresh: bool,
-    ) -> dict[str, Flight]:
-        """Begin flights for those of the keys that have none; a refresh is one that nobody waits for."""
-        flights = {key: self._flights.begin(key, refresh) for key in keys if self._flights.get(key) is None}
-        if flights:
-            self._flights.run(asyncio.create_task(self._loads.run(flights, loader, policy, codec, held)))
-        return flights
-
-    def _landed(self, flight: Flight, outcome: Answer[Any] | Exception) -> None:
-        key = flight.key
-        self._flights.end(flight)
-        if isinstance(outcome, Exception):
-            self._failed.pop(key, None)
-            self._failed[key] = self._clock.monotonic()
-            if len(self._failed) > _FAILURES_KEPT:
-                del self._failed[next(iter(self._failed))]
-            if flight.refresh:
-                self._log.warning("cache_refresh_failed", key=key, error=repr(outcome))
-            return
-        self._failed.pop(key, None)
-        if flight.current:
-            self._reads.landed(key, outcome)
-            if self._debug:
-                self._event("cache_set", key, outcome.status)
-
-    def _resting(self, key: str, policy: Policy) -> bool:
-        failed = self._failed.get(key)
-        return failed is not None and self._clock.monotonic() < failed + policy.retry_s
-
-    async def _read(self, keys: list[str], codec: Codec[Any]) -> dict[str, Held]:
-        if self.backend.locks is None:  # no other process sees it: it answers without waiting
-            return await self._held(keys, codec)
-        return await self._reads.read(keys, lambda own: self._held(own, codec))
-
-    async def _held(self, keys: list[str], codec: Codec[Any]) -> dict[str, Held]:
-        try:
-            return await self.backend.get_many(keys, codec)
-        except Unavailable:
-            return {}
+        keys = _checked(list(dict.fromkeys(keys)))
+        return await self._answering.answer(keys, load, policy, codec or self._codec)
 
     # Writing
 
@@ -305,15 +200,15 @@ class Cache:
         Whether it was stored: not if it is larger than the backend's bound, or the backend is away. Raises
         CodecError for a value that the codec cannot hold.
         """
-        answer = self._loads.answer(value, policy, codec or self._codec)
+        answer = self._answering.loads.answer(value, policy, codec or self._codec)
         put = self.backend.put
-        if put is None or self._flights.current:
+        if put is None or self._answering.flights.current:
             return await self._store({key: answer}, codec) > 0
         _check(key, answer)  # the short way, for backends that need no waiting
         stored = put(key, answer)
         self._counts.sets += stored
         if self._debug:
-            self._event("cache_set", key, answer.status)
+            self._tally.tell_set(key, answer.status)
         return stored
 
     async def set_many(
@@ -321,25 +216,25 @@ class Cache:
     ) -> int:
         """`set` for many keys at once: how many were stored."""
         codec = codec or self._codec
-        answer = self._loads.answer
+        answer = self._answering.loads.answer
         return await self._store({key: answer(value, policy, codec) for key, value in values.items()}, codec)
 
     async def _store(self, answers: Mapping[str, Answer[Any]], codec: Codec[Any] | None) -> int:
         for key, answer in answers.items():
             _check(key, answer)
-        if self._flights.current or self._reads.pending:
-            self._outdate(answers)
+        if self._answering.flights.current or self._answering.reads.pending:
+            self._answering.outdate(answers)
         try:
             stored = await self.backend.set_many(answers, codec or self._codec)
         except Unavailable:
             return 0
         finally:
-            if self._reads.pending:
-                self._reads.outdate(answers)
+            if self._answering.reads.pending:
+                self._answering.reads.outdate(answers)
         self._counts.sets += stored
         if self._debug:
             for key, answer in answers.items():
-                self._event("cache_set", key, answer.status)
+                self._tally.tell_set(key, answer.status)
         return stored
 
     async def delete(self, key: str) -> bool:
@@ -349,28 +244,28 @@ class Cache:
     async def delete_many(self, keys: Iterable[str]) -> int:
         """`delete` for many keys at once: how many there were."""
         keys = _checked(list(keys))
-        self._outdate(keys)
+        self._answering.outdate(keys)
         try:
             deleted = await self.backend.delete_many(keys)
         except Unavailable:
             return 0
         finally:
-            self._reads.outdate(keys)
+            self._answering.reads.outdate(keys)
         self._counts.deletes += deleted
         if self._debug:
             for key in keys:
-                self._event("cache_delete", key, None)
+                self._tally.tell_delete(key)
         return deleted
 
     async def clear(self) -> None:
         """Delete everything that this cache's backend holds."""
-        self._outdate(None)
+        self._answering.outdate(None)
         try:
             await self.backend.clear()
         except Unavailable:
             pass
         finally:
-            self._reads.outdate(None)
+            self._answering.reads.outdate(None)
 
     def cached(
         self,
@@ -388,10 +283,6 @@ class Cache:
         """
         return Cached(self, name, policy, key=key, version=version, codec=codec)
 
-    def _outdate(self, keys: Iterable[str] | None) -> None:
-        self._flights.outdate(keys)
-        self._reads.outdate(keys)
-
     # Counting
 
     def stats(self) -> Stats:
@@ -406,33 +297,11 @@ class Cache:
         """The counters since the beginning: what metrics show."""
         return snapshot(self._counts, self.backend.counts, self.backend.size())
 
-    def _give(self, batch: Batch[T], key: str, answer: Answer[T]) -> None:
-        batch.answers[key] = answer
-        self._count(key, answer.status)
-
-    def _count(self, key: str, status: Status) -> None:
-        counts = self._counts
-        if status is _HIT:
-            counts.hits += 1
-        elif status is _MISS:
-            counts.misses += 1
-        elif status is _STALE:
-            counts.stale += 1
-        elif status is _COALESCED:
-            counts.coalesced += 1
-        else:
-            counts.negative += 1
-        if self._debug:
-            self._event("cache_miss" if status in (_MISS, _COALESCED) else "cache_hit", key, status)
-
-    def _event(self, event: str, key: str, status: Status | None) -> None:
-        self._log.debug(event, key=key, **({} if status is None else {"status": status.value}))
-
     # Ending
 
     async def aclose(self) -> None:
         """Stop loads under way (those who wait get LoadCancelled) and close the backend."""
-        await self._flights.cancel()
+        await self._answering.flights.cancel()
         await self.backend.aclose()
 
     async def __aenter__(self) -> Self:

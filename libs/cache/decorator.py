@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from . import keys
-from .answer import ABSENT, Absent, Answer
+from .answer import ABSENT, Answer
 from .codecs import Codec
 from .policy import Policy
 
@@ -26,10 +26,10 @@ class CachedFunction(Generic[P, T]):
         self._options = options
         self._signature = inspect.signature(function)
 
-    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T | Absent:
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """The result for these arguments; ABSENT if that is what the function returned."""
-        answer = await self.answer(*args, **kwargs)
-        return ABSENT if answer.absent else answer.value
+        answer: Answer[Any] = await self.answer(*args, **kwargs)
+        return ABSENT if answer.absent else answer.value  # type: ignore[return-value]
 
     async def answer(self, *args: P.args, **kwargs: P.kwargs) -> Answer[T]:
         """The result with its status and times."""
@@ -70,10 +70,10 @@ class Cached:
         self.codec = codec
 
     @overload
-    def __call__(self, function: Callable[P, Awaitable[T | Absent]]) -> CachedFunction[P, T]: ...
+    def __call__(self, function: Callable[P, Awaitable[T]]) -> CachedFunction[P, T]: ...
 
     @overload
-    def __call__(self, function: Callable[P, T | Absent]) -> CachedFunction[P, T]: ...
+    def __call__(self, function: Callable[P, T]) -> CachedFunction[P, T]: ...
 
     def __call__(self, function: Callable[P, Any]) -> CachedFunction[P, Any]:
         return CachedFunction(function, self)

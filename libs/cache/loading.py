@@ -17,7 +17,7 @@ from .codecs import Codec
 from .errors import LoadCancelled, LoadTimeout, Unavailable
 from .flight import Flight
 from .policy import Policy
-from .stats import Counts
+from .tally import Tally
 
 _HIT, _NEGATIVE = Status.HIT, Status.NEGATIVE
 
@@ -38,14 +38,15 @@ class Loads:
         backend: Backend,
         *,
         clock: Clock,
-        counts: Counts,
+        tally: Tally,
         random: Callable[[], float],
         landed: Callable[[Flight, Answer[Any] | Exception], None],
     ) -> None:
         self._backend = backend
         self._monotonic = clock.monotonic
         self._wall = clock.wall
-        self._counts = counts
+        self._tally = tally
+        self._counts = tally.counts
         self._random = random
         self._landed = landed
 
@@ -133,6 +134,9 @@ class Loads:
         try:
             if kept:
                 self._counts.sets += await claim.settle(kept, self._backend)
+                if self._tally.debug:
+                    for key, answer in kept.items():
+                        self._tally.tell_set(key, answer.status)
             if gone:  # absent, and absence is not kept: nor is what was there before
                 await self._backend.delete_many(gone)
         except Unavailable:

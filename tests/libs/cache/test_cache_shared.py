@@ -155,7 +155,7 @@ async def test_what_was_deleted_elsewhere_during_a_load_is_not_stored_by_it(
 async def test_a_claim_is_only_its_holders_to_keep_settle_and_release(open_kind: Open, kind: str) -> None:
     cache = await open_kind(kind)
     locks = locks_of(cache)
-    answer = cache._loads.answer(b"mine", POLICY, BYTES)
+    answer = cache._answering.loads.answer(b"mine", POLICY, BYTES)
     assert (await locks.claim(["k"], b"holder", BYTES))["k"].ours
     assert not (await locks.claim(["k"], b"other", BYTES))["k"].ours
     await locks.keep(["k"], b"other")

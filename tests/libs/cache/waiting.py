@@ -23,4 +23,4 @@ async def until(condition: Callable[[], bool | Awaitable[bool]], seconds: float 
 
 async def settled(cache: Cache) -> None:
     """Wait until no load is under way."""
-    await until(lambda: not cache._flights.current)
+    await until(lambda: not cache._answering.flights.current)
