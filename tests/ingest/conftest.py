@@ -39,12 +39,11 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 def empty_tables(url: str) -> None:
-    """Leave a PostgreSQL database as the migrations made it."""
+    """Leave a PostgreSQL database about as the migrations made it."""
     with psycopg.connect(url) as connection:
-        for table in metadata.tables:
-            # The line before the first commit belongs to the empty table.
-            where = "WHERE xact_id > 0" if table == "outbox" else ""
-            connection.execute(f"DELETE FROM {table} {where}".encode())
+        # The log always has a line, and whoever reads it begins at its end.
+        for table in metadata.tables.keys() - {"identity", "outbox"}:
+            connection.execute(f"DELETE FROM {table}".encode())
 
 
 @pytest.fixture

@@ -431,6 +431,10 @@ class Store(Protocol):
         """The token of now: commits_after(it) gives what is committed from now on."""
         ...
 
+    def identity(self) -> str:
+        """What names this database among others: made with it, the same for every process that opens it."""
+        ...
+
     def prune_commits(self, *, before_ms: int) -> None:
         """Forget lines of the log from before a time. Readers that are further back read anew."""
         ...

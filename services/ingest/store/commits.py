@@ -17,7 +17,7 @@ from services.ingest.series import SeriesKey
 from services.ingest.store.api import Commit
 from services.ingest.store.database import Database
 from services.ingest.store.part import Part
-from services.ingest.store.schema import outbox
+from services.ingest.store.schema import identity, outbox
 
 _PLACE = tuple_(outbox.c.xact_id, outbox.c.id)
 
@@ -72,6 +72,11 @@ class CommitLog(Part):
         )
         with self._database.read() as connection:
             return _token(*connection.execute(newest).one())
+
+    def identity(self) -> str:
+        """As Store.identity()."""
+        with self._database.read() as connection:
+            return str(connection.execute(select(identity.c.id)).scalar_one())
 
     def prune_commits(self, *, before_ms: int) -> None:
         """As Store.prune_commits()."""

@@ -19,6 +19,8 @@ from libs.market.interval import Interval
 
 metadata = MetaData()
 
+identity = Table("identity", metadata, Column("id", Text, primary_key=True))
+
 # SQLite counts by itself only in a column that is exactly INTEGER.
 Id = BigInteger().with_variant(Integer, "sqlite")
 

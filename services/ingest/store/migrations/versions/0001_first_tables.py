@@ -4,6 +4,7 @@ Where the database is PostgreSQL, intraday bars are partitioned by time: as a Ti
 the extension is installed in the database, else by year.
 """
 
+import uuid
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -21,6 +22,8 @@ def upgrade() -> None:
     """From an empty database."""
     postgres = op.get_context().dialect.name == "postgresql"
     hypertable = postgres and _has_timescaledb()
+    op.create_table("identity", sa.Column("id", sa.Text(), nullable=False), sa.PrimaryKeyConstraint("id"))
+    op.execute(f"INSERT INTO identity VALUES ('{uuid.uuid4().hex}')")
     op.create_table(
         "bars",
         sa.Column("series_id", sa.BigInteger(), autoincrement=False, nullable=False),

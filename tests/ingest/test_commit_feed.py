@@ -1,0 +1,160 @@
+"""The feed of commits: resumable, in order, across replicas, with and without Redis."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+
+import pytest
+
+from libs.cache.clock import SYSTEM, Clock
+from libs.cache.redis import connect
+from libs.market.errors import PreconditionFailed, Reason
+from libs.rpc.executor import BoundedExecutor
+from services.ingest.commit_feed import CommitFeed
+from services.ingest.store.api import Commit, Store
+from tests.ingest.conftest import Reopen
+from tests.ingest.stores import bars, fetched
+from tests.redis_server import RedisServer
+
+LONG_S = 60.0
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return SYSTEM
+
+
+@asynccontextmanager
+async def running(
+    store: Store, redis_url: str | None = None, *, poll_s: float = LONG_S
+) -> AsyncIterator[CommitFeed]:
+    database = BoundedExecutor(threads=4, queued=100, name="database")
+    redis = connect(redis_url) if redis_url else None
+    feed = CommitFeed(store, database=database, clock=SYSTEM, redis=redis, poll_s=poll_s)
+    task = asyncio.create_task(feed.run())
+    await asyncio.sleep(0.05)
+    try:
+        yield feed
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        if redis is not None:
+            await redis.aclose()
+        database.close()
+
+
+async def take(feed: CommitFeed, token: str | None, n: int) -> list[Commit]:
+    found = []
+    async with aclosing(feed.watch(token, heartbeat_s=LONG_S)) as events:
+        async for event in events:
+            assert event is not None
+            found.append(event)
+            if len(found) == n:
+                break
+    return found
+
+
+async def write(store: Store, i: int) -> None:
+    await asyncio.to_thread(store.write_fetched, fetched(bars({i: 10}), first_day=i))
+
+
+async def test_a_watcher_hears_at_once_of_a_commit_of_its_process(store: Store) -> None:
+    async with running(store) as feed, asyncio.timeout(10):
+        watching = asyncio.create_task(take(feed, None, 2))
+        await asyncio.sleep(0.05)
+        await write(store, 0)
+        await write(store, 1)
+        assert [c.revision for c in await watching] == [1, 2]
+
+
+async def test_a_watcher_that_resumes_gets_what_it_missed_then_what_comes(store: Store) -> None:
+    await write(store, 0)
+    async with running(store) as feed, asyncio.timeout(10):
+        start = await asyncio.to_thread(store.commit_token)
+        await write(store, 1)
+        await write(store, 2)
+        watching = asyncio.create_task(take(feed, start, 3))
+        await asyncio.sleep(0.05)
+        await write(store, 3)
+        assert [c.revision for c in await watching] == [2, 3, 4]
+
+
+async def test_silence_is_told(store: Store) -> None:
+    async with running(store) as feed, aclosing(feed.watch(None, heartbeat_s=0.02)) as events:
+        assert await anext(events) is None
+        assert await anext(events) is None
+        await write(store, 0)
+        found = [await anext(events) for _ in range(3)]
+        assert sum(event is not None for event in found) == 1
+
+
+async def test_a_replica_s_commit_is_heard_of_through_redis(
+    store: Store, reopen: Reopen, redis_url: str
+) -> None:
+    other = reopen()
+    async with running(store, redis_url) as feed, running(other, redis_url), asyncio.timeout(20):
+        watching = asyncio.create_task(take(feed, None, 3))
+        await asyncio.sleep(0.1)
+        for i in range(3):
+            await write(other, i)
+        assert [c.revision for c in await watching] == [1, 2, 3]
+
+
+async def test_the_stream_has_each_commit_once_however_many_replicas_send_it(
+    store: Store, reopen: Reopen, redis_url: str
+) -> None:
+    other = reopen()
+    client = connect(redis_url)
+    start = f"({store.commit_token().replace('.', '-')}"
+    async with running(store, redis_url, poll_s=0.02), running(other, redis_url, poll_s=0.02):
+        for i in range(5):
+            await write(store if i % 2 else other, i)
+        key = f"finstage:commits:{store.identity()}"
+        async with asyncio.timeout(10):
+            while len(await client.xrange(key, start)) < 5:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        await asyncio.sleep(0.1)
+        entries = await client.xrange(key, start)
+    await client.aclose()
+    assert [int(fields[b"revision"]) for _, fields in entries] == [1, 2, 3, 4, 5]
+
+
+async def test_without_redis_a_replica_s_commit_is_found_by_looking(store: Store, reopen: Reopen) -> None:
+    other = reopen()
+    async with running(store, poll_s=0.05) as feed, asyncio.timeout(10):
+        watching = asyncio.create_task(take(feed, None, 1))
+        await asyncio.sleep(0.1)
+        await write(other, 0)
+        assert [c.revision for c in await watching] == [1]
+
+
+async def test_a_redis_that_dies_makes_it_later_and_loses_nothing(store: Store, reopen: Reopen) -> None:
+    other = reopen()
+    with RedisServer() as server:
+        async with (
+            running(store, server.url, poll_s=0.1) as feed,
+            running(other, server.url, poll_s=0.1),
+            asyncio.timeout(30),
+        ):
+            watching = asyncio.create_task(take(feed, None, 4))
+            await asyncio.sleep(0.1)
+            await write(other, 0)
+            server.kill()
+            await write(other, 1)
+            await write(store, 2)
+            server.start()
+            await write(other, 3)
+            assert [c.revision for c in await watching] == [1, 2, 3, 4]
+
+
+async def test_a_token_that_is_none_or_too_old_is_refused(store: Store) -> None:
+    start = store.commit_token()
+    for i in range(3):
+        await write(store, i)
+    store.prune_commits(before_ms=int(SYSTEM.wall() * 1000) + 1)
+    async with running(store) as feed:
+        with pytest.raises(ValueError, match="token"):
+            await take(feed, "nonsense", 1)
+        with pytest.raises(PreconditionFailed) as caught:
+            await take(feed, start, 1)
+        assert caught.value.reason is Reason.RESUME_EXPIRED
