@@ -1,0 +1,147 @@
+"""Real processes, one of them killed: what price does while ingest is away, and when it is back."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from finstage_client import Client
+from libs.market.errors import NotFound, Reason, Unavailable
+from sim.server import Sim, start
+from tests.e2e.running import free_ports
+from tests.ingest.replay import replaying
+
+START_S = 60
+
+
+class Process:
+    """A service as a process of its own."""
+
+    def __init__(self, name: str, folder: Path, port: int, metrics_port: int, **settings: str) -> None:
+        self.target = f"127.0.0.1:{port}"
+        self._ready = f"http://127.0.0.1:{metrics_port}/readyz"
+        self._command = [sys.executable, "-m", f"services.{name}"]
+        self._log = folder / f"{name}.log"
+        self._environment = os.environ | {
+            "FINSTAGE_LISTEN": self.target,
+            "FINSTAGE_METRICS_LISTEN": f"127.0.0.1:{metrics_port}",
+            **{f"FINSTAGE_{setting}": value for setting, value in settings.items()},
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Starts it, and waits until it serves."""
+        with self._log.open("a") as log:
+            self._process = subprocess.Popen(
+                self._command, env=self._environment, stdout=log, stderr=subprocess.STDOUT
+            )
+        end = time.monotonic() + START_S
+        while True:
+            try:
+                urllib.request.urlopen(self._ready, timeout=1).close()
+                return
+            except (urllib.error.URLError, OSError):
+                assert self._process.poll() is None, self._log.read_text()
+                assert time.monotonic() < end, self._log.read_text()
+                time.sleep(0.05)
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+
+@pytest.fixture
+def upstream() -> Iterator[Sim]:
+    with start() as sim:
+        yield sim
+
+
+def services(folder: Path, provider: str, url: str) -> tuple[Process, Process]:
+    """ingest and price, not started."""
+    ports = free_ports(4)
+    ingest = Process(
+        "ingest",
+        folder,
+        *ports[:2],
+        PROVIDER=provider,
+        UPSTREAM_URL=url,
+        DATABASE_URL=f"sqlite:///{folder}/finstage.db",
+    )
+    return ingest, Process("price", folder, *ports[2:], INGEST_TARGET=ingest.target)
+
+
+def test_price_serves_what_it_has_as_stale_and_says_when_to_come_back_for_the_rest(
+    upstream: Sim, tmp_path: Path
+) -> None:
+    ingest, price = services(tmp_path, "sim", upstream.url)
+    try:
+        ingest.start()
+        price.start()
+        with Client(price=price.target) as finstage:
+            fresh = finstage.bars("AAPL", limit=100)
+            assert fresh.attrs["provenance"].cache == "MISS"
+            before = finstage.quote("AAPL")
+
+            ingest.kill()
+            stale = finstage.bars("AAPL", limit=100, max_age_s=0)
+            assert stale.attrs["provenance"].cache == "STALE"
+            assert stale.equals(fresh)
+            quote = finstage.quote("AAPL", max_age_s=0)
+            assert (quote.provenance.cache, quote.price) == ("STALE", before.price)
+            with pytest.raises(Unavailable) as refused:
+                finstage.quote("AAPL", max_age_s=0, allow_stale=False)
+            assert refused.value.retry_after_s is not None
+            with pytest.raises(Unavailable) as absent:
+                finstage.quote("MSFT")
+            assert absent.value.reason is Reason.SERVICE_UNAVAILABLE
+            assert absent.value.retry_after_s is not None
+
+            ingest.start()
+            again = stale
+            end = time.monotonic() + START_S
+            while again.attrs["provenance"].cache != "MISS":
+                assert time.monotonic() < end, "price does not find ingest again"
+                again = finstage.bars("AAPL", limit=100, max_age_s=0)
+                time.sleep(0.1)
+            assert again.attrs["version"].epoch == fresh.attrs["version"].epoch
+    finally:
+        ingest.kill()
+        price.kill()
+
+
+def test_real_recorded_replies_are_served_as_quotes_and_bars(fixtures: Path, tmp_path: Path) -> None:
+    with replaying(fixtures / "yahoo") as replay:
+        ingest, price = services(tmp_path, "yahoo", replay.url)
+        try:
+            ingest.start()
+            price.start()
+            with Client(price=price.target) as finstage:
+                pence = finstage.quote("OCDO.L")
+                assert (pence.currency, pence.price) == ("GBp", 1897.5)
+                assert pence.provenance.source == "yahoo"
+                body = json.loads((fixtures / "yahoo" / "tsla_1d_2010_2023.json").read_bytes())
+                result = body["chart"]["result"][0]
+                bars = finstage.bars("TSLA", limit=5000)
+                assert [int(t.timestamp()) for t in bars.index] == result["timestamp"]
+                assert bars["close"].tolist() == result["indicators"]["quote"][0]["close"]
+                month = finstage.bars("AAPL", interval="1mo")
+                assert not month.attrs["last_is_final"]
+                assert len(month) == 60, "the live quote is no 61st month"
+                with pytest.raises(NotFound) as unknown:
+                    finstage.quote("SI")
+                assert unknown.value.reason is Reason.SYMBOL_NOT_FOUND
+                with pytest.raises(NotFound) as empty:
+                    finstage.bars("APS.AX")
+                assert empty.value.reason is Reason.NO_DATA
+        finally:
+            ingest.kill()
+            price.kill()
