@@ -131,7 +131,7 @@ class RedisCluster:
         return self
 
     def _knows_all(self, client: redis.Redis) -> bool:
-        info = client.execute_command("CLUSTER", "INFO")
+        info = client.execute_command("CLUSTER", "INFO")  # type: ignore[no-untyped-call]
         state = (
             info
             if isinstance(info, dict)

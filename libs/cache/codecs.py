@@ -65,9 +65,11 @@ class Json:
 
     def decode(self, data: bytes) -> Any:
         try:
-            return json.loads(data)
+            value = json.loads(data)
         except (ValueError, RecursionError) as error:
             raise CodecError(f"not JSON: {error}") from error
+        self.weigh(value)  # json also reads what it would not write: NaN, 1e999, half a surrogate pair
+        return value
 
 
 _JSON_DEPTH = 100

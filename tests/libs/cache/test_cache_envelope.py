@@ -13,6 +13,7 @@ from finstage.market.v1.quote_pb2 import Quote
 from libs.cache import ABSENT, BYTES, JSON, Answer, Codec, Status, envelope, protobuf
 from libs.cache.columns import COLUMNS, Columns
 from libs.cache.envelope import Damaged, OtherSchema, open_, seal
+from proof.cache_fuzz import Fuzz
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -175,3 +176,12 @@ def test_columns_hold_only_plain_numbers(array: object) -> None:
 def test_big_endian_columns_are_stored_little_endian() -> None:
     (array,) = COLUMNS.decode(COLUMNS.encode(Columns(b"", (np.array([1, 256], dtype=">i4"),)))).arrays
     assert array.tolist() == [1, 256]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_input_breaks_the_decoder(seed: int) -> None:
+    """The short form of `make proof-cache`, which tries a million."""
+    fuzz = Fuzz(seed)
+    fuzz.run(5_000)
+    assert fuzz.failures == []
+    assert {outcome.partition(": ")[2] for outcome in fuzz.outcomes} == {"opened", "damaged", "other schema"}
