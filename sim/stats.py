@@ -71,7 +71,8 @@ class Stats:
             self._early += early
             for name, value in (("path", path), ("symbol", symbol), ("outcome", outcome)):
                 self._counts[name][value] += 1
-            wait_s = _wait_s(reply, now)
+            # What a reset cut off has told nobody to wait.
+            wait_s = None if reply.reset else _wait_s(reply, now)
             if wait_s is not None:
                 self._wait_until[path, symbol] = now + reply.delay_s + wait_s
             self._log.append(Seen(at, now - at, path, symbol, query, reply.status, outcome, wait_s, early))

@@ -11,12 +11,9 @@ import structlog
 from libs.market.columns import Columns, Float64s
 from libs.market.interval import Interval
 from services.ingest.grid import GRIDS, MINUTE_MS, Grid
-from services.ingest.providers.yahoo_chart import Chart
+from services.ingest.providers.yahoo_chart import ADJUSTED, CLOSE, VOLUME, Chart
 from services.ingest.providers.yahoo_rows import (
-    ADJUSTED,
-    CLOSE,
     DATA_DELAY_MS,
-    VOLUME,
     Live,
     Mask,
     Rows,
@@ -222,7 +219,7 @@ def _checked(
         rows.keep(~zero)
     no_volume = np.isnan(rows.values[VOLUME])
     rows.values[VOLUME, no_volume] = 0.0
-    adjusted = None if chart.adjusted_close is None else rows.values[ADJUSTED]
+    adjusted = rows.values[ADJUSTED] if chart.has_adjusted else None
     judged = check(
         interval,
         Columns.of(rows.times, *rows.values[:5]),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from services.ingest.providers.yahoo_chart import Chart
+from services.ingest.providers.yahoo_chart import OPEN, Chart
 from services.ingest.series import Quote
 from services.ingest.upstream.outcomes import Failure, Outcome, malformed
 
@@ -53,5 +53,5 @@ def _day_open(chart: Chart, market_time_ms: int) -> float | None:
     if session is None:
         return None
     of_session = (chart.times_ms >= session.start_ms) & (chart.times_ms < session.end_ms)
-    opens = chart.open[of_session & (np.nan_to_num(chart.open) > 0)]
+    opens = chart.values[OPEN, of_session & (np.nan_to_num(chart.values[OPEN]) > 0)]
     return float(opens[0]) if len(opens) else None

@@ -10,13 +10,10 @@ import numpy.typing as npt
 
 from libs.market.columns import VALUES, Float64s, Int64s
 from services.ingest.grid import DAY_MS, HOUR_MS, MINUTE_MS, Grid, local, to_ms
-from services.ingest.providers.yahoo_chart import Chart, Session
+from services.ingest.providers.yahoo_chart import HIGH, LOW, OPEN, VOLUME, Chart, Session
 from services.ingest.series import RejectedRow, RejectReason
 
 Mask = npt.NDArray[np.bool_]
-
-# The rows of Rows.values.
-OPEN, HIGH, LOW, CLOSE, VOLUME, ADJUSTED = range(6)
 
 # Prices of some exchanges reach Yahoo so late: what has not come by then will not.
 DATA_DELAY_MS = 20 * MINUTE_MS
@@ -39,10 +36,7 @@ class Rows:
 
     @classmethod
     def of(cls, chart: Chart) -> "Rows":
-        n = len(chart.times_ms)
-        adjusted = np.full(n, np.nan) if chart.adjusted_close is None else chart.adjusted_close
-        columns = (chart.open, chart.high, chart.low, chart.close, chart.volume, adjusted)
-        return cls(chart.times_ms, np.stack(columns), np.arange(n))
+        return cls(chart.times_ms.copy(), chart.values.copy(), np.arange(len(chart.times_ms)))
 
     def __len__(self) -> int:
         return len(self.times)
@@ -50,6 +44,8 @@ class Rows:
     def missing(self) -> Mask:
         """Rows without an open, a high, a low or a close; all four zero means the same."""
         prices = self.values[:4]
+        if len(self) and prices.min() > 0:  # false when any is NaN
+            return np.zeros(len(self), dtype=bool)
         gone: Mask = np.isnan(prices).any(axis=0) | (prices == 0).all(axis=0)
         return gone
 
@@ -209,7 +205,7 @@ def _calendar_slot(earlier: Int64s, stamp: int, chart: Chart, grid: Grid) -> int
         return before
     when = local(stamp, zone)
     opening = local(chart.current_session.start_ms, zone) if chart.current_session else None
-    usual = {local(ms, zone).time() for ms in earlier[-10:].tolist()}
+    usual = {local(ms, zone).time() for ms in earlier[-5:].tolist()}
     if grid.days != 1:
         usual.add(time())
     elif opening:
