@@ -2,6 +2,7 @@
 
 import asyncio
 
+import redis.asyncio
 from prometheus_client import CollectorRegistry
 from redis import Redis
 
@@ -12,11 +13,14 @@ from libs.rpc.executor import BoundedExecutor, run_blocking
 from libs.rpc.server import StartError, run, serve
 from libs.rpc.service import Service
 from services.ingest import market_store, servicer
+from services.ingest.calendars import Calendars
+from services.ingest.commit_feed import CommitFeed
 from services.ingest.config import IngestSettings
 from services.ingest.inquiries import Inquiries
 from services.ingest.jobs import JobRunner
 from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_providers
 from services.ingest.refresh import Refresher
+from services.ingest.schedule import Schedule, parse_watch_list
 from services.ingest.series import FetchedBars, SeriesKey
 from services.ingest.store.api import Store
 from services.ingest.store.sql import open_store
@@ -30,13 +34,37 @@ async def main(config: IngestSettings) -> None:
     registry = CollectorRegistry()
     upstream = BoundedExecutor(threads=config.upstream_threads, queued=QUEUED, name="upstream")
     database = BoundedExecutor(threads=config.database_threads, queued=QUEUED, name="database")
-    shared = None if config.cache_url.startswith("memory:") else Redis.from_url(config.cache_url)
-    asked = UpstreamSettings(url=config.upstream_url, max_in_flight=config.upstream_threads)
+    alone = config.cache_url.startswith("memory:")
+    shared_pace = None if alone else Redis.from_url(config.cache_url)
+    shared_feed = None if alone else redis.asyncio.Redis.from_url(config.cache_url)
+    calendars = Calendars()
     providers = open_providers(
         config.provider.split(","),
-        Parts(settings=asked, clock=SYSTEM, metrics=UpstreamMetrics(registry), redis=shared),
+        Parts(
+            settings=UpstreamSettings(
+                url=config.upstream_url,
+                user_agent=config.user_agent,
+                max_rate_per_s=config.max_rate_per_s,
+                max_in_flight=config.upstream_threads,
+                files=config.files,
+            ),
+            clock=SYSTEM,
+            metrics=UpstreamMetrics(registry),
+            redis=shared_pace,
+            calendars=calendars,
+        ),
     )
     store = await _open_store(config)
+    refresher = Refresher(store, providers, upstream=upstream, database=database, clock=SYSTEM)
+    feed = CommitFeed(store, database=database, clock=SYSTEM, redis=shared_feed)
+    schedule = Schedule(
+        parse_watch_list(config.watch_list),
+        refresher=refresher,
+        store=store,
+        database=database,
+        calendars=calendars,
+        clock=SYSTEM,
+    )
 
     async def fetch(key: SeriesKey, start_ms: int | None, end_ms: int | None) -> FetchedBars:
         return await run_blocking(upstream, providers.fetch_bars, key, start_ms, end_ms, deadline=None)
@@ -46,23 +74,27 @@ async def main(config: IngestSettings) -> None:
         store,
         database=database,
         clock=SYSTEM,
-        universes={},
+        universes=config.universes,
         wake=jobs.wake,
         upstream_status=providers.status,
     )
     reads = market_store.MarketStoreServicer(
         store,
         Inquiries(providers, upstream=upstream),
-        Refresher(store, providers, upstream=upstream, database=database, clock=SYSTEM),
+        refresher,
+        feed,
         database=database,
+        wall=SYSTEM.wall,
     )
     services = [
         Service(servicer.SERVICE, writes, servicer.RAW_REQUESTS),
         Service(market_store.SERVICE, reads),
     ]
-    working = asyncio.create_task(jobs.run())
+    working = [asyncio.create_task(part.run()) for part in (jobs, feed, schedule)]
     await serve(config, services, registry=registry)
-    working.cancel()
+    for task in working:
+        task.cancel()
+    await asyncio.gather(*working, return_exceptions=True)
     upstream.close()
     database.close()
     providers.close()

@@ -1,11 +1,15 @@
 """The settings of ingest."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from libs.market.symbol import parse_symbol
 from libs.rpc.settings import ServerSettings
 from services.ingest.providers.catalogue import PROVIDERS
+from services.ingest.schedule import parse_watch_list
+from services.ingest.upstream.client import DEFAULT_USER_AGENT
 
 
 def _providers(text: str) -> str:
@@ -13,6 +17,11 @@ def _providers(text: str) -> str:
     if unknown := [name for name in names if name not in PROVIDERS]:
         raise ValueError(f"there is no provider {', '.join(map(repr, unknown))}")
     return ",".join(names)
+
+
+def _watch_list(text: str) -> str:
+    parse_watch_list(text)
+    return text
 
 
 class IngestSettings(ServerSettings):
@@ -37,6 +46,19 @@ class IngestSettings(ServerSettings):
         "memory://",
         pattern="^(memory|rediss?)://",
         description="memory:// or redis://HOST:PORT/DB: where replicas share the pace of their requests",
+    )
+    user_agent: str = Field(
+        DEFAULT_USER_AGENT, min_length=1, max_length=200, description="what upstreams are told we are"
+    )
+    max_rate_per_s: float | None = Field(
+        None, gt=0, le=10_000, description="requests a second at most; unset: the provider's own"
+    )
+    files: Path = Field(Path("var/files"), description='the folder of the provider "file"')
+    watch_list: Annotated[str, AfterValidator(_watch_list)] = Field(
+        "", description="series that are kept fresh by themselves: AAPL/1d, BTC-USD/5m"
+    )
+    universes: dict[str, list[Annotated[str, AfterValidator(parse_symbol)]]] = Field(
+        {}, description='named lists of symbols for backfills, as JSON: {"majors": ["AAPL", "MSFT"]}'
     )
     upstream_threads: int = Field(16, ge=1, le=256, description="requests to the upstream at once, 1 to 256")
     database_threads: int = Field(8, ge=1, le=64, description="database calls at once, 1 to 64")

@@ -13,8 +13,9 @@ from libs.rpc.call import Context
 from libs.rpc.deadline import MARGIN_S, time_left_s
 from libs.rpc.errors import to_status
 from libs.rpc.executor import BoundedExecutor, run_blocking
-from libs.rpc.fields import Fields
+from libs.rpc.fields import Fields, shown
 from services.ingest import messages
+from services.ingest.commit_feed import CommitFeed
 from services.ingest.inquiries import Inquiries
 from services.ingest.series import Instrument, SeriesKey, SeriesState
 from services.ingest.store.api import Adjustment, ChunkedRead, Store
@@ -22,6 +23,7 @@ from services.ingest.store.api import Adjustment, ChunkedRead, Store
 SERVICE = store_pb2.DESCRIPTOR.services_by_name["MarketStoreService"]
 MAX_SYMBOLS = 500
 DEFAULT_MAX_AGE_S = 60.0
+DEFAULT_HEARTBEAT_S = 15.0
 _COLUMNS_PART = store_pb2.ReadBarsResponse.DESCRIPTOR.fields_by_name["columns"].number
 _T = TypeVar("_T")
 
@@ -42,7 +44,7 @@ class Refreshes(Protocol):
 class MarketStoreServicer:
     """The contract's comments say what each RPC does.
 
-    database: where the store's calls block.
+    database: where the store's calls block. wall: the clock, epoch seconds.
     """
 
     def __init__(
@@ -50,12 +52,16 @@ class MarketStoreServicer:
         store: Store,
         inquiries: Inquiries,
         refreshes: Refreshes,
+        commits: CommitFeed,
         *,
         database: BoundedExecutor,
+        wall: Callable[[], float],
     ) -> None:
         self._store = store
         self._inquiries = inquiries
         self._refreshes = refreshes
+        self._commits = commits
+        self._wall = wall
         self._database = database
 
     async def FetchQuotes(
@@ -120,6 +126,27 @@ class MarketStoreServicer:
                 yield length_delimited(_COLUMNS_PART, columns_to_wire(chunk))
         finally:
             await self._in_database(reading.__exit__, None, None, None)
+
+    async def WatchCommits(
+        self, request: store_pb2.WatchCommitsRequest, context: Context
+    ) -> AsyncIterator[store_pb2.WatchCommitsResponse]:
+        fields = Fields()
+        heartbeat_s = fields.heartbeat_s(request, default_s=DEFAULT_HEARTBEAT_S)
+        fields.done()
+        token, last_data_at = request.resume_token, None
+        try:
+            async for commit in self._commits.watch(token or None, heartbeat_s=heartbeat_s):
+                if commit is None:
+                    beat = series_pb2.Heartbeat(
+                        sent_at=timestamp(int(self._wall() * 1000)), last_data_at=last_data_at
+                    )
+                    yield store_pb2.WatchCommitsResponse(heartbeat=beat, resume_token=token)
+                else:
+                    token, last_data_at = commit.token, timestamp(commit.last_changed_ms)
+                    yield store_pb2.WatchCommitsResponse(commit=messages.commit(commit), resume_token=token)
+        except ValueError:
+            fields.wrong("resume_token", f"{shown(request.resume_token)} is not a token that was given")
+            fields.done()
 
     async def GetInstrument(
         self, request: store_pb2.GetInstrumentRequest, context: Context

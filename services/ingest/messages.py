@@ -1,9 +1,10 @@
 """Messages: what ingest holds, as the contract says it."""
 
+from finstage.ingest.v1 import market_store_service_pb2 as store_pb2
 from finstage.market.v1 import instrument_pb2, provenance_pb2, quote_pb2, series_pb2
 from libs.market.times import timestamp
 from services.ingest.series import Attempt, Instrument, Quote, SeriesState
-from services.ingest.store.api import CoverageRead
+from services.ingest.store.api import Commit, CoverageRead
 
 
 def series_header(
@@ -59,6 +60,19 @@ def instrument(of: Instrument) -> instrument_pb2.Instrument:
         price_precision=of.price_precision,
         first_bar_time=None if of.first_bar_ms is None else timestamp(of.first_bar_ms),
         provenance=_provenance(of.source, None, of.fetched_at_ms),
+    )
+
+
+def commit(of: Commit) -> store_pb2.Commit:
+    """A line of the log of commits."""
+    return store_pb2.Commit(
+        symbol=of.key.symbol,
+        interval=of.key.interval.proto,
+        version=series_pb2.SeriesVersion(epoch=of.epoch, revision=of.revision),
+        restated=of.restated,
+        first_changed=timestamp(of.first_changed_ms),
+        last_changed=timestamp(of.last_changed_ms),
+        committed_at=timestamp(of.committed_at_ms),
     )
 
 

@@ -1,5 +1,6 @@
 """python -m services.price: config -> objects -> serve."""
 
+import asyncio
 import time
 
 from prometheus_client import CollectorRegistry
@@ -11,6 +12,7 @@ from libs.rpc.metrics import CallMetrics
 from libs.rpc.server import run, serve
 from libs.rpc.service import Service
 from services.price import market_store, servicer
+from services.price.commit_follower import CommitFollower
 from services.price.config import PriceSettings
 from services.price.market_cache import MarketCache
 
@@ -38,7 +40,9 @@ async def main(config: PriceSettings) -> None:
             bars_fresh_s=config.bars_fresh_s,
             now_s=time.time,
         )
+        following = asyncio.create_task(CommitFollower(channel, market.outdate).run())
         await serve(config, [Service(servicer.SERVICE, price)], registry=registry)
+        following.cancel()
     await channel.close()
 
 

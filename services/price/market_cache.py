@@ -21,6 +21,8 @@ from services.price.market_store import MarketStore
 LOAD_FLOOR_S = 5.0
 LOAD_TIMEOUT_S = 30.0
 NEGATIVE_S = 5.0
+# As good as over: what is outdated is kept to be served as stale.
+OVER_S = 0.001
 
 _T = TypeVar("_T")
 _QUOTE = protobuf(quote_pb2.Quote)
@@ -104,7 +106,7 @@ class MarketCache:
                 )
             )
 
-        name = keys.key("price.series", symbol, interval.value, int(adjustment))
+        name = _series_key(symbol, interval, adjustment)
         held, status = await self._one(name, symbol, load, freshness, codec=HELD_SERIES)
         if held.refresh_error:
             # Ingest answered, from what it has: it could not refresh it.
@@ -118,6 +120,20 @@ class MarketCache:
                     )
                 status = provenance_pb2.CACHE_STATUS_STALE
         return held, status
+
+    async def outdate(self, symbol: str, interval: Interval, revision: int) -> None:
+        """A series has that revision now: where an older one is held, the next call loads it anew.
+
+        Until that has worked, what is held is served as stale.
+        """
+        for adjustment in (series_pb2.ADJUSTMENT_SPLITS, series_pb2.ADJUSTMENT_ALL):
+            name = _series_key(symbol, interval, adjustment)
+            held = await self._cache.get(name, codec=HELD_SERIES, stale=True)
+            if held is not None and held.absent:
+                await self._cache.delete(name)
+            elif held is not None and held.value.header.version.revision < revision:
+                over = Policy(fresh_s=OVER_S, stale_on_error_s=self._stale_for_s)
+                await self._cache.set(name, held.value, over, codec=HELD_SERIES)
 
     async def instrument(self, symbol: str) -> tuple[instrument_pb2.Instrument, CacheStatus]:
         """What the symbol names."""
@@ -190,6 +206,10 @@ class MarketCache:
         timeout_s = LOAD_TIMEOUT_S if left_s is None else min(LOAD_TIMEOUT_S, max(left_s, LOAD_FLOOR_S))
         with detached():
             return await ask(timeout_s)
+
+
+def _series_key(symbol: str, interval: Interval, adjustment: series_pb2.Adjustment) -> str:
+    return keys.key("price.series", symbol, interval.value, int(adjustment))
 
 
 def _quote_or_error(result: quote_pb2.QuoteResult) -> quote_pb2.Quote | Absent | Exception:

@@ -72,7 +72,7 @@ def test_a_real_history_from_a_file_is_served_and_computed_on(
         [report] = system.json("ingest", path, "--symbol", symbol, "--interval", "1d")["files"]
         assert report["rows"]["sent"] == rows, report
     with Client(price=system.price, indicators=system.indicators) as finstage:
-        bars = finstage.bars(symbol, interval="1d", limit=rows, max_age_s=0)
+        bars = finstage.bars(symbol, interval="1d", limit=rows)
         values = finstage.compute(symbol, ["rsi"], interval="1d", limit=rows)
     assert len(bars) == rows - report["rows"]["rejected"]
     assert bars.attrs["provenance"].source == f"file:{file}"

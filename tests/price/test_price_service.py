@@ -117,6 +117,7 @@ class Price:
 
     store: HandMovedStore
     channel: Channel
+    market: MarketCache
 
     async def bars(self, **request: object) -> pb.GetBarsResponse:
         message = pb.GetBarsRequest(**({"symbol": "A", "interval": series_pb2.INTERVAL_1D} | request))
@@ -137,7 +138,7 @@ async def price() -> AsyncIterator[Price]:
         server = Server(ServerSettings(), [Service(SERVICE, servicer)])
         await server.start()
         channel = open_channel(f"127.0.0.1:{server.port}", ChannelSettings(), name="price")
-        yield Price(store, channel)
+        yield Price(store, channel, market)
         await channel.close()
         await server.stop()
 
@@ -205,6 +206,18 @@ async def test_a_series_that_ingest_could_not_refresh_is_stale_once_it_is_older_
     with pytest.raises(Unavailable) as raised:
         await price.bars(allow_stale=False)
     assert raised.value.reason is Reason.TOO_STALE
+
+
+async def test_a_committed_revision_is_loaded_by_the_next_call_and_only_then(price: Price) -> None:
+    assert (await price.bars()).series.version.revision == 1
+    price.store.epoch = 2
+    await price.market.outdate("A", Interval.D1, 1)
+    assert (await price.bars()).series.version.revision == 1, "what is held is that revision"
+    await price.market.outdate("A", Interval.D1, 2)
+    price.store.down = Unavailable(Reason.SERVICE_UNAVAILABLE, "ingest does not answer")
+    assert (await price.bars()).series.provenance.cache == provenance_pb2.CACHE_STATUS_STALE
+    price.store.down = None
+    assert (await price.bars(max_age=Duration())).series.version.revision == 2
 
 
 async def test_the_last_bars_with_their_version_and_whether_the_last_is_final(price: Price) -> None:

@@ -1,0 +1,58 @@
+"""CommitFollower: hears from ingest what was committed, so that price never serves older bars for long.
+
+While it is connected, a series that changed is loaded anew by the next call that asks for it. While it is
+not, freshness alone decides, as it would without it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+
+import structlog
+
+from finstage.ingest.v1 import market_store_service_pb2 as ingest_pb2
+from libs.market.errors import FinstageError, Reason
+from libs.market.interval import Interval
+from libs.rpc.channel import Channel
+from services.price.market_store import SERVICE
+
+_log = structlog.get_logger(__name__)
+
+_PATH = f"/{SERVICE.full_name}/WatchCommits"
+# Longer than ingest's heartbeat: a stream that is silent for so long is dead.
+SILENCE_S = 45.0
+RETRY_S = 1.0
+
+
+class CommitFollower:
+    """Tells `changed` of each commit (symbol, interval, revision); run() must be running."""
+
+    def __init__(self, channel: Channel, changed: Callable[[str, Interval, int], Awaitable[None]]) -> None:
+        self._channel = channel
+        self._changed = changed
+        self._token = ""
+
+    async def run(self) -> None:
+        """Follows, and connects again after each failure, until it is cancelled."""
+        while True:
+            try:
+                await self._follow()
+            except FinstageError as error:
+                _log.info("commits_not_followed", reason=error.reason, detail=error.message)
+                if error.reason is Reason.RESUME_EXPIRED:
+                    self._token = ""
+            except TimeoutError:
+                _log.warning("commits_silent", seconds=SILENCE_S)
+            await asyncio.sleep(RETRY_S)
+
+    async def _follow(self) -> None:
+        request = ingest_pb2.WatchCommitsRequest(resume_token=self._token)
+        stream = self._channel.stream(_PATH, request, ingest_pb2.WatchCommitsResponse)
+        async with aclosing(stream):
+            while True:
+                event = await asyncio.wait_for(anext(stream), SILENCE_S)
+                if event.WhichOneof("event") == "commit":
+                    commit = event.commit
+                    interval = Interval.from_proto(commit.interval)
+                    await self._changed(commit.symbol, interval, commit.version.revision)
+                self._token = event.resume_token or self._token
