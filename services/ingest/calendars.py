@@ -8,7 +8,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-import exchange_calendars  # type: ignore[import-untyped]
+import exchange_calendars
 import numpy as np
 import numpy.typing as npt
 

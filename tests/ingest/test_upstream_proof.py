@@ -15,7 +15,7 @@ def test_broken_replies_are_known_failures_or_right_bars(fixtures: Path) -> None
 
 
 def test_no_retry_after_is_broken_and_calls_succeed_where_a_fifth_is_refused(tmp_path: Path) -> None:
-    findings = side_by_side(calls=60, workers=8, base_s=0.1)
+    findings = side_by_side(calls=40, workers=8, base_s=0.1)
     assert tell(findings, tmp_path / "proof.json")
     assert (tmp_path / "proof.json").exists()
 

@@ -22,7 +22,7 @@ from services.ingest.upstream.metrics import UpstreamMetrics
 from services.ingest.upstream.pace import MemoryPaceStore, Pace, PacePolicy
 from services.ingest.upstream.pace_redis import RedisPaceStore
 from services.ingest.upstream.retry import Retrier, RetryPolicy
-from services.ingest.upstream.transport import RequestsTransport
+from services.ingest.upstream.transport import RequestsTransport, Transport
 
 # The only place that names hosts.
 YAHOO_URL = "https://query1.finance.yahoo.com"
@@ -37,6 +37,7 @@ class UpstreamSettings:
     max_rate_per_s: requests a second at most; None: the provider's own.
     max_in_flight: requests of one provider at once.
     files: the folder of the provider "file".
+    impersonate: look like a browser, by curl_cffi (the extra `impersonate`).
     """
 
     url: str = ""
@@ -47,6 +48,7 @@ class UpstreamSettings:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     files: Path = Path("var/files")
+    impersonate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ class Parts:
         return UpstreamClient(
             name=name,
             base_url=settings.url or default_url,
-            transport=RequestsTransport(clock=clock, connections=settings.max_in_flight),
+            transport=self._transport(),
             retrier=Retrier(settings.retry, clock=clock, sleep=self.sleep, rng=self.rng, provider=name),
             guard=guard,
             clock=clock,
@@ -91,6 +93,14 @@ class Parts:
             user_agent=settings.user_agent,
             timeout_s=settings.timeout_s,
         )
+
+    def _transport(self) -> Transport:
+        if self.settings.impersonate:
+            # Here, because only who opted in has it installed.
+            from services.ingest.upstream.transport_curl import CurlTransport
+
+            return CurlTransport(clock=self.clock)
+        return RequestsTransport(clock=self.clock, connections=self.settings.max_in_flight)
 
 
 def _yahoo(parts: Parts) -> Provider:

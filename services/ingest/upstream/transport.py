@@ -1,6 +1,6 @@
 """The transport: one GET over a pooled session, and what came of it; nothing here is tried twice."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Protocol
@@ -17,7 +17,7 @@ MAX_BODY_BYTES = 32 * 1024 * 1024
 MAX_REDIRECTS = 3
 
 _CHUNK_BYTES = 256 * 1024
-_REDIRECTS = (301, 302, 303, 307, 308)
+REDIRECTS = (301, 302, 303, 307, 308)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,21 @@ class Transport(Protocol):
         ...
 
 
+def within_origin(url: str, get: Callable[[str], Reply | Failure | str]) -> Reply | Failure:
+    """What `get` brings of `url`, or of where it redirects to (a str) while that is the same origin."""
+    for _ in range(MAX_REDIRECTS + 1):
+        answer = get(url)
+        if not isinstance(answer, str):
+            return answer
+        target = urljoin(url, answer)
+        if urlsplit(target)[:2] != urlsplit(url)[:2]:
+            return Failure(
+                Outcome.UNAVAILABLE, f"refused a redirect to another host, {urlsplit(target).netloc}"
+            )
+        url = target
+    return Failure(Outcome.UNAVAILABLE, f"more than {MAX_REDIRECTS} redirects")
+
+
 class RequestsTransport:
     """A pooled requests.Session. It follows redirects within one origin only."""
 
@@ -57,16 +72,7 @@ class RequestsTransport:
     def get(self, url: str, *, headers: Mapping[str, str], timeout_s: float) -> Reply | Failure:
         until = self._clock.monotonic() + timeout_s
         try:
-            for _ in range(MAX_REDIRECTS + 1):
-                answer = self._get_once(url, headers, until)
-                if not isinstance(answer, str):
-                    return answer
-                target = urljoin(url, answer)
-                if urlsplit(target)[:2] != urlsplit(url)[:2]:
-                    host = urlsplit(target).netloc
-                    return Failure(Outcome.UNAVAILABLE, f"refused a redirect to another host, {host}")
-                url = target
-            return Failure(Outcome.UNAVAILABLE, f"more than {MAX_REDIRECTS} redirects")
+            return within_origin(url, lambda target: self._get_once(target, headers, until))
         except requests.exceptions.SSLError as error:
             return Failure(Outcome.UNAVAILABLE, f"the certificate was not accepted: {_cause(error)}")
         except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError):
@@ -95,7 +101,7 @@ class RequestsTransport:
         with self._session.get(
             url, headers=dict(headers), timeout=left_s, stream=True, allow_redirects=False
         ) as response:
-            if response.status_code in _REDIRECTS and "location" in response.headers:
+            if response.status_code in REDIRECTS and "location" in response.headers:
                 return response.headers["location"]
             body = bytearray()
             # read1() returns what has come; iter_content() would wait for a whole chunk, however slow.
