@@ -93,7 +93,10 @@ class Locks(Protocol):
     claim_s: float
     """How long a claim lasts unless kept up."""
 
-    async def claim(self, keys: Iterable[str], token: bytes, codec: Codec[Any]) -> dict[str, Claimed]: ...
+    async def claim(self, keys: Iterable[str], token: bytes, codec: Codec[Any]) -> dict[str, Claimed]:
+        """Claim the keys that no one else has. A token is `OWNER:NUMBER`; an earlier one of the same owner is
+        overtaken, so that a claim which could not be given up does not block its own process."""
+        ...
 
     async def keep(self, keys: Iterable[str], token: bytes) -> None:
         """Extend the claims that are still ours."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from redis.asyncio import RedisCluster
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 from structlog.typing import FilteringBoundLogger
 
 from .redis import Client
@@ -64,7 +64,7 @@ class Invalidations:
         while True:
             try:
                 await self._listen()
-            except* (RedisError, OSError, TimeoutError, _Lost) as lost:
+            except* (RedisError, RedisClusterException, OSError, TimeoutError, _Lost) as lost:
                 if self._hearing:
                     self._log.warning("cache_invalidations_lost", error=repr(lost.exceptions[0]))
                 self._hearing = False

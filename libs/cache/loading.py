@@ -5,6 +5,7 @@ import contextlib
 import contextvars
 import functools
 import inspect
+import itertools
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
@@ -49,6 +50,8 @@ class Loads:
         self._counts = tally.counts
         self._random = random
         self._landed = landed
+        self._owner = secrets.token_hex(8)
+        self._numbers = itertools.count()
 
     async def run(
         self,
@@ -59,7 +62,7 @@ class Loads:
         seen: Mapping[str, Held],
     ) -> None:
         """Land every flight, or fail it. `seen` is what was held, and not good enough, when they began."""
-        claim = _Claim(self._backend.locks, codec)
+        claim = _Claim(self._backend.locks, codec, f"{self._owner}:{next(self._numbers)}".encode())
         timeout = asyncio.timeout(policy.load_timeout_s)
         began = self._monotonic()
         waiting = dict(flights)
@@ -168,10 +171,10 @@ class Loads:
 class _Claim:
     """The claims of one run; without locks, or while they cannot be had, every key is ours."""
 
-    def __init__(self, locks: Locks | None, codec: Codec[Any]) -> None:
+    def __init__(self, locks: Locks | None, codec: Codec[Any], token: bytes) -> None:
         self.codec = codec
         self._locks = locks
-        self._token = secrets.token_hex(8).encode()
+        self._token = token
         self._held: set[str] = set()
 
     async def take(self, keys: Mapping[str, Flight]) -> dict[str, Claimed]:

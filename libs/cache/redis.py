@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 from redis.asyncio import ConnectionPool, Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ClusterError, RedisError, ResponseError
+from redis.exceptions import ClusterError, RedisClusterException, RedisError, ResponseError
 from structlog.typing import FilteringBoundLogger
 
 from . import log as logs
@@ -29,6 +29,13 @@ from .errors import Unavailable
 T = TypeVar("T")
 Client = Redis | RedisCluster
 
+# The owner's own earlier claim, given up or never answered, is overtaken: it has one load per key at a time.
+_CLAIM = """
+local held = redis.call('GET', KEYS[2])
+local ours = not held or string.sub(held, 1, #ARGV[2]) == ARGV[2]
+if ours then redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[3]) end
+return {ours and 1 or 0, redis.call('GET', KEYS[1])}
+"""
 _SETTLE = """
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
@@ -165,13 +172,13 @@ class RedisBackend:
     async def claim(self, keys: Iterable[str], token: bytes, codec: Codec[Any]) -> dict[str, Claimed]:
         keys = list(keys)
         names = self._names(keys)
+        owner = token.partition(b":")[0] + b":"
         pipeline = self.client.pipeline(transaction=False)
         for name in names:
-            pipeline.set(_lock(name), token, nx=True, px=self._claim_ms)
-            pipeline.get(name)
+            pipeline.eval(_CLAIM, 2, name, _lock(name), token, owner, self._claim_ms)
         replies = await self._ask(pipeline.execute)
-        held = self._opened(keys, names, replies[1::2], codec)
-        return {key: Claimed(bool(ours), held.get(key)) for key, ours in zip(keys, replies[::2], strict=True)}
+        held = self._opened(keys, names, [data for _, data in replies], codec)
+        return {key: Claimed(bool(ours), held.get(key)) for key, (ours, _) in zip(keys, replies, strict=True)}
 
     async def keep(self, keys: Iterable[str], token: bytes) -> None:
         await self._eval(_KEEP, keys, token, self._claim_ms)
@@ -253,7 +260,7 @@ class RedisBackend:
         try:
             async with asyncio.timeout(timeout_s or self._timeout_s), self._free:
                 result = await work()
-        except (RedisError, OSError, TimeoutError) as error:
+        except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
             self.counts.errors += 1
             if not isinstance(error, ResponseError) or isinstance(error, ClusterError):
                 self._breaker.failed()

@@ -33,7 +33,7 @@ class Mutex(CacheMutex):
     def __init__(self, backend: "DogpileBackend", key: str) -> None:
         self._backend = backend
         self._key = f"mutex:{key}"
-        self._token = secrets.token_hex(8).encode()
+        self._token = b""
 
     def _claim(self, token: bytes) -> bool:
         backend = self._backend
@@ -41,10 +41,12 @@ class Mutex(CacheMutex):
         return bool(claims[self._key].ours)
 
     def acquire(self, wait: bool = True) -> bool:
-        while not self._claim(self._token):
+        token = secrets.token_hex(8).encode()
+        while not self._claim(token):
             if not wait:
                 return False
             time.sleep(0.005)
+        self._token = token
         return True
 
     def release(self) -> None:

@@ -66,7 +66,7 @@ async def test_overlapping_batches_load_each_key_once(open_kind: Open, kind: str
 async def test_a_holder_that_dies_does_not_block_the_key(open_kind: Open, kind: str) -> None:
     """Its claim expires, and a waiter takes over."""
     cache = await open_kind(kind, claim_s=0.3)
-    claims = await locks_of(cache).claim(["k"], b"someone who died", BYTES)
+    claims = await locks_of(cache).claim(["k"], b"dead:1", BYTES)
     assert claims["k"].ours
 
     async def load() -> bytes:
@@ -100,7 +100,7 @@ async def test_a_waiter_takes_a_stale_answer_if_there_is_one(
     first, second = await open_kind(kind), await open_kind(kind)
     await first.set("k", b"old", POLICY)
     clock.advance(70)
-    await locks_of(first).claim(["k"], b"someone who loads", BYTES)
+    await locks_of(first).claim(["k"], b"loading:1", BYTES)
 
     async def load() -> bytes:
         raise AssertionError("not ours to load")
@@ -156,17 +156,30 @@ async def test_a_claim_is_only_its_holders_to_keep_settle_and_release(open_kind:
     cache = await open_kind(kind)
     locks = locks_of(cache)
     answer = cache._answering.loads.answer(b"mine", POLICY, BYTES)
-    assert (await locks.claim(["k"], b"holder", BYTES))["k"].ours
-    assert not (await locks.claim(["k"], b"other", BYTES))["k"].ours
-    await locks.keep(["k"], b"other")
-    await locks.release(["k"], b"other")
-    assert await locks.settle({"k": answer}, b"other", BYTES) == set()
-    assert not (await locks.claim(["k"], b"third", BYTES))["k"].ours
-    assert await locks.settle({"k": answer}, b"holder", BYTES) == {"k"}
-    claimed = (await locks.claim(["k"], b"third", BYTES))["k"]
+    assert (await locks.claim(["k"], b"holder:1", BYTES))["k"].ours
+    assert not (await locks.claim(["k"], b"other:1", BYTES))["k"].ours
+    await locks.keep(["k"], b"other:1")
+    await locks.release(["k"], b"other:1")
+    assert await locks.settle({"k": answer}, b"other:1", BYTES) == set()
+    assert not (await locks.claim(["k"], b"third:1", BYTES))["k"].ours
+    assert await locks.settle({"k": answer}, b"holder:1", BYTES) == {"k"}
+    claimed = (await locks.claim(["k"], b"third:1", BYTES))["k"]
     assert claimed.ours
     assert claimed.held is not None
     assert claimed.held[0].value == b"mine"
+
+
+@pytest.mark.parametrize("kind", SHARED_KINDS)
+async def test_a_claim_is_overtaken_by_its_own_owner_only(open_kind: Open, kind: str) -> None:
+    """A claim whose answer was lost does not block the process that made it; its settling is fenced off."""
+    cache = await open_kind(kind)
+    locks = locks_of(cache)
+    answer = cache._answering.loads.answer(b"late", POLICY, BYTES)
+    assert (await locks.claim(["k"], b"one:1", BYTES))["k"].ours
+    assert (await locks.claim(["k"], b"one:2", BYTES))["k"].ours
+    assert not (await locks.claim(["k"], b"one2:1", BYTES))["k"].ours
+    assert not (await locks.claim(["k"], b"on:1", BYTES))["k"].ours
+    assert await locks.settle({"k": answer}, b"one:1", BYTES) == set()
 
 
 @pytest.mark.parametrize("kind", ["redis", "memory+redis"])
