@@ -22,7 +22,7 @@ LOAD_FLOOR_S = 5.0
 LOAD_TIMEOUT_S = 30.0
 NEGATIVE_S = 5.0
 # As good as over: what is outdated is kept to be served as stale.
-OVER_S = 0.001
+OVER_S = 1e-6
 
 _T = TypeVar("_T")
 _QUOTE = protobuf(quote_pb2.Quote)

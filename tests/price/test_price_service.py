@@ -10,7 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from finstage.ingest.v1 import market_store_service_pb2 as ingest_pb2
 from finstage.market.v1 import instrument_pb2, provenance_pb2, quote_pb2, series_pb2
 from finstage.price.v1 import price_service_pb2 as pb
-from libs.cache import Cache, MemoryBackend
+from libs.cache import Cache, ManualClock, MemoryBackend
 from libs.market.columns import Columns
 from libs.market.errors import (
     FinstageError,
@@ -118,6 +118,7 @@ class Price:
     store: HandMovedStore
     channel: Channel
     market: MarketCache
+    clock: ManualClock
 
     async def bars(self, **request: object) -> pb.GetBarsResponse:
         message = pb.GetBarsRequest(**({"symbol": "A", "interval": series_pb2.INTERVAL_1D} | request))
@@ -132,13 +133,14 @@ class Price:
 @pytest.fixture
 async def price() -> AsyncIterator[Price]:
     store = HandMovedStore()
-    async with Cache(MemoryBackend(), name="price") as cache:
+    clock = ManualClock(NOW_MS / 1000)
+    async with Cache(MemoryBackend(clock=clock), clock=clock, name="price") as cache:
         market = MarketCache(cache, store, fresh_s=60, stale_for_s=3600, now_s=lambda: NOW_MS / 1000)
         servicer = PriceServicer(market, quote_fresh_s=60, bars_fresh_s=60, now_s=lambda: NOW_MS / 1000)
         server = Server(ServerSettings(), [Service(SERVICE, servicer)])
         await server.start()
         channel = open_channel(f"127.0.0.1:{server.port}", ChannelSettings(), name="price")
-        yield Price(store, channel, market)
+        yield Price(store, channel, market, clock)
         await channel.close()
         await server.stop()
 
@@ -214,10 +216,12 @@ async def test_a_committed_revision_is_loaded_by_the_next_call_and_only_then(pri
     await price.market.outdate("A", Interval.D1, 1)
     assert (await price.bars()).series.version.revision == 1, "what is held is that revision"
     await price.market.outdate("A", Interval.D1, 2)
+    price.clock.advance(1)
     price.store.down = Unavailable(Reason.SERVICE_UNAVAILABLE, "ingest does not answer")
     assert (await price.bars()).series.provenance.cache == provenance_pb2.CACHE_STATUS_STALE
     price.store.down = None
-    assert (await price.bars(max_age=Duration())).series.version.revision == 2
+    price.clock.advance(2)  # a load that failed is not tried again at once
+    assert (await price.bars()).series.version.revision == 2
 
 
 async def test_the_last_bars_with_their_version_and_whether_the_last_is_final(price: Price) -> None:
