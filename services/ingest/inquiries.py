@@ -10,6 +10,9 @@ from services.ingest.providers.api import Provider
 from services.ingest.series import Instrument, Quote
 from services.ingest.upstream.flight import SingleFlight
 
+# Symbols that go to the provider in one call, so that it can ask for them in one request.
+MOST = 50
+
 
 class Inquiries:
     """Quotes, instruments and searches of a provider, for an event loop.
@@ -27,9 +30,14 @@ class Inquiries:
         self._searches: SingleFlight[tuple[str, int], list[Instrument]] = SingleFlight()
 
     async def quotes(self, symbols: Sequence[str], *, deadline: float | None) -> list[Quote | FinstageError]:
-        """As Provider.fetch_quotes()."""
+        """As Provider.fetch_quotes(). Symbols that nobody asks for yet go to it together, MOST at a time."""
         unique = list(dict.fromkeys(symbols))
-        answers = await asyncio.gather(*(self._quote(symbol, deadline) for symbol in unique))
+        new = [symbol for symbol in unique if symbol not in self._quotes]
+        group_of: dict[str, _Group] = {}
+        for first in range(0, len(new), MOST):
+            group = _Group(new[first : first + MOST])
+            group_of |= dict.fromkeys(group.symbols, group)
+        answers = await asyncio.gather(*(self._quote(s, group_of.get(s), deadline) for s in unique))
         by_symbol = dict(zip(unique, answers, strict=True))
         return [by_symbol[symbol] for symbol in symbols]
 
@@ -51,11 +59,14 @@ class Inquiries:
 
         return await self._searches.do((query, limit), ask, deadline=deadline)
 
-    async def _quote(self, symbol: str, deadline: float | None) -> Quote | FinstageError:
+    async def _quote(
+        self, symbol: str, group: "_Group | None", deadline: float | None
+    ) -> Quote | FinstageError:
         async def ask(until: float | None) -> Quote:
-            [answer] = await run_blocking(
-                self._upstream, self._provider.fetch_quotes, [symbol], deadline=until
-            )
+            nonlocal group
+            # Who flies again wants a new answer.
+            asked, group = group or _Group([symbol]), None
+            answer = (await asked.ask(self._provider, self._upstream, until))[symbol]
             if isinstance(answer, FinstageError):
                 raise answer
             return answer
@@ -64,3 +75,21 @@ class Inquiries:
             return await self._quotes.do(symbol, ask, deadline=deadline)
         except FinstageError as error:
             return copy.copy(error)
+
+
+class _Group:
+    """Symbols that are asked for in one call, when the first of their flights begins."""
+
+    def __init__(self, symbols: list[str]) -> None:
+        self.symbols = symbols
+        self._answers: asyncio.Future[list[Quote | FinstageError]] | None = None
+
+    async def ask(
+        self, provider: Provider, upstream: BoundedExecutor, deadline: float | None
+    ) -> dict[str, Quote | FinstageError]:
+        """The answers by symbol."""
+        if self._answers is None:
+            asking = run_blocking(upstream, provider.fetch_quotes, self.symbols, deadline=deadline)
+            self._answers = asyncio.ensure_future(asking)
+        answers = await asyncio.shield(self._answers)
+        return dict(zip(self.symbols, answers, strict=True))

@@ -14,6 +14,7 @@ from services.ingest.providers.api import Provider
 from services.ingest.providers.fallback import Providers
 from services.ingest.providers.file import FileProvider
 from services.ingest.providers.yahoo import YahooProvider
+from services.ingest.providers.yahoo_batch import BatchQuotes, Crumbs
 from services.ingest.upstream.breaker import BreakerPolicy
 from services.ingest.upstream.budget import RetryBudget
 from services.ingest.upstream.client import DEFAULT_USER_AGENT, TIMEOUT_S, UpstreamClient
@@ -26,6 +27,7 @@ from services.ingest.upstream.transport import RequestsTransport, Transport
 
 # The only place that names hosts.
 YAHOO_URL = "https://query1.finance.yahoo.com"
+YAHOO_COOKIE_URL = "https://fc.yahoo.com"
 SIM_URL = "http://127.0.0.1:8080"
 
 
@@ -105,12 +107,15 @@ class Parts:
 
 def _yahoo(parts: Parts) -> Provider:
     pace = PacePolicy(max_rate_per_s=5.0, min_rate_per_s=0.5, burst=20)
-    return YahooProvider(parts.client("yahoo", YAHOO_URL, pace), clock=parts.clock)
+    client = parts.client("yahoo", YAHOO_URL, pace)
+    crumbs = Crumbs(client, cookie_url=parts.settings.url or YAHOO_COOKIE_URL, clock=parts.clock)
+    return YahooProvider(client, clock=parts.clock, batch=BatchQuotes(client, crumbs))
 
 
 def _sim(parts: Parts) -> Provider:
     pace = PacePolicy(max_rate_per_s=500.0, min_rate_per_s=20.0, burst=500)
-    return YahooProvider(parts.client("sim", SIM_URL, pace), clock=parts.clock)
+    client = parts.client("sim", SIM_URL, pace)
+    return YahooProvider(client, clock=parts.clock, batch=BatchQuotes(client, None))
 
 
 PROVIDERS: dict[str, Callable[[Parts], Provider]] = {

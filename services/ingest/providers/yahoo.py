@@ -13,9 +13,10 @@ from libs.cache.clock import Clock
 from libs.market.columns import Columns, Float64s
 from libs.market.errors import FinstageError, InvalidRequest, Violation
 from libs.market.interval import Interval
-from libs.market.symbol import parse_symbol
+from libs.market.symbol import ACCEPTED, parse_symbol
 from services.ingest.grid import DAY_MS, HOUR_MS, MINUTE_MS
 from services.ingest.providers.yahoo_bars import GRANULARITIES, Window, fetched_bars
+from services.ingest.providers.yahoo_batch import LEAST, MOST, BatchQuotes
 from services.ingest.providers.yahoo_chart import INSTRUMENT_TYPES, Chart, read_chart, read_json
 from services.ingest.providers.yahoo_quote import quote_of
 from services.ingest.series import FetchedBars, Gap, GapReason, Instrument, Quote, SeriesKey
@@ -65,9 +66,10 @@ _REACH = {
 class YahooProvider:
     """Implements services.ingest.providers.api.Provider."""
 
-    def __init__(self, client: UpstreamClient, *, clock: Clock) -> None:
+    def __init__(self, client: UpstreamClient, *, clock: Clock, batch: BatchQuotes) -> None:
         self._client = client
         self._clock = clock
+        self._batch = batch
 
     @property
     def name(self) -> str:
@@ -105,7 +107,16 @@ class YahooProvider:
         return _joined(whole, parts[::-1])
 
     def fetch_quotes(self, symbols: Sequence[str], *, deadline: float | None) -> list[Quote | FinstageError]:
-        return [self._quote(symbol, deadline) for symbol in symbols]
+        found: dict[str, Quote] = {}
+        if len(symbols) >= LEAST:
+            for first in range(0, len(symbols), MOST):
+                some = [s for s in symbols[first : first + MOST] if is_symbol(s)]
+                quotes = self._batch.fetch(some, now_ms=self._now_ms(), deadline=deadline)
+                if isinstance(quotes, Failure):
+                    break
+                found |= quotes
+        # What the batch lacks is asked for alone, which tells why there is none.
+        return [found.get(symbol) or self._quote(symbol, deadline) for symbol in symbols]
 
     def instrument(self, symbol: str, *, deadline: float | None) -> Instrument:
         chart = self._chart(symbol, {"interval": "1d", "range": "5d"}, deadline)
@@ -181,10 +192,8 @@ class YahooProvider:
         )
 
     def _chart(self, symbol: str, params: dict[str, str | int], deadline: float | None) -> Chart | Failure:
-        try:
-            parse_symbol(symbol)
-        except ValueError as error:
-            raise InvalidRequest([Violation("symbol", str(error))]) from None
+        if not is_symbol(symbol):
+            raise InvalidRequest([Violation("symbol", f"a symbol is {ACCEPTED}")])
         path = CHART_PATH + quote(symbol, safe="")
         return self._client.get(
             path, params, lambda reply: read_chart(reply.status, reply.body), deadline=deadline
@@ -202,6 +211,14 @@ class YahooProvider:
 
     def _now_ms(self) -> int:
         return round(self._clock.wall() * 1000)
+
+
+def is_symbol(text: str) -> bool:
+    """Whether `text` is a symbol in its one form."""
+    try:
+        return parse_symbol(text) == text
+    except ValueError:
+        return False
 
 
 def _requests(start_ms: int, end_ms: int, reach: _Reach) -> Iterator[Window]:

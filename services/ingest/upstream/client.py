@@ -57,6 +57,7 @@ class UpstreamClient:
         read: Callable[[Reply], T | Failure],
         *,
         deadline: float | None,
+        base: str = "",
     ) -> T | Failure:
         """What `read` makes of the reply to a GET, tried again where that can mend it.
 
@@ -64,13 +65,14 @@ class UpstreamClient:
             path: percent-encoded already.
             read: sees replies of any status but those that say all by themselves: 401, 403, 429 and 5xx.
             deadline: clock.monotonic() seconds by which the answer must be there; None: no deadline.
+            base: instead of the client's base_url, for pages of the upstream on another host.
 
         Raises:
             DeadlineTooShort: the deadline has passed.
         """
         if deadline is not None and deadline <= self._clock.monotonic():
             raise DeadlineTooShort(f"no time is left to ask {self.name}")
-        url = f"{self._base_url}{path}?{urlencode(params)}"
+        url = f"{base.rstrip('/') or self._base_url}{path}?{urlencode(params)}"
 
         return self._retrier.run(
             lambda: self._guard.ask(lambda: self._send(url, read, deadline), deadline=deadline),

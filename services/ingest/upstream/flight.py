@@ -25,6 +25,10 @@ class SingleFlight(Generic[K, T]):
     def __init__(self) -> None:
         self._flights: dict[K, tuple[asyncio.Task[T], float | None]] = {}
 
+    def __contains__(self, key: K) -> bool:
+        """Whether a flight for `key` is under way."""
+        return key in self._flights
+
     async def do(self, key: K, work: Callable[[float | None], Awaitable[T]], *, deadline: float | None) -> T:
         """What `work(deadline)` returns or raises; run by this call, or under way already.
 
