@@ -131,7 +131,8 @@ class YahooProvider:
         found = self._client.get(SEARCH_PATH, params, self._read_search, deadline=deadline)
         if isinstance(found, Failure):
             raise found.as_error(query, "search")
-        return found[:limit]
+        now_ms = self._now_ms()
+        return [replace(each, source=self.name, fetched_at_ms=now_ms) for each in found[:limit]]
 
     def status(self) -> list[ProviderStatus]:
         return [self._client.status()]
