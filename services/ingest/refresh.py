@@ -12,7 +12,7 @@ from libs.market.errors import FinstageError, no_data
 from libs.rpc.executor import BoundedExecutor, run_blocking
 from services.ingest.providers.api import Provider
 from services.ingest.providers.fallback import Providers
-from services.ingest.series import EventKind, FetchedBars, GapReason, SeriesKey, SeriesState
+from services.ingest.series import Attempt, EventKind, FetchedBars, GapReason, SeriesKey, SeriesState
 from services.ingest.store.api import SeriesRead, Store, WriteResult
 from services.ingest.upstream.flight import SingleFlight
 
@@ -48,6 +48,7 @@ class Refresher:
         self._database = database
         self._clock = clock
         self._flights: SingleFlight[SeriesKey, SeriesState] = SingleFlight()
+        self._trails: dict[SeriesKey, tuple[Attempt, ...]] = {}
 
     async def ensure(
         self, key: SeriesKey, *, max_age_s: float, deadline: float | None
@@ -76,6 +77,10 @@ class Refresher:
             _log.warning("refresh_failed", series=str(key), reason=error.reason, detail=error.message)
             return state, error
 
+    def trail(self, key: SeriesKey) -> tuple[Attempt, ...]:
+        """Who was asked when this process last fetched the series; empty when the first one asked answered."""
+        return self._trails.get(key, ())
+
     def _is_fresh(self, state: SeriesState, max_age_s: float) -> bool:
         if state.fetched_at_ms is None:
             return state.count > 0
@@ -102,7 +107,13 @@ class Refresher:
     async def _fetch(
         self, provider: Provider, key: SeriesKey, start_ms: int | None, deadline: float | None
     ) -> FetchedBars:
-        return await run_blocking(self._upstream, provider.fetch_bars, key, start_ms, None, deadline=deadline)
+        fetched = await run_blocking(
+            self._upstream, provider.fetch_bars, key, start_ms, None, deadline=deadline
+        )
+        self._trails.pop(key, None)
+        if fetched.attempts:
+            self._trails[key] = fetched.attempts
+        return fetched
 
     async def _write(self, fetched: FetchedBars, *, replace: bool) -> SeriesState:
         written: WriteResult = await self._in_database(self._store.write_fetched, fetched, replace=replace)

@@ -23,7 +23,7 @@ class UpstreamMetrics:
         self.retries = Counter(f"{prefix}_retries", "Requests sent again.", by, registry=registry)
         self.refused = Counter(
             f"{prefix}_refused",
-            "Requests not sent, by what held them back: breaker, rate, in_flight or retry_after.",
+            "Requests not sent, by what held them back: breaker, pace or in_flight.",
             (*by, "by"),
             registry=registry,
         )
