@@ -78,7 +78,7 @@ class Refresher:
             return state, error
 
     def trail(self, key: SeriesKey) -> tuple[Attempt, ...]:
-        """Who was asked when this process last fetched the series; empty when the first one asked answered."""
+        """Who was asked when this process last fetched the series; empty when the first one answered."""
         return self._trails.get(key, ())
 
     def _is_fresh(self, state: SeriesState, max_age_s: float) -> bool:
