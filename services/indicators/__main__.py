@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry
 
 from libs.cache import open_cache
+from libs.cache.metrics import CacheCollector
 from libs.rpc import logs, settings
 from libs.rpc.channel import open_channel
 from libs.rpc.executor import BoundedExecutor
@@ -28,6 +29,7 @@ async def main(config: IndicatorsSettings) -> None:
         threads=config.compute_threads, queued=100 * config.compute_threads, name="compute"
     )
     async with open_cache(config.cache_url, name="indicators") as cache:
+        registry.register(CacheCollector([cache]))
         servicer = IndicatorServicer(
             whole_catalogue(),
             Engine(cache, executor, fresh_s=config.result_fresh_s),

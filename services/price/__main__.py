@@ -5,7 +5,8 @@ import time
 
 from prometheus_client import CollectorRegistry
 
-from libs.cache import Cache, backend_from_url
+from libs.cache import open_cache
+from libs.cache.metrics import CacheCollector
 from libs.rpc import logs, settings
 from libs.rpc.channel import open_channel
 from libs.rpc.metrics import CallMetrics
@@ -26,7 +27,8 @@ async def main(config: PriceSettings) -> None:
         retry=[market_store.SERVICE],
         metrics=CallMetrics(registry, "client"),
     )
-    async with Cache(backend_from_url(config.cache_url), name="price") as cache:
+    async with open_cache(config.cache_url, name="price") as cache:
+        registry.register(CacheCollector([cache]))
         market = MarketCache(
             cache,
             market_store.IngestMarketStore(channel),
