@@ -5,6 +5,7 @@ Redis is a private server on this machine, over loopback.
 """
 
 import asyncio
+import dataclasses
 import itertools
 import sys
 import time
@@ -145,9 +146,8 @@ def hit_ratios() -> list[report.Row]:
     for name, trace in traces.items():
         ratios = {policy: play(trace) for policy, play in cache_traces.POLICIES.items()}
         own = cache_traces.ours(trace)
-        goal = report.Goal(
-            f"≥ theine's less {SHARE}", lambda value, _, theine=ratios["theine"]: value >= theine - SHARE
-        )
+        goal = report.value_at_least(ratios["theine"] - SHARE)
+        goal = dataclasses.replace(goal, text=f"≥ theine's less {SHARE}")
         rows.append(
             report.row(
                 f"hit ratio, {name}: memory", own, "", against="theine", base=ratios["theine"], goal=goal

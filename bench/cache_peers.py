@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-import aiocache
+import aiocache  # type: ignore[import-untyped]
 import cachetools
 import cashews
 import theine

@@ -264,7 +264,7 @@ class _Rpc:
             metrics.by_code(code)()
             metrics.seconds(seconds)
             if seconds >= self._limits.slow_call_s and not self._is_stream:
-                _log.warning("slow_call", seconds=round(seconds, 4), code=code.name)
+                _log.warning("slow_call", seconds=round(seconds, 6), code=code.name)
             elif self._limits.log_calls:
                 _log.debug("call", seconds=round(seconds, 6), code=code.name)
 

@@ -69,7 +69,7 @@ class CommitFeed:
             PreconditionFailed: RESUME_EXPIRED.
             Unavailable: the database is away.
         """
-        at = await self._in_database(self._store.commit_token) if not token else token
+        at = token if token else await self._in_database(self._store.commit_token)
         silent_since = self._clock.monotonic()
         with self._sleeper() as woken:
             while True:

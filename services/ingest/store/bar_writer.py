@@ -1,6 +1,7 @@
 """Writing bars within one transaction: compare, write what differs, and grow the version with it."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +13,8 @@ from services.ingest.series import SeriesKey
 from services.ingest.store.api import RowCounts, WriteMode
 from services.ingest.store.database import Database
 from services.ingest.store.diff import Bars, Extent, Mask, difference, missing, restates
-from services.ingest.store.open_series import OpenSeries, open_series
-from services.ingest.store.schema import outbox
+from services.ingest.store.open_series import OpenSeries, create_series, has_key, open_series, save_series
+from services.ingest.store.schema import outbox, series
 
 NO_BARS = Bars(Columns.empty(), np.empty(0))
 _NO_TIMES: Int64s = np.empty(0, dtype=np.int64)
@@ -51,9 +52,9 @@ class BarWriter:
         self._connection = connection
         self._now_ms = now_ms
         self._open: dict[SeriesKey, OpenSeries] = {}
-        self._inserts: dict[Table, list[tuple[int, Bars]]] = defaultdict(list)
-        self._updates: dict[Table, list[tuple[int, Bars]]] = defaultdict(list)
-        self._waiting: set[int] = set()
+        self._inserts: dict[Table, list[tuple[OpenSeries, Bars]]] = defaultdict(list)
+        self._updates: dict[Table, list[tuple[OpenSeries, Bars]]] = defaultdict(list)
+        self._waiting: set[SeriesKey] = set()
         self._commits: list[dict[str, Any]] = []
 
     @property
@@ -61,16 +62,18 @@ class BarWriter:
         """Whether anything was changed that the log of commits tells of."""
         return bool(self._commits)
 
-    def open(self, key: SeriesKey) -> OpenSeries:
-        """The series as it is now, or an empty one that is not there yet."""
-        if key not in self._open:
-            found = open_series(self._connection, key.symbol, key.interval)
-            self._open[key] = found[0] if found else OpenSeries(key)
-        return self._open[key]
+    def open(self, keys: Iterable[SeriesKey]) -> dict[SeriesKey, OpenSeries]:
+        """The series as they are now, or empty ones that are not there yet."""
+        missing_keys = set(keys) - self._open.keys()
+        if missing_keys:
+            found = {each.key: each for each in open_series(self._connection, has_key(*missing_keys))}
+            self._open |= {key: found.get(key) or OpenSeries(key) for key in missing_keys}
+        return self._open
 
     def open_all(self, symbol: str) -> list[OpenSeries]:
         """The series of a symbol that are there."""
-        return [self._open.setdefault(found.key, found) for found in open_series(self._connection, symbol)]
+        found = open_series(self._connection, series.c.symbol == symbol)
+        return [self._open.setdefault(each.key, each) for each in found]
 
     def write(
         self,
@@ -128,9 +131,7 @@ class BarWriter:
     def flush(self) -> None:
         """Send what waits to the database, with the state of the series and the log of commits."""
         self._flush_bars()
-        for target in self._open.values():
-            if target.id is not None:
-                target.save(self._connection)
+        save_series(self._connection, (each for each in self._open.values() if each.id is not None))
         if self._commits:
             statement = insert(outbox).values(xact_id=self._database.xact_id)
             self._connection.execute(statement, self._commits)
@@ -143,18 +144,20 @@ class BarWriter:
     def _stored(self, target: OpenSeries, incoming: Bars, replaced: tuple[int, int] | None) -> Bars:
         """The stored bars that the incoming ones may meet, or that may have to go."""
         last_ms = target.extent.last_ms
-        if target.id is None or last_ms is None or (replaced is None and not len(incoming)):
+        if last_ms is None or (replaced is None and not len(incoming)):
             return NO_BARS
         ends = [*(replaced or ()), *(int(time) for time in (*incoming.times[:1], *incoming.times[-1:]))]
         if min(ends) > last_ms:
             return NO_BARS
-        self._settle(target)
+        series_id = self._settled(target)
+        if series_id is None:
+            return NO_BARS
         if replaced is None and _is_sparse(incoming.times, target.key.interval.nominal_ms):
-            return self._database.bars_at(self._connection, target.table, target.id, incoming.times)
+            return self._database.bars_at(self._connection, target.table, series_id, incoming.times)
         return self._database.bars_between(
             self._connection,
             target.table,
-            target.id,
+            series_id,
             start_ms=min(ends),
             end_ms=max(ends) + 1,
             with_adjusted=incoming.adjusted_close is not None,
@@ -169,11 +172,11 @@ class BarWriter:
         return int(found.times[0]) if len(found) else None
 
     def _last_before(self, target: OpenSeries, before_ms: int) -> Bars:
-        if target.id is None:
+        series_id = self._settled(target)
+        if series_id is None:
             return NO_BARS
-        self._settle(target)
         return self._database.bars_between(
-            self._connection, target.table, target.id, end_ms=before_ms, limit=1, newest=True
+            self._connection, target.table, series_id, end_ms=before_ms, limit=1, newest=True
         )
 
     def _put(
@@ -181,9 +184,8 @@ class BarWriter:
     ) -> None:
         for mask, waiting in ((inserted, self._inserts), (updated, self._updates)):
             if mask.any():
-                series_id = target.create(self._connection)
-                waiting[target.table].append((series_id, incoming if mask.all() else incoming[mask]))
-                self._waiting.add(series_id)
+                waiting[target.table].append((target, incoming if mask.all() else incoming[mask]))
+                self._waiting.add(target.key)
         if target.id is not None and len(removed):
             self._database.delete_bars(self._connection, target.table, target.id, removed)
 
@@ -192,13 +194,12 @@ class BarWriter:
         before = target.extent
         count = before.count + len(added) - len(removed)
         ends = [t for t in (before.first_ms, before.last_ms) if t is not None]
-        if target.id is not None and np.isin(ends, removed).any():
-            self._settle(target)
+        if np.isin(ends, removed).any() and (series_id := self._settled(target)) is not None:
             ends = [
                 int(time)
                 for newest in (False, True)
                 for time in self._database.bars_between(
-                    self._connection, target.table, target.id, limit=1, newest=newest
+                    self._connection, target.table, series_id, limit=1, newest=newest
                 ).times
             ]
         else:
@@ -221,19 +222,25 @@ class BarWriter:
             }
         )
 
-    def _settle(self, target: OpenSeries) -> None:
-        """Before a series is read: nothing of it may wait."""
-        if target.id in self._waiting:
+    def _settled(self, target: OpenSeries) -> int | None:
+        """The id of a series of which nothing waits now, so that it can be read; None: it is not there."""
+        if target.key in self._waiting:
             self._flush_bars()
+        return target.id
 
     def _flush_bars(self) -> None:
+        create_series(self._connection, (self._open[key] for key in self._waiting))
         for table, parts in self._inserts.items():
-            self._database.insert_bars(self._connection, table, parts)
+            self._database.insert_bars(self._connection, table, _by_id(parts))
         for table, parts in self._updates.items():
-            self._database.update_bars(self._connection, table, parts)
+            self._database.update_bars(self._connection, table, _by_id(parts))
         self._inserts.clear()
         self._updates.clear()
         self._waiting.clear()
+
+
+def _by_id(parts: list[tuple[OpenSeries, Bars]]) -> list[tuple[int, Bars]]:
+    return [(target.id, bars) for target, bars in parts if target.id is not None]
 
 
 def _before(extent: Extent, before_ms: int) -> list[int]:

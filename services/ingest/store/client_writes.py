@@ -57,6 +57,7 @@ class ClientWriting(CommitLog):
                 raise PreconditionFailed(Reason.OUT_OF_SEQUENCE, "this write was never opened")
             writer = BarWriter(self._database, connection, now_ms=now_ms)
             ledger = _Ledger(connection, row)
+            writer.open(batch.key for batch in batches if batch.key is not None)
             for batch in batches:
                 if repeated := ledger.repeated(batch):
                     results.append(repeated)
@@ -166,7 +167,7 @@ def _write(
     rows, rejected = RowCounts(sent=len(batch.rejected), rejected=len(batch.rejected)), list(batch.rejected)
     epoch = revision = None
     if batch.key is not None:
-        target = writer.open(batch.key)
+        target = writer.open([batch.key])[batch.key]
         outcome = writer.write(
             target,
             Bars(batch.columns, batch.adjusted_close),
@@ -177,7 +178,7 @@ def _write(
         rejected += _refused(header.mode, batch, outcome)
         if not outcome.rejected.all():
             _annotate(connection, target, header, batch, outcome)
-        if target.id is not None:
+        if target.revision:
             epoch, revision = target.epoch, target.revision
     rejected.sort(key=lambda refused: refused.row)
     first = tuple(rejected[:ANSWERED_REJECTIONS])
@@ -206,7 +207,6 @@ def _annotate(
     connection: Connection, target: OpenSeries, header: WriteHeader, batch: Batch, outcome: Outcome
 ) -> None:
     """Keep what the written bars say of the series besides themselves."""
-    series_id = target.create(connection)
     length_ms = target.key.interval.nominal_ms
     times = batch.columns.open_time_ms[~outcome.rejected]
     start_ms, end_ms = int(times[0]), int(times[-1]) + length_ms
@@ -214,15 +214,15 @@ def _annotate(
         pass
     elif start_ms > target.covered[1] + _CONTIGUOUS_MS:
         between = Gap(target.covered[1], start_ms, GapReason.NOT_FETCHED)
-        annotations.add_gap(connection, series_id, between)
+        annotations.add_gap(connection, target.create(connection), between)
     elif end_ms < target.covered[0] - _CONTIGUOUS_MS:
         between = Gap(end_ms, target.covered[0], GapReason.NOT_FETCHED)
-        annotations.add_gap(connection, series_id, between)
+        annotations.add_gap(connection, target.create(connection), between)
     elif start_ms < target.covered[1] and end_ms > target.covered[0]:
-        annotations.fill_gaps(connection, series_id, times, length_ms=length_ms)
+        annotations.fill_gaps(connection, target.create(connection), times, length_ms=length_ms)
     if batch.flags or outcome.updated.any():
         changed = batch.columns.open_time_ms[outcome.inserted | outcome.updated]
-        annotations.renew_flags(connection, series_id, changed, batch.flags)
+        annotations.renew_flags(connection, target.create(connection), changed, batch.flags)
     target.came_from(header.source)
     target.covers(start_ms, end_ms)
     target.as_of_ms = max(end_ms, target.as_of_ms or end_ms)

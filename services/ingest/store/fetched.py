@@ -32,7 +32,7 @@ class FetchedWriting(CommitLog):
         with self._database.write() as connection:
             self._database.lock(connection, [key.symbol])
             writer = BarWriter(self._database, connection, now_ms=now_ms)
-            target = writer.open(key)
+            target = writer.open([key])[key]
             time_zone = keep_instrument(connection, fetched.instrument).time_zone
             # Daily replies have every event; those of other intervals may leave some out.
             merged = corporate.merge(

@@ -1,9 +1,20 @@
 """The row of a series, as a transaction reads it, changes it and writes it back."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Table,
+    and_,
+    bindparam,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 
 from libs.market.interval import Interval
 from services.ingest.series import SeriesKey, SeriesState
@@ -18,6 +29,7 @@ class OpenSeries:
     """A series as the transaction has it so far.
 
     id None: it is not there yet. epoch and revision 0: nothing was ever committed to it.
+    saved: its row as the database has it.
     """
 
     key: SeriesKey
@@ -30,6 +42,7 @@ class OpenSeries:
     as_of_ms: int | None = None
     covered: tuple[int, int] | None = None
     adjusted_at_ms: int | None = None
+    saved: dict[str, Any] = field(default_factory=dict)
 
     @property
     def table(self) -> Table:
@@ -66,24 +79,12 @@ class OpenSeries:
         first, last = self.covered or (start_ms, end_ms)
         self.covered = (min(first, start_ms), max(last, end_ms))
 
-    def create(self, connection: Connection) -> int:
-        """Its id; it is made when it is not there."""
-        if self.id is None:
-            row = {"symbol": self.key.symbol, "interval": self.key.interval.value, **self._row()}
-            made = connection.execute(insert(series).values(row)).inserted_primary_key
-            assert made is not None
-            self.id = int(made[0])
-        return self.id
-
-    def save(self, connection: Connection) -> None:
-        """Write it back."""
-        self.epoch, self.revision = max(self.epoch, 1), max(self.revision, 1)
-        connection.execute(update(series).where(series.c.id == self.id).values(self._row()))
-
-    def _row(self) -> dict[str, Any]:
+    @property
+    def row(self) -> dict[str, Any]:
+        """Its columns, but what names it."""
         return {
-            "epoch": self.epoch,
-            "revision": self.revision,
+            "epoch": max(self.epoch, 1),
+            "revision": max(self.revision, 1),
             "bar_count": self.extent.count,
             "first_ms": self.extent.first_ms,
             "last_ms": self.extent.last_ms,
@@ -96,15 +97,35 @@ class OpenSeries:
             "adjusted_at_ms": self.adjusted_at_ms,
         }
 
+    def create(self, connection: Connection) -> int:
+        """Its id; it is made when it is not there."""
+        create_series(connection, [self])
+        assert self.id is not None
+        return self.id
 
-def open_series(connection: Connection, symbol: str, interval: Interval | None = None) -> list[OpenSeries]:
-    """The series of a symbol that are there: the one of an interval, or all."""
-    query = select(series).where(series.c.symbol == symbol)
-    if interval is not None:
-        query = query.where(series.c.interval == interval.value)
-    return [
+
+def create_series(connection: Connection, wanted: Iterable[OpenSeries]) -> None:
+    """Make those that are not there, as they are now."""
+    new = [each for each in wanted if each.id is None]
+    if new:
+        statement = insert(series).returning(series.c.id, sort_by_parameter_order=True)
+        rows = [{"symbol": each.key.symbol, "interval": each.key.interval.value, **each.row} for each in new]
+        for each, made in zip(new, connection.execute(statement, rows).scalars(), strict=True):
+            each.id, each.saved = made, each.row
+
+
+def save_series(connection: Connection, changed: Iterable[OpenSeries]) -> None:
+    """Write those back that are not as they were read."""
+    rows = [{"its_id": each.id, **each.row} for each in changed if each.row != each.saved]
+    if rows:
+        connection.execute(update(series).where(series.c.id == bindparam("its_id")), rows)
+
+
+def open_series(connection: Connection, condition: ColumnElement[bool]) -> list[OpenSeries]:
+    """The series that are there and meet a condition."""
+    found = [
         OpenSeries(
-            key=SeriesKey(symbol, Interval(row.interval)),
+            key=SeriesKey(row.symbol, Interval(row.interval)),
             id=row.id,
             epoch=row.epoch,
             revision=row.revision,
@@ -115,5 +136,15 @@ def open_series(connection: Connection, symbol: str, interval: Interval | None =
             covered=None if row.covered_start_ms is None else (row.covered_start_ms, row.covered_end_ms),
             adjusted_at_ms=row.adjusted_at_ms,
         )
-        for row in connection.execute(query)
+        for row in connection.execute(select(series).where(condition))
     ]
+    for each in found:
+        each.saved = each.row
+    return found
+
+
+def has_key(*keys: SeriesKey) -> ColumnElement[bool]:
+    """The condition to be one of these series."""
+    if len(keys) == 1:
+        return and_(series.c.symbol == keys[0].symbol, series.c.interval == keys[0].interval.value)
+    return tuple_(series.c.symbol, series.c.interval).in_([(k.symbol, k.interval.value) for k in keys])

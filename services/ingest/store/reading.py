@@ -13,7 +13,7 @@ from services.ingest.store.adjust import Dividend, adjusted, dividends
 from services.ingest.store.api import Adjustment, ChunkedRead, CoverageRead, SeriesRead
 from services.ingest.store.database import MAX_MS, MIN_MS
 from services.ingest.store.instruments import read_instrument
-from services.ingest.store.open_series import OpenSeries, open_series
+from services.ingest.store.open_series import OpenSeries, has_key, open_series
 from services.ingest.store.part import Part
 from services.ingest.store.schema import events
 
@@ -204,7 +204,7 @@ def read_events(connection: Connection, symbol: str) -> tuple[Event, ...]:
 
 
 def _find(connection: Connection, key: SeriesKey) -> OpenSeries | None:
-    found = open_series(connection, key.symbol, key.interval)
+    found = open_series(connection, has_key(key))
     return found[0] if found else None
 
 

@@ -1,0 +1,398 @@
+"""How fast bars are kept: python -m bench.ingest [quick]
+
+In one run, of daily bars: the account's way (ORM add and commit per row, bulk_insert_mappings), SQLAlchemy
+Core, ours, and the limit (bare executemany; bare binary COPY), into an empty table and once more; then the
+whole path from a client through WriteBars, reading, and the memory that a long stream takes.
+
+Ours is Store.write_batches() with all that it promises: compared with what is stored, counted, entered in the
+ledger, the versions grown, the log of commits written, durable. The limits do none of it.
+"""
+
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+import numpy as np
+import psycopg
+
+from bench import ingest_account as ways
+from bench import report
+from bench.report import Row, Samples, at_least, at_most, row, value_at_most
+from finstage.ingest.v1 import ingest_service_pb2 as pb
+from libs.cache.clock import SYSTEM
+from libs.market.columns import Columns
+from libs.market.interval import Interval
+from libs.market.wire import columns_to_wire, length_delimited
+from services.ingest.series import SeriesKey
+from services.ingest.store.api import Batch, Store, WriteHeader, WriteMode
+from services.ingest.store.sql import open_store
+from tests.postgres_server import create_database, drop_database, postgres_server
+
+BARS = 10_000  # of a series: 40 years of days
+BATCHES_A_COMMIT = 10  # what WriteBars comes to by itself: chunks.MAX_ROWS
+MEMORY_ROWS = 10_000_000
+DAY_MS = 86_400_000
+WRITE_BARS = "/finstage.ingest.v1.IngestService/WriteBars"
+_BATCH = pb.WriteBarsRequest.DESCRIPTOR.fields_by_name["batch"].number
+_COLUMNS = pb.BarBatch.DESCRIPTOR.fields_by_name["columns"].number
+
+
+def series_of(n: int) -> list[Columns]:
+    """n series of BARS daily bars, random walks."""
+    times = 631_152_000_000 + DAY_MS * np.arange(BARS)
+    out = []
+    for seed in range(n):
+        close = np.exp(np.cumsum(np.random.default_rng(seed).normal(0, 0.01, BARS))) * 100
+        out.append(Columns(times, close, close * 1.01, close * 0.99, close, np.full(BARS, 1e6)))
+    return out
+
+
+def batches_of(series: Sequence[Columns]) -> list[Batch]:
+    """A batch a series, as the servicer makes them of messages."""
+    return [
+        Batch(
+            sequence=i,
+            key=SeriesKey(f"S{i}", Interval.D1),
+            sent=len(bars),
+            digest=bytes(32),
+            columns=bars,
+            symbol=f"S{i}",
+            interval=Interval.D1,
+        )
+        for i, bars in enumerate(series, 1)
+    ]
+
+
+def write(store: Store, key: str, series: Sequence[Columns]) -> float:
+    """Rows a second of one client's write."""
+    header, batches = WriteHeader(key, WriteMode.UPSERT, "client:bench"), batches_of(series)
+    store.open_write(header)
+    begun = time.perf_counter()
+    for first in range(0, len(batches), BATCHES_A_COMMIT):
+        store.write_batches(header, batches[first : first + BATCHES_A_COMMIT])
+    return sum(map(len, series)) / (time.perf_counter() - begun)
+
+
+def mixed(series: Sequence[Columns]) -> tuple[list[Columns], list[Columns]]:
+    """What to store first, and what to write then: a third of it new, a third changed, a third as it was."""
+    held, sent = [], []
+    for bars in series:
+        turn = np.arange(len(bars)) % 3
+        held.append(bars[turn != 0])
+        close = np.where(turn == 1, bars.close * 1.001, bars.close)
+        sent.append(Columns(bars.open_time_ms, bars.open, bars.high, bars.low, close, bars.volume))
+    return held, sent
+
+
+class Figures:
+    """Rows a second, by case, one for each round."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, list[float]] = {}
+
+    def add(self, case: str, value: float) -> None:
+        """One round's figure."""
+        self._values.setdefault(case, []).append(value)
+
+    def __getitem__(self, case: str) -> Samples:
+        return Samples(tuple(self._values[case]))
+
+
+def stores(
+    name: str,
+    fresh: Callable[[], "contextmanager[str]"],
+    settle: Callable[[str], None],
+    limit: Callable[[str, Sequence[Columns]], float],
+    *,
+    rows: int,
+    rounds: int,
+) -> Figures:
+    """One kind of database: every case in turn, in each round, each on a fresh database."""
+    series, figures = series_of(rows // BARS), Figures()
+    held, sent = mixed(series)
+    for number in range(rounds):
+        with fresh() as url:
+            settle(url)
+            # Whoever is first finds the disk as the one before left it: they take turns.
+            if number % 2:
+                figures.add("limit", limit(url, series))
+                settle(url)
+            store = open_store(url, clock=SYSTEM)
+            figures.add("ours, empty", write(store, "1", series))
+            settle(url)
+            figures.add("ours, again", write(store, "2", series))
+            settle(url)
+            if not number % 2:
+                figures.add("limit", limit(url, series))
+            store.close()
+        with fresh() as url:
+            store = open_store(url, clock=SYSTEM)
+            write(store, "1", held)
+            settle(url)
+            figures.add("ours, mixed", write(store, "2", sent))
+            store.close()
+        with fresh() as url:
+            added, changed = ways.orm_commit_per_row(url, series)
+            figures.add("ORM", added)
+            figures.add("ORM, again", changed)
+            figures.add("bulk", ways.bulk_insert_mappings(url, series))
+            first, again = ways.core_upsert(url, series)
+            figures.add("Core", first)
+            figures.add("Core, again", again)
+        print(f"  {name}, {rows:,} rows: round {number + 1} of {rounds}", flush=True)
+    return figures
+
+
+def store_rows(name: str, rows: int, found: Figures, goals: dict[str, float]) -> list[Row]:
+    """The lines of the report for one kind of database."""
+    title, base = f"{name}, {rows:,} rows", found["limit"]
+    lines = [row(f"{title}: the limit", base, "rows/s")]
+    cases = {
+        "ORM": "ORM add + commit per row",
+        "ORM, again": "ORM change + commit per row",
+        "bulk": "bulk_insert_mappings 1000",
+        "Core": "SQLAlchemy Core upsert",
+        "Core, again": "SQLAlchemy Core upsert, again",
+    }
+    for case, text in cases.items():
+        lines.append(row(f"{title}: {text}", found[case], "rows/s", against="limit", base=base))
+    for case in ("ours, empty", "ours, again", "ours, mixed"):
+        goal = at_least(goals[case]) if case in goals else None
+        lines.append(row(f"{title}: {case}", found[case], "rows/s", against="limit", base=base, goal=goal))
+    times = at_least(goals["ORM"])
+    lines.append(
+        row(f"{title}: ours", found["ours, empty"], "rows/s", against="ORM", base=found["ORM"], goal=times)
+    )
+    return lines
+
+
+# The whole path
+
+
+@contextmanager
+def service(url: str, folder: Path) -> Iterator[tuple[str, int]]:
+    """The real ingest process on a database: its address and process id."""
+    ports = [_free_port(), _free_port()]
+    environment = {
+        **os.environ,
+        "FINSTAGE_DATABASE_URL": url,
+        "FINSTAGE_LISTEN": f"127.0.0.1:{ports[0]}",
+        "FINSTAGE_METRICS_LISTEN": f"127.0.0.1:{ports[1]}",
+        "FINSTAGE_LOG_LEVEL": "WARNING",
+    }
+    process = subprocess.Popen([sys.executable, "-m", "services.ingest"], env=environment)
+    target = f"127.0.0.1:{ports[0]}"
+    try:
+        with grpc.insecure_channel(target) as channel:
+            grpc.channel_ready_future(channel).result(timeout=60)
+        yield target, process.pid
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def send(target: str, key: str, batches: Iterator[bytes]) -> int:
+    """Writes batches through WriteBars; returns the rows that were acknowledged."""
+    header = pb.WriteBarsHeader(idempotency_key=key, source="client:bench")
+    rows = 0
+
+    def requests() -> Iterator[bytes]:
+        yield pb.WriteBarsRequest(header=header).SerializeToString()
+        yield from batches
+
+    with grpc.insecure_channel(target) as channel:
+        for answer in channel.stream_stream(WRITE_BARS)(requests()):
+            rows += pb.WriteBarsResponse.FromString(answer).ack.rows.inserted
+    return rows
+
+
+def messages(series: Sequence[Columns], first: int = 1) -> Iterator[bytes]:
+    """A batch a series, as messages."""
+    for i, bars in enumerate(series, first):
+        rest = pb.BarBatch(sequence=i, symbol=f"S{i}", interval=Interval.D1.proto).SerializeToString()
+        yield length_delimited(_BATCH, rest + length_delimited(_COLUMNS, columns_to_wire(bars)))
+
+
+def through_the_service(
+    fresh: Callable[[], "contextmanager[str]"], folder: Path, *, rows: int, rounds: int
+) -> tuple[Samples, Samples]:
+    """Rows a second from a client to the commit, and of the store alone, in turns."""
+    series, path, alone = series_of(rows // BARS), [], []
+    for _ in range(rounds):
+        with fresh() as url, service(url, folder) as (target, _pid):
+            begun = time.perf_counter()
+            written = send(target, "path", messages(series))
+            path.append(written / (time.perf_counter() - begun))
+            assert written == rows
+        with fresh() as url:
+            store = open_store(url, clock=SYSTEM)
+            alone.append(write(store, "1", series))
+            store.close()
+    return Samples(tuple(path)), Samples(tuple(alone))
+
+
+def memory_of_a_long_stream(fresh: Callable[[], "contextmanager[str]"], folder: Path, *, rows: int) -> float:
+    """The most resident memory, in MiB, that the service takes for a stream of `rows` rows."""
+    series = series_of(20)
+
+    def stream() -> Iterator[bytes]:
+        for first in range(1, rows // BARS + 1, len(series)):
+            yield from messages(series, first)
+
+    with fresh() as url, service(url, folder) as (target, pid):
+        written = send(target, "memory", stream())
+        assert written == rows, written
+        status = Path(f"/proc/{pid}/status").read_text()
+    peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(peak.split()[1]) / 1024
+
+
+# Reading
+
+
+def reading(url: str, bare: Callable[[], int], *, rounds: int) -> tuple[Samples, Samples]:
+    """Seconds from the database to wire bytes for one series, and of the bare driver's fetch."""
+    store = open_store(url, clock=SYSTEM)
+    write(store, "1", series_of(20))
+    key = SeriesKey("S7", Interval.D1)
+
+    def ours() -> float:
+        begun = time.perf_counter()
+        found = store.read(key)
+        assert found is not None
+        assert len(columns_to_wire(found.columns)) > 48 * BARS
+        return time.perf_counter() - begun
+
+    def theirs() -> float:
+        begun = time.perf_counter()
+        assert bare() == BARS
+        return time.perf_counter() - begun
+
+    found = report.interleaved({"ours": ours, "bare": theirs}, rounds=rounds)
+    store.close()
+    return found["ours"], found["bare"]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure all; "quick" leaves out the millions."""
+    quick = "quick" in arguments
+    sizes = (100_000,) if quick else (100_000, 1_000_000)
+    lines: list[Row] = []
+    with (
+        tempfile.TemporaryDirectory(prefix="finstage-bench-") as name,
+        postgres_server(durable=True) as server,
+    ):
+        folder, numbers = Path(name), iter(range(10**6))
+
+        @contextmanager
+        def sqlite_url() -> Iterator[str]:
+            path = folder / f"{next(numbers)}.db"
+            yield f"sqlite:///{path}"
+            for file in folder.glob(f"{path.name}*"):
+                file.unlink()
+
+        @contextmanager
+        def postgres_url() -> Iterator[str]:
+            database = f"bench_{next(numbers)}"
+            yield create_database(server.url, database)
+            drop_database(server.url, database)
+
+        def checkpoint(url: str) -> None:
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute("CHECKPOINT")
+
+        def executemany(url: str, series: Sequence[Columns]) -> float:
+            path = Path(f"{url.removeprefix('sqlite:///')}.limit")
+            figure = ways.bare_executemany(str(path), series)
+            for file in folder.glob(f"{path.name}*"):
+                file.unlink()
+            return figure
+
+        for rows in sizes:
+            rounds = 5 if rows == sizes[0] else 3
+            found = stores("SQLite", sqlite_url, lambda url: None, executemany, rows=rows, rounds=rounds)
+            goals = {"ours, empty": 0.80, "ours, again": 0.80, "ORM": 80}
+            lines += store_rows("SQLite", rows, found, goals)
+            found = stores("PostgreSQL", postgres_url, checkpoint, ways.bare_copy, rows=rows, rounds=rounds)
+            goals = {"ours, empty": 0.85, "ours, mixed": 0.40, "ours, again": 0.50, "ORM": 400}
+            lines += store_rows("PostgreSQL", rows, found, goals)
+
+        for title, fresh in (("SQLite", sqlite_url), ("PostgreSQL", postgres_url)):
+            path, alone = through_the_service(fresh, folder, rows=sizes[-1], rounds=3)
+            lines.append(
+                row(
+                    f"{title}: client to commit, {sizes[-1]:,} rows",
+                    path,
+                    "rows/s",
+                    against="the store alone",
+                    base=alone,
+                    goal=at_least(0.75),
+                )
+            )
+        lines += read_rows(sqlite_url, postgres_url)
+        if not quick:
+            for title, fresh in (("SQLite", sqlite_url), ("PostgreSQL", postgres_url)):
+                peak = memory_of_a_long_stream(fresh, folder, rows=MEMORY_ROWS)
+                text = f"{title}: memory of a stream of {MEMORY_ROWS:,} rows"
+                lines.append(row(text, peak, "MiB", goal=value_at_most(400, "MiB")))
+
+    held = report.write(
+        "ingest",
+        lines,
+        notes=[
+            report.versions("sqlalchemy", "psycopg", "numpy", "grpcio")
+            + f", SQLite {sqlite3.sqlite_version}",
+            f"series of {BARS:,} daily bars; ORM figures of {ways.ORM_ROWS:,} rows, "
+            f"bulk and Core of {ways.CORE_ROWS:,}",
+            "mixed: a third new, a third changed, a third as it was",
+        ],
+    )
+    return 0 if held else 1
+
+
+def read_rows(
+    sqlite_url: Callable[[], "contextmanager[str]"], postgres_url: Callable[[], "contextmanager[str]"]
+) -> list[Row]:
+    """The lines for reading one series of BARS bars."""
+    lines = []
+    query = "SELECT open_time_ms, open, high, low, close, volume FROM bars WHERE series_id = {} ORDER BY 1"
+    with sqlite_url() as url:
+        path = url.removeprefix("sqlite:///")
+        connection = sqlite3.connect(path)
+        ours, bare = reading(
+            url, lambda: len(connection.execute(query.format("?"), (7,)).fetchall()), rounds=15
+        )
+        connection.close()
+        lines.append(_read_row("SQLite", ours, bare))
+    with postgres_url() as url:
+        driver = psycopg.connect(url, autocommit=True)
+        ours, bare = reading(
+            url, lambda: len(driver.execute(query.format("%s"), (7,), binary=True).fetchall()), rounds=15
+        )
+        driver.close()
+        lines.append(_read_row("PostgreSQL", ours, bare))
+    return lines
+
+
+def _read_row(title: str, ours: Samples, bare: Samples) -> Row:
+    text = f"{title}: read {BARS:,} bars, database to wire bytes"
+    return row(text, ours, "ms", scale=1e3, against="the driver's fetch", base=bare, goal=at_most(2))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
