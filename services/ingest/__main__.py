@@ -38,22 +38,26 @@ async def main(config: IngestSettings) -> None:
     shared_pace = None if alone else Redis.from_url(config.cache_url)
     shared_feed = None if alone else redis.asyncio.Redis.from_url(config.cache_url)
     calendars = Calendars()
-    providers = open_providers(
-        config.provider.split(","),
-        Parts(
-            settings=UpstreamSettings(
-                url=config.upstream_url,
-                user_agent=config.user_agent,
-                max_rate_per_s=config.max_rate_per_s,
-                max_in_flight=config.upstream_threads,
-                files=config.files,
-            ),
-            clock=SYSTEM,
-            metrics=UpstreamMetrics(registry),
-            redis=shared_pace,
-            calendars=calendars,
-        ),
+    asked = UpstreamSettings(
+        url=config.upstream_url,
+        user_agent=config.user_agent,
+        max_rate_per_s=config.max_rate_per_s,
+        max_in_flight=config.upstream_threads,
+        files=config.files,
+        impersonate=config.impersonate,
     )
+    parts = Parts(
+        settings=asked,
+        clock=SYSTEM,
+        metrics=UpstreamMetrics(registry),
+        redis=shared_pace,
+        calendars=calendars,
+    )
+    try:
+        providers = open_providers(config.provider.split(","), parts)
+    except ModuleNotFoundError as error:
+        line = f"FINSTAGE_IMPERSONATE needs {error.name}: pip install finstage[impersonate]"
+        raise StartError(line) from error
     store = await _open_store(config)
     refresher = Refresher(store, providers, upstream=upstream, database=database, clock=SYSTEM)
     feed = CommitFeed(store, database=database, clock=SYSTEM, redis=shared_feed)

@@ -54,6 +54,9 @@ class IngestSettings(ServerSettings):
         None, gt=0, le=10_000, description="requests a second at most; unset: the provider's own"
     )
     files: Path = Field(Path("var/files"), description='the folder of the provider "file"')
+    impersonate: bool = Field(
+        False, description="true: look like a browser, by curl_cffi (pip install finstage[impersonate])"
+    )
     watch_list: Annotated[str, AfterValidator(_watch_list)] = Field(
         "", description="series that are kept fresh by themselves: AAPL/1d, BTC-USD/5m"
     )
