@@ -17,7 +17,7 @@ from services.ingest.calendars import Calendars
 from services.ingest.commit_feed import CommitFeed
 from services.ingest.config import IngestSettings
 from services.ingest.inquiries import Inquiries
-from services.ingest.jobs import JobRunner
+from services.ingest.jobs import JobPolicy, JobRunner
 from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_providers
 from services.ingest.refresh import Refresher
 from services.ingest.schedule import Schedule, parse_watch_list
@@ -73,7 +73,8 @@ async def main(config: IngestSettings) -> None:
     async def fetch(key: SeriesKey, start_ms: int | None, end_ms: int | None) -> FetchedBars:
         return await run_blocking(upstream, providers.fetch_bars, key, start_ms, end_ms, deadline=None)
 
-    jobs = JobRunner(store, fetch, database=database, clock=SYSTEM)
+    policy = JobPolicy(lease_s=config.job_lease_s)
+    jobs = JobRunner(store, fetch, database=database, clock=SYSTEM, policy=policy)
     writes = servicer.IngestServicer(
         store,
         database=database,

@@ -57,6 +57,9 @@ class IngestSettings(ServerSettings):
     impersonate: bool = Field(
         False, description="true: look like a browser, by curl_cffi (pip install finstage[impersonate])"
     )
+    job_lease_s: float = Field(
+        60.0, ge=1, le=3600, description="seconds after which a dead worker's chunk is taken over, 1 to 3600"
+    )
     watch_list: Annotated[str, AfterValidator(_watch_list)] = Field(
         "", description="series that are kept fresh by themselves: AAPL/1d, BTC-USD/5m"
     )

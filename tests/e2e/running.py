@@ -6,6 +6,8 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,3 +62,41 @@ def wait_for(text: str, log: Path, process: subprocess.Popen[bytes]) -> None:
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < end, log.read_text()
         time.sleep(0.1)
+
+
+class ServiceProcess:
+    """A service as a process of its own."""
+
+    def __init__(self, name: str, folder: Path, port: int, metrics_port: int, **settings: str) -> None:
+        self.target = f"127.0.0.1:{port}"
+        self._ready = f"http://127.0.0.1:{metrics_port}/readyz"
+        self._command = [sys.executable, "-m", f"services.{name}"]
+        self._log = folder / f"{name}.log"
+        self._environment = os.environ | {
+            "FINSTAGE_LISTEN": self.target,
+            "FINSTAGE_METRICS_LISTEN": f"127.0.0.1:{metrics_port}",
+            **{f"FINSTAGE_{setting}": value for setting, value in settings.items()},
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Starts it, and waits until it serves."""
+        with self._log.open("a") as log:
+            self._process = subprocess.Popen(
+                self._command, env=self._environment, stdout=log, stderr=subprocess.STDOUT
+            )
+        end = time.monotonic() + START_S
+        while True:
+            try:
+                urllib.request.urlopen(self._ready, timeout=1).close()
+                return
+            except (urllib.error.URLError, OSError):
+                assert self._process.poll() is None, self._log.read_text()
+                assert time.monotonic() < end, self._log.read_text()
+                time.sleep(0.05)
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()

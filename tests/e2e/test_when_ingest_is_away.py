@@ -1,12 +1,7 @@
 """Real processes, one of them killed: what price does while ingest is away, and when it is back."""
 
 import json
-import os
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,48 +10,8 @@ import pytest
 from finstage_client import Client
 from libs.market.errors import NotFound, Reason, Unavailable
 from sim.server import Sim, start
-from tests.e2e.running import free_ports
+from tests.e2e.running import START_S, ServiceProcess, free_ports
 from tests.ingest.replay import replaying
-
-START_S = 60
-
-
-class Process:
-    """A service as a process of its own."""
-
-    def __init__(self, name: str, folder: Path, port: int, metrics_port: int, **settings: str) -> None:
-        self.target = f"127.0.0.1:{port}"
-        self._ready = f"http://127.0.0.1:{metrics_port}/readyz"
-        self._command = [sys.executable, "-m", f"services.{name}"]
-        self._log = folder / f"{name}.log"
-        self._environment = os.environ | {
-            "FINSTAGE_LISTEN": self.target,
-            "FINSTAGE_METRICS_LISTEN": f"127.0.0.1:{metrics_port}",
-            **{f"FINSTAGE_{setting}": value for setting, value in settings.items()},
-        }
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Starts it, and waits until it serves."""
-        with self._log.open("a") as log:
-            self._process = subprocess.Popen(
-                self._command, env=self._environment, stdout=log, stderr=subprocess.STDOUT
-            )
-        end = time.monotonic() + START_S
-        while True:
-            try:
-                urllib.request.urlopen(self._ready, timeout=1).close()
-                return
-            except (urllib.error.URLError, OSError):
-                assert self._process.poll() is None, self._log.read_text()
-                assert time.monotonic() < end, self._log.read_text()
-                time.sleep(0.05)
-
-    def kill(self) -> None:
-        """kill -9."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
 
 
 @pytest.fixture
@@ -65,10 +20,10 @@ def upstream() -> Iterator[Sim]:
         yield sim
 
 
-def services(folder: Path, provider: str, url: str) -> tuple[Process, Process]:
+def services(folder: Path, provider: str, url: str) -> tuple[ServiceProcess, ServiceProcess]:
     """ingest and price, not started."""
     ports = free_ports(4)
-    ingest = Process(
+    ingest = ServiceProcess(
         "ingest",
         folder,
         *ports[:2],
@@ -76,7 +31,7 @@ def services(folder: Path, provider: str, url: str) -> tuple[Process, Process]:
         UPSTREAM_URL=url,
         DATABASE_URL=f"sqlite:///{folder}/finstage.db",
     )
-    return ingest, Process("price", folder, *ports[2:], INGEST_TARGET=ingest.target)
+    return ingest, ServiceProcess("price", folder, *ports[2:], INGEST_TARGET=ingest.target)
 
 
 def test_price_serves_what_it_has_as_stale_and_says_when_to_come_back_for_the_rest(
