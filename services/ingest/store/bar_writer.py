@@ -12,7 +12,7 @@ from libs.market.columns import Columns, Int64s
 from services.ingest.series import SeriesKey
 from services.ingest.store.api import RowCounts, WriteMode
 from services.ingest.store.database import Database
-from services.ingest.store.diff import Bars, Extent, Mask, difference, missing, restates
+from services.ingest.store.diff import Bars, Extent, Mask, crowded, difference, missing, restates
 from services.ingest.store.open_series import OpenSeries, create_series, has_key, open_series, save_series
 from services.ingest.store.schema import outbox, series
 
@@ -24,7 +24,8 @@ _NO_TIMES: Int64s = np.empty(0, dtype=np.int64)
 class Outcome:
     """What a write did with its rows: four masks bool[n], of which exactly one is set in each place.
 
-    rejected: those that the mode refused. restated: whether the epoch grew.
+    rejected: those that the mode refused, or that are crowded. restated: whether the epoch grew.
+    crowded: of the rejected, those too close to a bar that is there.
     """
 
     inserted: Mask
@@ -32,6 +33,7 @@ class Outcome:
     unchanged: Mask
     rejected: Mask
     restated: bool
+    crowded: Mask
 
     @property
     def counts(self) -> RowCounts:
@@ -84,6 +86,7 @@ class BarWriter:
         mode: WriteMode = WriteMode.UPSERT,
         replaced: tuple[int, int] | None = None,
         reads_changed_before_ms: int | None = None,
+        spacing_ms: int = 0,
     ) -> Outcome:
         """Make a series hold the incoming bars.
 
@@ -92,15 +95,20 @@ class BarWriter:
             last_is_final: of the last incoming bar.
             replaced: stored bars in this range [start, end) that do not come are removed.
             reads_changed_before_ms: bars before this read differently from now on: a dividend came to light.
+            spacing_ms: new bars that are closer than this to one that is there are rejected; 0: none are.
         """
         before = target.extent
-        stored = self._stored(target, incoming, replaced)
+        stored = self._stored(target, incoming, replaced, spacing_ms)
         found = difference(stored, incoming)
         rejected = np.zeros(len(incoming), dtype=np.bool_)
         if mode is WriteMode.INSERT:
             rejected = ~found.inserted
         elif mode is WriteMode.UPDATE:
             rejected = found.inserted
+        crowd = np.zeros(len(incoming), dtype=np.bool_)
+        if spacing_ms:
+            crowd = found.inserted & ~rejected & crowded(stored, incoming.times, spacing_ms)
+            rejected |= crowd
         inserted, updated, unchanged = (
             mask & ~rejected for mask in (found.inserted, found.updated, found.unchanged)
         )
@@ -126,7 +134,7 @@ class BarWriter:
         times = np.concatenate(changed)
         if len(times):
             self._commit(target, restated=restated, first_ms=int(times.min()), last_ms=int(times.max()))
-        return Outcome(inserted, updated, unchanged, rejected, restated)
+        return Outcome(inserted, updated, unchanged, rejected, restated, crowd)
 
     def flush(self) -> None:
         """Send what waits to the database, with the state of the series and the log of commits."""
@@ -141,25 +149,27 @@ class BarWriter:
         found = self._last_before(target, before_ms)
         return float(found.columns.close[0]) if len(found) else None
 
-    def _stored(self, target: OpenSeries, incoming: Bars, replaced: tuple[int, int] | None) -> Bars:
+    def _stored(
+        self, target: OpenSeries, incoming: Bars, replaced: tuple[int, int] | None, spacing_ms: int
+    ) -> Bars:
         """The stored bars that the incoming ones may meet, or that may have to go."""
         last_ms = target.extent.last_ms
         if last_ms is None or (replaced is None and not len(incoming)):
             return NO_BARS
         ends = [*(replaced or ()), *(int(time) for time in (*incoming.times[:1], *incoming.times[-1:]))]
-        if min(ends) > last_ms:
+        if min(ends) - spacing_ms > last_ms:
             return NO_BARS
         series_id = self._settled(target)
         if series_id is None:
             return NO_BARS
-        if replaced is None and _is_sparse(incoming.times, target.key.interval.nominal_ms):
+        if replaced is None and not spacing_ms and _is_sparse(incoming.times, target.key.interval.nominal_ms):
             return self._database.bars_at(self._connection, target.table, series_id, incoming.times)
         return self._database.bars_between(
             self._connection,
             target.table,
             series_id,
-            start_ms=min(ends),
-            end_ms=max(ends) + 1,
+            start_ms=min(ends) - spacing_ms,
+            end_ms=max(ends) + spacing_ms + 1,
             with_adjusted=incoming.adjusted_close is not None,
         )
 

@@ -7,6 +7,7 @@ import numpy as np
 from sqlalchemy import Connection, Row, insert, select, update
 
 from libs.market.errors import AlreadyExists, PreconditionFailed, Reason
+from services.ingest.grid import GRIDS
 from services.ingest.series import Gap, GapReason, RejectedRow, RejectReason
 from services.ingest.store import annotations
 from services.ingest.store.api import Batch, BatchResult, RowCounts, WriteHeader, WriteMode, WriteProgress
@@ -80,6 +81,9 @@ class ClientWriting(CommitLog):
         if writer.has_commits:
             self._announce()
         return results
+
+
+_CROWDED = "the series has a bar of that time already, stamped otherwise"
 
 
 class _Ledger:
@@ -173,6 +177,8 @@ def _write(
             Bars(batch.columns, batch.adjusted_close),
             last_is_final=batch.last_is_final,
             mode=header.mode,
+            # Intraday bars are on a grid that keeps them apart.
+            spacing_ms=0 if batch.key.interval.is_intraday else GRIDS[batch.key.interval].shortest_ms,
         )
         rows += outcome.counts
         rejected += _refused(header.mode, batch, outcome)
@@ -186,7 +192,7 @@ def _write(
 
 
 def _refused(mode: WriteMode, batch: Batch, outcome: Outcome) -> list[RejectedRow]:
-    """The rows that the mode did not allow."""
+    """The rows that the mode did not allow, or that are too close to a bar that is there."""
     reason, detail = RejectReason.CONFLICT, "mode INSERT, and the bar is there already"
     if mode is WriteMode.UPDATE:
         reason, detail = RejectReason.ABSENT, "mode UPDATE, and there is no such bar"
@@ -195,8 +201,8 @@ def _refused(mode: WriteMode, batch: Batch, outcome: Outcome) -> list[RejectedRo
         RejectedRow(
             row=i if places is None else int(places[i]),
             open_time_ms=int(columns.open_time_ms[i]),
-            reason=reason,
-            detail=detail,
+            reason=RejectReason.OFF_GRID if outcome.crowded[i] else reason,
+            detail=_CROWDED if outcome.crowded[i] else detail,
             values=as_text(columns, i),
         )
         for i in np.flatnonzero(outcome.rejected).tolist()

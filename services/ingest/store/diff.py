@@ -70,6 +70,17 @@ def difference(stored: Bars, incoming: Bars) -> Difference:
     return Difference(~present, present & ~unchanged, unchanged)
 
 
+def crowded(stored: Bars, times: Int64s, spacing_ms: int) -> Mask:
+    """bool[n]: which of these times, none of which is stored, is closer than that to a bar that is."""
+    if not len(stored):
+        return np.zeros(len(times), dtype=np.bool_)
+    after = np.searchsorted(stored.times, times)
+    to_next = stored.times[np.minimum(after, len(stored) - 1)] - times
+    to_last = times - stored.times[np.maximum(after - 1, 0)]
+    close: Mask = np.minimum(np.abs(to_next), np.abs(to_last)) < spacing_ms
+    return close
+
+
 def missing(stored: Bars, incoming: Bars) -> Int64s:
     """The open times of stored bars that do not come."""
     return np.setdiff1d(stored.times, incoming.times, assume_unique=True)
