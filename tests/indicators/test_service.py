@@ -1,5 +1,6 @@
 """The service over real gRPC, in front of a price over real gRPC."""
 
+import asyncio
 from typing import Any
 
 import numpy as np
@@ -392,7 +393,11 @@ async def test_a_batch_reads_ahead_no_further_than_its_bound(running: Running) -
     async for _ in stream:
         break
     await stream.aclose()
-    assert len(running.price.requests) < 200
+    reads = -1
+    while reads != len(running.price.requests):  # what was under way comes to its end
+        reads = len(running.price.requests)
+        await asyncio.sleep(0.1)
+    assert reads < 200
 
 
 # --- ComputeOnBars ------------------------------------------------------------------------------------
