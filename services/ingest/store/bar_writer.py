@@ -275,8 +275,11 @@ def _with_finality(
         last_is_final: what the incoming bars say of their last.
     """
     was_final = before.last_is_final or after.last_ms != before.last_ms
-    if len(times) and kept[-1] and times[-1] == after.last_ms:
-        had = before.last_ms is not None and times[-1] <= before.last_ms
-        # Once final, a bar stays so while it is the same.
-        was_final = last_is_final or bool(had and unchanged[-1] and was_final)
+    rows = np.flatnonzero(kept)
+    if len(rows) and times[rows[-1]] == after.last_ms:
+        row = rows[-1]
+        had = before.last_ms is not None and times[row] <= before.last_ms
+        # A bar that another came after, be it refused, is over; a final one stays so while it is the same.
+        is_over = last_is_final or row < len(times) - 1
+        was_final = bool(is_over or (had and unchanged[row] and was_final))
     return Extent(after.count, after.first_ms, after.last_ms, was_final)
