@@ -258,7 +258,6 @@ async def test_who_has_more_time_asks_again_after_one_who_had_less(world: World)
     with pytest.raises(RateLimited) as error:
         await short
     assert error.value.reason is Reason.UPSTREAM_RATE_LIMITED
-    world.market.advance(1)  # waits are told by the wall clock, which is the market's here
     state, failure = await long
     assert failure is None
     assert state.count > 10_000

@@ -64,7 +64,7 @@ def test_refusals_at_once_halve_it_once_and_never_below_the_least() -> None:
 
 
 def paced(store: PaceStore, clock: ManualClock) -> Pace:
-    return Pace(POLICY, store, clock=clock, sleep=clock.advance, longest_wait_s=60.0)
+    return Pace(POLICY, store, clock=clock, now=clock.wall, sleep=clock.advance, longest_wait_s=60.0)
 
 
 def test_requests_keep_to_the_rate_after_a_burst() -> None:
@@ -91,6 +91,25 @@ def test_a_wait_that_does_not_fit_is_refused_before_it_begins() -> None:
     late = pace.acquire(started + 0.01)
     assert late is not None
     assert late.as_error("X", "quote").reason is Reason.UPSTREAM_RATE_LIMITED
+
+
+def test_a_wall_clock_that_is_set_back_holds_nobody() -> None:
+    with upstream() as server:
+        clock = SetBackClock()
+        provider = provider_of(server, clock)
+        for _ in range(3):
+            assert isinstance(ask(provider, clock), Quote)
+            clock.back_s += 3600
+        assert clock.slept == []
+
+
+class SetBackClock(SkippingClock):
+    """Its wall clock is back_s behind."""
+
+    back_s = 0.0
+
+    def wall(self) -> float:
+        return super().wall() - self.back_s
 
 
 def test_a_retry_after_holds_everybody() -> None:

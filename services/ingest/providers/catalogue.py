@@ -77,7 +77,14 @@ class Parts:
         store = MemoryPaceStore() if self.redis is None else RedisPaceStore(self.redis, name, clock=clock)
         guard = Guard(
             name,
-            pace=Pace(pace, store, clock=clock, sleep=self.sleep, longest_wait_s=settings.retry.max_wait_s),
+            pace=Pace(
+                pace,
+                store,
+                clock=clock,
+                now=clock.monotonic if self.redis is None else clock.wall,
+                sleep=self.sleep,
+                longest_wait_s=settings.retry.max_wait_s,
+            ),
             breaker=settings.breaker,
             budget=RetryBudget(),
             max_in_flight=settings.max_in_flight,

@@ -44,7 +44,7 @@ class Learnt:
     """What the upstream's refusals taught.
 
     rate_per_s: the rate at changed_s; None: never refused. It grows from there.
-    retry_at_s: before this nothing is sent. Times are wall clock seconds, so that replicas can share them.
+    retry_at_s: before this nothing is sent.
     """
 
     rate_per_s: float | None = None
@@ -120,25 +120,32 @@ class Pace:
         store: PaceStore,
         *,
         clock: Clock,
+        now: Callable[[], float],
         sleep: Callable[[float], None],
         longest_wait_s: float,
     ) -> None:
-        """longest_wait_s: of requests without a deadline."""
+        """
+        Args:
+            now: seconds on the clock that the store's times are of: a monotonic one, which nobody sets back,
+                for one process; the wall's where replicas share it.
+            longest_wait_s: of requests without a deadline.
+        """
         self.policy = policy
         self._store = store
         self._clock = clock
+        self._now = now
         self._sleep = sleep
         self._longest_wait_s = longest_wait_s
 
     @property
     def rate_per_s(self) -> float:
         """Requests a second that are allowed now."""
-        return self._store.learnt().rate_at(self._clock.wall(), self.policy)
+        return self._store.learnt().rate_at(self._now(), self.policy)
 
     @property
     def retry_after_s(self) -> float | None:
         """What is left of the wait that the upstream asked for; None: nothing."""
-        left_s = self._store.learnt().retry_at_s - self._clock.wall()
+        left_s = self._store.learnt().retry_at_s - self._now()
         return left_s if left_s > 0 else None
 
     def acquire(self, deadline: float | None) -> Failure | None:
@@ -146,7 +153,7 @@ class Pace:
         started = self._clock.monotonic()
         until = started + self._longest_wait_s if deadline is None else deadline
         while True:
-            now_s = self._clock.wall()
+            now_s = self._now()
             learnt = self._store.learnt()
             asked_s = learnt.retry_at_s - now_s
             if asked_s > 0:
@@ -165,12 +172,12 @@ class Pace:
 
     def refused(self) -> None:
         """The upstream said 429."""
-        now_s = self._clock.wall()
+        now_s = self._now()
         self._store.learn(lambda learnt: learnt.refused(now_s, self.policy))
 
     def told_to_wait(self, wait_s: float) -> None:
         """The upstream sent a Retry-After."""
-        retry_at_s = self._clock.wall() + wait_s
+        retry_at_s = self._now() + wait_s
         self._store.learn(lambda learnt: learnt.told_to_wait(retry_at_s))
 
     def _bucket_rate(self, per_s: float) -> Rate:
