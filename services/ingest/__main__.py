@@ -35,7 +35,10 @@ async def main(config: IngestSettings) -> None:
     upstream = BoundedExecutor(threads=config.upstream_threads, queued=QUEUED, name="upstream")
     database = BoundedExecutor(threads=config.database_threads, queued=QUEUED, name="database")
     alone = config.cache_url.startswith("memory:")
-    shared_pace = None if alone else Redis.from_url(config.cache_url)
+    # A request waits for it: where it does not answer, the pace is this process's own.
+    shared_pace = (
+        None if alone else Redis.from_url(config.cache_url, socket_timeout=0.25, socket_connect_timeout=0.25)
+    )
     shared_feed = None if alone else redis.asyncio.Redis.from_url(config.cache_url)
     calendars = Calendars()
     asked = UpstreamSettings(
@@ -71,7 +74,10 @@ async def main(config: IngestSettings) -> None:
     )
 
     async def fetch(key: SeriesKey, start_ms: int | None, end_ms: int | None) -> FetchedBars:
-        return await run_blocking(upstream, providers.fetch_bars, key, start_ms, end_ms, deadline=None)
+        held = await run_blocking(database, store.series, key)
+        # Another provider's history would look like a restatement of this one.
+        asked = providers.pinned(held.source) if held and held.fetched_at_ms is not None else providers
+        return await run_blocking(upstream, asked.fetch_bars, key, start_ms, end_ms, deadline=None)
 
     policy = JobPolicy(lease_s=config.job_lease_s)
     jobs = JobRunner(store, fetch, database=database, clock=SYSTEM, policy=policy)
