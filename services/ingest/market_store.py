@@ -17,7 +17,7 @@ from libs.rpc.fields import Fields, shown
 from services.ingest import messages
 from services.ingest.commit_feed import CommitFeed
 from services.ingest.inquiries import Inquiries
-from services.ingest.series import Instrument, SeriesKey, SeriesState
+from services.ingest.series import Attempt, Instrument, SeriesKey, SeriesState
 from services.ingest.store.api import Adjustment, ChunkedRead, Store
 
 SERVICE = store_pb2.DESCRIPTOR.services_by_name["MarketStoreService"]
@@ -38,6 +38,10 @@ class Refreshes(Protocol):
 
         deadline: in time.monotonic() seconds. Raises the failure where the store has nothing.
         """
+        ...
+
+    def trail(self, key: SeriesKey) -> tuple[Attempt, ...]:
+        """Who was asked when the series was last fetched; empty when the first one answered."""
         ...
 
 
@@ -194,7 +198,9 @@ class MarketStoreServicer:
     ) -> series_pb2.BarSeries:
         coverage = self._store.coverage(state.key, start_ms=start_ms, end_ms=end_ms)
         instrument = self._store.instrument(state.key.symbol)
-        return messages.series_header(state, coverage, instrument, adjustment, last_is_final=last_is_final)
+        header = messages.series_header(state, coverage, instrument, adjustment, last_is_final=last_is_final)
+        header.provenance.attempts.extend(messages.attempts(self._refreshes.trail(state.key)))
+        return header
 
     async def _in_database(self, fn: Callable[..., _T], *args: object, **kwargs: object) -> _T:
         return await run_blocking(self._database, fn, *args, **kwargs)

@@ -103,12 +103,17 @@ def _coverage(state: SeriesState, read: CoverageRead) -> series_pb2.Coverage:
     )
 
 
+def attempts(trail: tuple[Attempt, ...]) -> list[provenance_pb2.ProviderAttempt]:
+    """The providers that were asked."""
+    return [provenance_pb2.ProviderAttempt(provider=a.provider, outcome=a.outcome) for a in trail]
+
+
 def _provenance(
-    source: str, as_of_ms: int | None, fetched_at_ms: int | None, attempts: tuple[Attempt, ...] = ()
+    source: str, as_of_ms: int | None, fetched_at_ms: int | None, trail: tuple[Attempt, ...] = ()
 ) -> provenance_pb2.Provenance:
     return provenance_pb2.Provenance(
         source=source,
         as_of=None if as_of_ms is None else timestamp(as_of_ms),
         fetched_at=None if fetched_at_ms is None else timestamp(fetched_at_ms),
-        attempts=[provenance_pb2.ProviderAttempt(provider=a.provider, outcome=a.outcome) for a in attempts],
+        attempts=attempts(trail),
     )
