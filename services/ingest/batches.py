@@ -19,7 +19,6 @@ from services.ingest.store.api import Batch
 from services.ingest.validate import check, is_over
 
 MAX_BATCH_ROWS = 50_000
-BYTES_PER_ROW = 48
 
 _BATCH = pb.WriteBarsRequest.DESCRIPTOR.fields_by_name["batch"].number
 _COLUMNS = pb.BarBatch.DESCRIPTOR.fields_by_name["columns"].number

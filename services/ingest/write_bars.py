@@ -1,22 +1,24 @@
 """WriteBars: batches in, an acknowledgement of each when it is committed; bounded in memory.
 
-While one commit runs the next batches are read ahead, up to the rows of one commit; small batches share a
-commit. A database that slows down lets the queue fill, then the connection's window, then the client waits.
+While one commit runs the next batches are read and checked, up to the rows of one commit; small batches share
+a commit. A database that slows down lets the queue fill, then the connection's window, then the client waits.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from libs.cache.clock import Clock
-from libs.market.errors import AlreadyExists, FinstageError, InvalidRequest, PreconditionFailed
+from libs.market.errors import AlreadyExists, FinstageError, PreconditionFailed
 from libs.rpc.executor import BoundedExecutor, run_blocking
 from services.ingest import chunks
-from services.ingest.batches import BYTES_PER_ROW, check_batch, read_batch
+from services.ingest.batches import check_batch, read_batch
 from services.ingest.store.api import Batch, BatchResult, Store, WriteHeader
 
 Written = tuple[Batch, BatchResult]
+
+_LEAST_ROWS = 10
 
 
 async def written(
@@ -37,15 +39,22 @@ async def written(
         InvalidRequest: a message is no batch; those before it are committed.
         PreconditionFailed, AlreadyExists: as Store.write_batches(); those before it are committed.
     """
+
+    def check(message: bytes) -> Batch:
+        return check_batch(read_batch(message), now_ms=int(clock.wall() * 1000))
+
+    async def checked(message: bytes) -> Batch:
+        return await run_blocking(database, check, message)
+
     queue = BatchQueue(chunks.first_rows(chunks.memory_used()))
-    reading = asyncio.create_task(queue.fill(messages))
+    reading = asyncio.create_task(queue.fill(messages, checked))
     try:
         while group := await queue.take():
             begun = clock.monotonic()
-            pairs, error = await run_blocking(database, _commit, group, header, store, clock)
+            pairs, error = await run_blocking(database, _commit, group, header, store)
             queue.rows = chunks.next_rows(
                 queue.rows,
-                written=sum(batch.sent for batch, _ in pairs),
+                written=sum(_weight(batch) for batch, _ in pairs),
                 took_s=clock.monotonic() - begun,
                 memory_used=chunks.memory_used(),
             )
@@ -60,48 +69,43 @@ async def written(
 
 
 def _commit(
-    group: Sequence[bytes], header: WriteHeader, store: Store, clock: Clock
+    group: Sequence[Batch], header: WriteHeader, store: Store
 ) -> tuple[list[Written], FinstageError | None]:
-    """Write messages in one transaction; where one of them is at fault, those before it, and say why."""
-    batches: list[Batch] = []
-    fault: FinstageError | None = None
-    for message in group:
-        try:
-            batches.append(check_batch(read_batch(message), now_ms=int(clock.wall() * 1000)))
-        except InvalidRequest as error:
-            fault = error
-            break
+    """Write batches in one transaction; where one of them is at fault, those before it, and say why."""
     try:
-        return list(zip(batches, store.write_batches(header, batches), strict=True)), fault
+        return list(zip(group, store.write_batches(header, group), strict=True)), None
     except (PreconditionFailed, AlreadyExists):
         done: list[Written] = []
-        for batch in batches:
+        for batch in group:
             try:
                 done.append((batch, store.write_batches(header, [batch])[0]))
             except (PreconditionFailed, AlreadyExists) as error:
                 return done, error
-        return done, fault
+        return done, None
 
 
 class BatchQueue:
-    """Messages read ahead of the commits, bounded by about `rows`; one message always has room."""
+    """Batches read ahead of the commits, bounded by about `rows`; one batch always has room."""
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
-        self._waiting: deque[bytes] = deque()
+        self._waiting: deque[Batch] = deque()
         self._held_rows = 0
         self._changed = asyncio.Condition()
         self._ended = False
         self._error: BaseException | None = None
 
-    async def fill(self, messages: AsyncIterator[bytes]) -> None:
-        """Reads messages as long as there are any."""
+    async def fill(
+        self, messages: AsyncIterator[bytes], checked: Callable[[bytes], Awaitable[Batch]]
+    ) -> None:
+        """Reads messages as long as there are any, and none is at fault."""
         try:
             async for message in messages:
+                batch = await checked(message)
                 async with self._changed:
                     await self._changed.wait_for(lambda: not self._waiting or self._held_rows < self.rows)
-                    self._waiting.append(message)
-                    self._held_rows += len(message) // BYTES_PER_ROW
+                    self._waiting.append(batch)
+                    self._held_rows += _weight(batch)
                     self._changed.notify_all()
         except Exception as error:
             self._error = error
@@ -110,7 +114,7 @@ class BatchQueue:
             async with self._changed:
                 self._changed.notify_all()
 
-    async def take(self) -> list[bytes]:
+    async def take(self) -> list[Batch]:
         """What waits, up to the rows of a commit, but at least one; empty: there is no more.
 
         Raises: what reading raised, once everything before it is taken.
@@ -119,12 +123,17 @@ class BatchQueue:
             await self._changed.wait_for(lambda: self._waiting or self._ended)
             if not self._waiting and self._error is not None:
                 raise self._error
-            taken: list[bytes] = []
+            taken: list[Batch] = []
             taken_rows = 0
             while self._waiting and (not taken or taken_rows < self.rows):
-                message = self._waiting.popleft()
-                taken.append(message)
-                taken_rows += len(message) // BYTES_PER_ROW
+                batch = self._waiting.popleft()
+                taken.append(batch)
+                taken_rows += _weight(batch)
             self._held_rows -= taken_rows
             self._changed.notify_all()
             return taken
+
+
+def _weight(batch: Batch) -> int:
+    """The rows that a batch counts for: an empty one takes room and time too."""
+    return max(batch.sent, _LEAST_ROWS)

@@ -81,7 +81,7 @@ def _bars(name: str) -> Table:
 
 
 # Intraday bars are many and new, and are partitioned by time; the others are few and old
-# (docs/adr/0006-bars-by-difference.md).
+# (docs/adr/0007-bars-by-difference.md).
 bars = _bars("bars")
 bars_intraday = _bars("bars_intraday")
 
