@@ -1,9 +1,15 @@
-"""ingest killed again and again: python -m proof.ingest
+"""ingest struck again and again: python -m proof.ingest
 
-In every run the process of ingest is killed (kill -9) at a random moment of a client's write, or of a
-backfill, and started again; the client, or the job, goes on. Then no row may be missing or there twice, the
-counts must add up to the rows sent, and the series must be what it is without a kill. In some runs it is
-PostgreSQL that is killed, under an ingest that lives; in others two clients write one series.
+In every run ingest, on a database of its own, is asked to do something, and is struck at a random moment of
+it; the client asks again until it is done. Then the hash of all tables must be that of a run that nobody
+struck, the counts must add up to the rows sent, and nothing that was acknowledged may have been gone.
+
+- ingest is killed (kill -9) and started again: in a client's write, which inserts, updates and has rows
+  refused, and in a backfill;
+- the connection is cut between a commit and its acknowledgement;
+- the disk is full, until somebody makes room;
+- two clients write one series at the same time;
+- PostgreSQL is killed under an ingest that lives.
 """
 
 import argparse
@@ -14,281 +20,164 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import count
 from pathlib import Path
 
-import numpy as np
+import psycopg
 
-from finstage_client import Client
-from finstage_client.upload import Upload, WriteProgress
-from libs.cache.clock import SYSTEM
-from libs.market.columns import VALUES, Columns
-from libs.market.errors import FinstageError
-from libs.market.interval import Interval
-from services.ingest.series import SeriesKey
-from services.ingest.store.sql import open_store
+from proof.ingest_harm import Harm, cut, full, killed, small_disk, without_postgres
+from proof.ingest_place import Place, place
+from proof.ingest_work import Backfill, Work, Write, written_by_two
 from sim.clock import FakeClock, epoch
 from sim.server import start as start_market
-from tests.e2e.running import ServiceProcess, free_ports
-from tests.postgres_server import PostgresServer, create_database, postgres_server
+from tests.postgres_server import create_database, drop_database, postgres_server
 
 REPORT = Path(__file__).resolve().parent.parent / "var" / "proof" / "ingest.json"
-ROWS, BATCH_ROWS = 20_000, 500
-KILL_WITHIN_S = 0.12
-PATIENCE_S = 60.0
-DAY_MS = 86_400_000
-SYMBOLS = ("AAPL", "VOD.L", "BTC-USD")
+SEEDS = 3  # of the bars: as many clean runs are made to compare with
+SMALL_MIB = 64
+
+NewDatabase = Callable[[], AbstractContextManager[str]]
 
 
 @dataclass
 class Finding:
-    """What was tried, and what of it failed. cut: runs in which the kill came before the work was done."""
+    """What was tried, and what of it failed. cut: runs in which the strike came before the work was done.
+
+    note: why it was not tried, if it was not.
+    """
 
     name: str
     tried: int = 0
     cut: int = 0
     failed: list[str] = field(default_factory=list)
+    note: str = ""
+
+    def add(self, wrong: str) -> None:
+        """One run, told as it goes."""
+        self.tried += 1
+        if wrong:
+            self.failed.append(f"run {self.tried}: {wrong}")
+            print(f"{self.name}: {self.failed[-1]}", flush=True)
 
 
-@dataclass(frozen=True)
-class Place:
-    """A database, and the process of ingest on it."""
+class Prover:
+    """Runs on one kind of database. place: a context with ingest on a new one."""
 
-    url: str
-    ingest: ServiceProcess
+    def __init__(self, name: str, new_place: Callable[[], AbstractContextManager[Place]], seed: int) -> None:
+        self._name = name
+        self._new_place = new_place
+        self._rng = random.Random(seed)
+        self._clean: dict[str, tuple[float, str]] = {}
 
-    def stored(self, symbol: str) -> Columns:
-        """The daily bars in the database, read beside ingest."""
-        store = open_store(self.url, clock=SYSTEM)
-        try:
-            read = store.read(SeriesKey(symbol, Interval.D1))
-            return Columns.empty() if read is None else read.columns
-        finally:
-            store.close()
+    def prove(self, name: str, works: list[Work], harm: Harm) -> Finding:
+        """Each of the works done and struck."""
+        finding = Finding(f"{self._name}: {name}")
+        for work in works:
+            seconds, right = self._clean_run(work)
+            with self._new_place() as at:
+                work.prepare(at)
+                moment = self._rng.uniform(0, seconds)
+                with harm(at, work, moment) as (reached, strike), ThreadPoolExecutor(1) as pool:
+                    struck = pool.submit(strike)
+                    wrong = work.carry_out(reached)
+                    finding.cut += struck.result()
+                if not wrong and at.fingerprint() != right:
+                    wrong = "the tables are not those of a clean run"
+            finding.add(wrong)
+        return finding
 
+    def prove_pairs(self, runs: int) -> Finding:
+        """Two clients of one series."""
+        finding = Finding(f"{self._name}: two writers of one series")
+        with self._new_place() as at:
+            for run in range(runs):
+                finding.add(written_by_two(at, run))
+        return finding
 
-def bars(seed: int) -> Columns:
-    """ROWS daily bars, made of the seed."""
-    rng = np.random.default_rng(seed)
-    close = 100 * np.exp(np.cumsum(rng.normal(0, 0.001, ROWS)))
-    spread = rng.uniform(0, 0.5, ROWS)
-    times = (np.arange(ROWS) - ROWS + 19_000) * DAY_MS
-    return Columns.of(times, close, close + spread, close - spread, close, rng.integers(0, 10_000, ROWS))
-
-
-def differs(held: Columns, sent: Columns) -> str:
-    """How what is held is not what was sent; empty: it is."""
-    if len(held) != len(sent):
-        return f"{len(held)} bars instead of {len(sent)}"
-    for name in ("open_time_ms", *VALUES):
-        if not np.array_equal(getattr(held, name), getattr(sent, name)):
-            return f"another {name}"
-    return ""
-
-
-def written(
-    place: Place, upload: Callable[[], Upload], seen: Callable[[WriteProgress], None]
-) -> WriteProgress:
-    """A write, taken up again until it is whole."""
-    give_up = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            with Client(ingest=place.ingest.target) as client:
-                return client.write(upload(), seen)
-        except FinstageError:
-            if time.monotonic() > give_up:
-                raise
-            time.sleep(0.02)
+    def _clean_run(self, work: Work) -> tuple[float, str]:
+        """How long the work takes when nobody strikes, and the fingerprint then."""
+        if work.name not in self._clean:
+            same = work.again()
+            with self._new_place() as at:
+                same.prepare(at)
+                begun = time.monotonic()
+                wrong = same.carry_out(at)
+                assert not wrong, wrong
+                self._clean[work.name] = (time.monotonic() - begun, at.fingerprint())
+        return self._clean[work.name]
 
 
-def struck_write(place: Place, run: int, rng: random.Random, strike: Callable[[], None]) -> tuple[bool, str]:
-    """One write, struck at a random moment: whether it was cut, and what is wrong afterwards."""
-    symbol, sent = f"W{run}", bars(run)
-    acknowledged = 0
-    at_strike = 0
-
-    def upload() -> Upload:
-        return Upload(
-            sent,
-            symbol=symbol,
-            interval=Interval.D1,
-            source="client:proof",
-            idempotency_key=f"proof-{run}",
-            batch_rows=BATCH_ROWS,
-        )
-
-    def seen(progress: WriteProgress) -> None:
-        nonlocal acknowledged
-        acknowledged = progress.rows.sent
-
-    def hit() -> None:
-        nonlocal at_strike
-        time.sleep(rng.uniform(0, KILL_WITHIN_S))
-        at_strike = acknowledged
-        strike()
-
-    with ThreadPoolExecutor(1) as striking:
-        struck = striking.submit(hit)
-        result = written(place, upload, seen)
-        struck.result()
-    rows = result.rows
-    wrong = differs(place.stored(symbol), sent)
-    if (rows.sent, rows.inserted, rows.updated, rows.unchanged, rows.rejected) != (ROWS, ROWS, 0, 0, 0):
-        wrong = f"the counts are {rows}; {wrong}"
-    return at_strike < ROWS, f"run {run}: {wrong}" if wrong else ""
-
-
-def kill_of(place: Place) -> Callable[[], None]:
-    """kill -9 of ingest, and a new one."""
-
-    def strike() -> None:
-        place.ingest.kill()
-        place.ingest.start()
-
-    return strike
-
-
-def struck_backfill(
-    place: Place, run: int, rng: random.Random, right: dict[str, Columns]
-) -> tuple[bool, str]:
-    """One backfill, with ingest killed in it. right: the series as a backfill without a kill makes them."""
-    with Client(ingest=place.ingest.target) as client:
-        job = client.backfill(SYMBOLS, ["1d"], request_id=f"proof-{run}")
-    time.sleep(rng.uniform(0, KILL_WITHIN_S))
-    kill_of(place)()
-    after_kill = followed(place, job.id, until_ended=False)
-    finished = followed(place, job.id, until_ended=True)
-    if finished != "SUCCEEDED":
-        return True, f"run {run}: the job is {finished}"
-    for symbol in SYMBOLS:
-        held = place.stored(symbol)
-        if wrong := differs(held, right.setdefault(symbol, held)):
-            return True, f"run {run}: {symbol}: {wrong}"
-    return after_kill in ("QUEUED", "RUNNING"), ""
-
-
-def followed(place: Place, job_id: str, *, until_ended: bool) -> str:
-    """The state of a job: now, or when it has ended."""
-    give_up = time.monotonic() + PATIENCE_S
-    with Client(ingest=place.ingest.target) as client:
-        while True:
-            try:
-                state = client.job(job_id).state
-                if not until_ended or state not in ("QUEUED", "RUNNING"):
-                    return state
-            except FinstageError:
-                if time.monotonic() > give_up:
-                    raise
-            if time.monotonic() > give_up:
-                return f"still {state} after {PATIENCE_S:g} s"
-            time.sleep(0.05)
-
-
-def two_writers(place: Place, run: int) -> str:
-    """Two clients write the halves of one series, interleaved, at the same time."""
-    symbol, sent = f"T{run}", bars(run)
-    halves = [sent[np.arange(half, ROWS, 2)] for half in (0, 1)]
-
-    def write(half: int) -> WriteProgress:
-        upload = Upload(
-            halves[half],
-            symbol=symbol,
-            interval=Interval.D1,
-            source=f"client:proof-{half}",
-            idempotency_key=f"proof-two-{run}-{half}",
-            batch_rows=BATCH_ROWS,
-        )
-        return written(place, lambda: upload, lambda _: None)
-
-    with ThreadPoolExecutor(2) as pool:
-        results = list(pool.map(write, (0, 1)))
-    inserted = sum(result.rows.inserted for result in results)
-    wrong = differs(place.stored(symbol), sent) or ("" if inserted == ROWS else f"{inserted} inserted")
-    return f"run {run}: {wrong}" if wrong else ""
-
-
-@contextmanager
-def place(url: str, upstream: str, folder: Path) -> Iterator[Place]:
-    """ingest, running on a database."""
-    ingest = ServiceProcess(
-        "ingest",
-        folder,
-        *free_ports(2),
-        PROVIDER="sim",
-        UPSTREAM_URL=upstream,
-        DATABASE_URL=url,
-        JOB_LEASE_S="1",
-        DRAIN_WAIT_S="0",
-    )
-    ingest.start()
-    try:
-        yield Place(url, ingest)
-    finally:
-        ingest.kill()
+def writes(runs: int) -> list[Work]:
+    """As many writes."""
+    return [Write(run % SEEDS) for run in range(runs)]
 
 
 def prove(*, runs: int, seed: int) -> list[Finding]:
     """runs: how often ingest is killed, over both databases; a tenth as often each of the other things."""
-    rng = random.Random(seed)
-    few = max(1, runs // 10)
-    findings = []
+    few, backfills = max(1, runs // 10), max(1, runs // 10)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.chmod(0o755)  # PostgreSQL, which is another user, has its small disk in it
         market = stack.enter_context(start_market(clock=FakeClock(epoch("2025-06-04T22:00:00Z"))))
-        postgres: PostgresServer = stack.enter_context(postgres_server(durable=True))
-        places = {
-            "SQLite": f"sqlite:///{folder}/finstage.db",
-            "PostgreSQL": create_database(postgres.url, "proof"),
-        }
-        for name, url in places.items():
-            with place(url, market.url, folder) as at:
-                writes, backfills = Finding(f"{name}: killed writes"), Finding(f"{name}: killed backfills")
-                pairs = Finding(f"{name}: two writers of one series")
-                right: dict[str, Columns] = {}
-                for run in range(runs // 2):
-                    is_backfill = run % 5 == 4
-                    finding = backfills if is_backfill else writes
-                    if is_backfill:
-                        cut, wrong = struck_backfill(at, run, rng, right)
-                    else:
-                        cut, wrong = struck_write(at, run, rng, kill_of(at))
-                    note(finding, cut, wrong)
-                for run in range(few):
-                    note(pairs, False, two_writers(at, run))
-                findings += [writes, backfills, pairs]
-                if name == "PostgreSQL":
-                    away = Finding("PostgreSQL killed under a write")
+        postgres = stack.enter_context(postgres_server(durable=True))
+        disk = stack.enter_context(small_disk(folder / "small", mib=SMALL_MIB))
+        if disk is not None:
+            with psycopg.connect(postgres.url, autocommit=True) as connection:
+                location = disk.folder("tables", of_process=postgres.pid)
+                connection.execute(f"CREATE TABLESPACE small LOCATION '{location}'")
+        numbers = count()
 
-                    def strike() -> None:
-                        postgres.kill()
-                        started_again(postgres)
+        @contextmanager
+        def sqlite(where: Path = folder) -> Iterator[str]:
+            path = where / f"{next(numbers)}.db"
+            yield f"sqlite:///{path}"
+            for file in where.glob(f"{path.name}*"):
+                file.unlink()
 
-                    for run in range(runs, runs + few):
-                        note(away, *struck_write(at, run, rng, strike))
-                    findings.append(away)
+        @contextmanager
+        def postgresql(tablespace: str = "pg_default") -> Iterator[str]:
+            name = f"proof_{next(numbers)}"
+            yield create_database(postgres.url, name, tablespace=tablespace)
+            drop_database(postgres.url, name)
+
+        def prover(name: str, database: NewDatabase) -> Prover:
+            logs = folder / name
+            logs.mkdir(exist_ok=True)
+
+            @contextmanager
+            def new_place() -> Iterator[Place]:
+                with database() as url, place(url, market.url, logs) as at:
+                    yield at
+
+            return Prover(name, new_place, seed)
+
+        def struck(name: str, database: NewDatabase) -> list[Finding]:
+            proof = prover(name, database)
+            return [
+                proof.prove("killed writes", writes(runs // 2 - backfills), killed),
+                proof.prove("killed backfills", [Backfill() for _ in range(backfills)], killed),
+                proof.prove("cut between commit and acknowledgement", writes(few), cut),
+                proof.prove_pairs(few),
+            ]
+
+        # Each on one processor; PostgreSQL's own strikes come when nobody else is there.
+        with ThreadPoolExecutor(2) as pool:
+            both = [pool.submit(struck, *which) for which in (("SQLite", sqlite), ("PostgreSQL", postgresql))]
+            findings = [finding for each in both for finding in each.result()]
+        alone = prover("PostgreSQL", postgresql)
+        findings.append(alone.prove("killed under a write", writes(few), without_postgres(postgres)))
+        for name, small in (
+            ("SQLite", lambda: sqlite(disk.path)),
+            ("PostgreSQL", lambda: postgresql("small")),
+        ):
+            if disk is None:
+                findings.append(Finding(f"{name}: disk full", note="nobody may mount a small disk here"))
+            else:
+                proof = prover(name, small)
+                findings.append(proof.prove("disk full", writes(few), full(disk, random.Random(seed))))
     return findings
-
-
-def started_again(postgres: PostgresServer) -> None:
-    """Start it; it refuses as long as children of the one that was killed hold on to its memory."""
-    give_up = time.monotonic() + PATIENCE_S / 2
-    while True:
-        try:
-            return postgres.start()
-        except RuntimeError:
-            if time.monotonic() > give_up:
-                raise
-            time.sleep(0.2)
-
-
-def note(finding: Finding, cut: bool, wrong: str) -> None:
-    """One run of a finding, told as it goes."""
-    finding.tried += 1
-    finding.cut += cut
-    if wrong:
-        finding.failed.append(wrong)
-        print(f"{finding.name}: {wrong}", flush=True)
 
 
 def main() -> None:
@@ -300,7 +189,8 @@ def main() -> None:
     begun = time.monotonic()
     findings = prove(runs=args.runs, seed=args.seed)
     for found in findings:
-        print(f"{found.name}: {found.tried} tried, {found.cut} cut in the middle, {len(found.failed)} failed")
+        text = f"{found.tried} tried, {found.cut} cut in the middle, {len(found.failed)} failed"
+        print(f"{found.name}: {found.note or text}")
     print(f"{time.monotonic() - begun:.0f} s; written: {REPORT}")
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     REPORT.write_text(json.dumps([asdict(found) for found in findings], indent=1) + "\n")

@@ -137,10 +137,12 @@ def postgres_server(*, durable: bool = False) -> Iterator[PostgresServer]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def create_database(admin_url: str, name: str, *, template: str = "template0") -> str:
+def create_database(
+    admin_url: str, name: str, *, template: str = "template0", tablespace: str = "pg_default"
+) -> str:
     """Make a database, and return its URL."""
     with psycopg.connect(admin_url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" TABLESPACE "{tablespace}"')
     head, _, query = admin_url.partition("?")
     return f"{head.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")
 

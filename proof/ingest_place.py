@@ -1,0 +1,127 @@
+"""Where ingest is struck: a database of its own, ingest on it, and what the tables hold in the end."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, create_engine, make_url, select
+
+from libs.cache.clock import SYSTEM
+from libs.market.columns import Columns
+from libs.market.interval import Interval
+from services.ingest.series import SeriesKey
+from services.ingest.store.schema import identity, metadata, series, writes
+from services.ingest.store.sql import open_store
+from tests.e2e.running import ServiceProcess, free_ports
+
+PATIENCE_S = 60.0
+
+# What differs between two runs that did the same: numbers that the database gives, the time of day, and who
+# worked on what.
+_VOLATILE = {
+    *("id", "number", "job_number", "xact_id"),
+    *(
+        "created_at_ms",
+        "updated_at_ms",
+        "rejected_at_ms",
+        "committed_at_ms",
+        "fetched_at_ms",
+        "adjusted_at_ms",
+    ),
+    *("started_at_ms", "ended_at_ms", "due_ms", "covered_end_ms", "end_ms"),
+    *("fence", "attempts", "worker"),
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A database, the process of ingest on it, and the address by which clients reach it."""
+
+    url: str
+    ingest: ServiceProcess
+    target: str
+
+    def committed(self) -> int:
+        """How many batches of the newest client's write are committed, whatever the client knows of it."""
+        with self._connected() as connection:
+            newest = select(writes.c.next_sequence).order_by(writes.c.id.desc())
+            return (connection.execute(newest).scalar() or 1) - 1
+
+    def stored(self, symbol: str) -> Columns:
+        """The daily bars in the database, read beside ingest."""
+        store = open_store(self.url, clock=SYSTEM)
+        try:
+            read = store.read(SeriesKey(symbol, Interval.D1))
+            return Columns.empty() if read is None else read.columns
+        finally:
+            store.close()
+
+    def fingerprint(self) -> str:
+        """A hash of all rows of all tables, but for what differs whenever the same is done again."""
+        total = hashlib.sha256()
+        with self._connected() as connection:
+            names = {
+                "series_id": _names(connection, series.c.id, series.c.symbol + series.c.interval),
+                "write_id": _names(connection, writes.c.id, writes.c.idempotency_key),
+            }
+            for table in metadata.sorted_tables:
+                columns = [column for column in table.c if column.name not in _VOLATILE]
+                if table is identity or not columns:
+                    continue
+                rows = [
+                    repr(
+                        [
+                            names[c.name][v] if c.name in names else v
+                            for c, v in zip(columns, row, strict=True)
+                        ]
+                    )
+                    for row in connection.execute(select(*columns))
+                ]
+                total.update("\n".join([table.name, *sorted(rows)]).encode())
+        return total.hexdigest()
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        url = make_url(self.url)
+        engine = create_engine(url.set(drivername="postgresql+psycopg") if "post" in url.drivername else url)
+        with engine.connect() as connection:
+            yield connection
+        engine.dispose()
+
+
+def _names(connection: Connection, key: Any, name: Any) -> dict[Any, Any]:
+    return {None: None, **{row[0]: row[1] for row in connection.execute(select(key, name))}}
+
+
+@contextmanager
+def place(url: str, upstream: str, folder: Path) -> Iterator[Place]:
+    """ingest, running on a database."""
+    ingest = ServiceProcess(
+        "ingest",
+        folder,
+        *free_ports(2),
+        PROVIDER="sim",
+        UPSTREAM_URL=upstream,
+        DATABASE_URL=url,
+        JOB_LEASE_S="1",
+        DRAIN_WAIT_S="0",
+    )
+    ingest.start()
+    try:
+        yield Place(url, ingest, ingest.target)
+    finally:
+        ingest.kill()
+
+
+def until(what: Callable[[], bool], *, every_s: float = 0.005) -> bool:
+    """Wait until something is so; whether it came to be."""
+    give_up = time.monotonic() + PATIENCE_S
+    while not what():
+        if time.monotonic() > give_up:
+            return False
+        time.sleep(every_s)
+    return True

@@ -1,0 +1,170 @@
+"""What ingest does while it is struck: a client's write, and a backfill. Both go on until they are done."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, fields, replace
+from typing import Protocol
+
+import numpy as np
+
+from finstage_client import Client
+from finstage_client.upload import Upload, WriteProgress
+from libs.market.columns import Columns
+from libs.market.errors import FinstageError
+from libs.market.interval import Interval
+from proof.ingest_place import PATIENCE_S, Place
+
+ROWS, BATCH_ROWS = 20_000, 500
+SYMBOL = "PROOF"
+SYMBOLS = ("AAPL", "VOD.L", "BTC-USD")
+DAY_MS = 86_400_000
+
+
+class Work(Protocol):
+    """Something that ingest is asked to do, and asked again until it is done.
+
+    name: what is done: works of one name do the same.
+    acknowledged: the rows of which the client knows what became of them.
+    errors: what it was told meanwhile.
+    """
+
+    name: str
+    acknowledged: int
+    is_done: bool
+    errors: list[str]
+
+    def again(self) -> "Work":
+        """The same, not begun."""
+
+    def prepare(self, place: Place) -> None:
+        """What is there before."""
+
+    def carry_out(self, place: Place) -> str:
+        """Do it; returns what was wrong with it, or nothing."""
+
+
+def bars(seed: int) -> Columns:
+    """ROWS daily bars, made of the seed."""
+    rng = np.random.default_rng(seed)
+    close = 100 * np.exp(np.cumsum(rng.normal(0, 0.001, ROWS)))
+    spread = rng.uniform(0, 0.5, ROWS)
+    times = (np.arange(ROWS) - ROWS + 19_000) * DAY_MS
+    return Columns.of(times, close, close + spread, close - spread, close, rng.integers(0, 10_000, ROWS))
+
+
+def spoiled(columns: Columns, seed: int) -> Columns:
+    """The bars, one in a hundred of them with its high below its low."""
+    high = columns.high.copy()
+    high[np.random.default_rng(seed).choice(len(high), len(high) // 100, replace=False)] = 0.01
+    return replace(columns, high=high)
+
+
+def upload(columns: Columns, key: str, symbol: str = SYMBOL) -> Upload:
+    """A write of bars."""
+    return Upload(
+        columns,
+        symbol=symbol,
+        interval=Interval.D1,
+        source=f"client:{key}",
+        idempotency_key=key,
+        batch_rows=BATCH_ROWS,
+    )
+
+
+@dataclass
+class Write:
+    """A client's write, over other bars in every third place: rows are inserted, updated and refused."""
+
+    seed: int
+    acknowledged: int = 0
+    is_done: bool = False
+    errors: list[str] = field(default_factory=list)
+    _lost: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return f"write {self.seed}"
+
+    def again(self) -> "Write":
+        return Write(self.seed)
+
+    def prepare(self, place: Place) -> None:
+        """Stores every third bar, with other volumes."""
+        held = bars(self.seed)[::3]
+        with Client(ingest=place.ingest.target) as client:
+            client.write(upload(replace(held, volume=held.volume + 1), "before"))
+
+    def carry_out(self, place: Place) -> str:
+        """Writes, and after each failure writes on."""
+        columns = spoiled(bars(self.seed), self.seed)
+        give_up = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                with Client(ingest=place.target) as client:
+                    rows = client.write(upload(columns, "proof"), self._seen).rows
+                break
+            except FinstageError as error:
+                self.errors.append(str(error))
+                if time.monotonic() > give_up:
+                    return f"not done after {PATIENCE_S:g} s: {error}"
+                time.sleep(0.02)
+        self.is_done = True
+        if rows.sent != ROWS or rows.sent != rows.inserted + rows.updated + rows.unchanged + rows.rejected:
+            self._lost.append(f"the counts are {rows}")
+        return "; ".join(self._lost)
+
+    def _seen(self, progress: WriteProgress) -> None:
+        if progress.rows.sent < self.acknowledged:
+            self._lost.append(f"{self.acknowledged} rows were acknowledged, and then {progress.rows.sent}")
+        self.acknowledged = progress.rows.sent
+
+
+@dataclass
+class Backfill:
+    """A job of a few chunks."""
+
+    name: str = "backfill"
+    acknowledged: int = 0
+    is_done: bool = False
+    errors: list[str] = field(default_factory=list)
+
+    def again(self) -> "Backfill":
+        return Backfill()
+
+    def prepare(self, place: Place) -> None:
+        """Nothing."""
+
+    def carry_out(self, place: Place) -> str:
+        """Creates the job, and asks for it until it has ended."""
+        give_up = time.monotonic() + PATIENCE_S
+        state = "not there"
+        with Client(ingest=place.target) as client:
+            while time.monotonic() < give_up:
+                try:
+                    # The same request: the same job, however often it is sent.
+                    state = client.job(client.backfill(SYMBOLS, ["1d"], request_id="proof").id).state
+                except FinstageError as error:
+                    self.errors.append(str(error))
+                if state not in ("QUEUED", "RUNNING", "not there"):
+                    self.is_done = True
+                    return "" if state == "SUCCEEDED" else f"the job is {state}"
+                time.sleep(0.02)
+        return f"the job is {state} after {PATIENCE_S:g} s"
+
+
+def written_by_two(place: Place, run: int) -> str:
+    """Two clients write the halves of one series, each other bar, at the same time; what is wrong then."""
+    symbol, columns = f"T{run}", bars(run)
+
+    def write(half: int) -> int:
+        part = columns[half::2]
+        with Client(ingest=place.target) as client:
+            return client.write(upload(part, f"two-{run}-{half}", symbol)).rows.inserted
+
+    with ThreadPoolExecutor(2) as pool:
+        inserted = sum(pool.map(write, (0, 1)))
+    if inserted != ROWS:
+        return f"{inserted} inserted"
+    stored = place.stored(symbol)
+    same = all(np.array_equal(getattr(stored, f.name), getattr(columns, f.name)) for f in fields(columns))
+    return "" if same else f"{len(stored)} bars, and not those that were sent"

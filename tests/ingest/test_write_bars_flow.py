@@ -1,0 +1,53 @@
+"""WriteBars on a database that stands still: the client waits, and ingest holds no more than it must."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+from finstage.ingest.v1 import ingest_service_pb2 as pb
+from libs.cache.clock import ManualClock
+from services.ingest.series import SeriesKey
+from services.ingest.store.sql import open_store
+from tests.ingest.ingest_server import bar_batch, running_ingest, series_of
+from tests.ingest.stores import KEY
+
+BATCHES, ROWS = 60, 8_000
+
+
+async def test_a_database_that_stands_still_holds_the_client_up(tmp_path: Path, clock: ManualClock) -> None:
+    path = tmp_path / "finstage.db"
+    store = open_store(f"sqlite:///{path}", clock=clock)
+    bars = series_of(ROWS)
+    sent = 0
+
+    async def send() -> None:
+        nonlocal sent
+        for sequence in range(1, BATCHES + 1):
+            batch = bar_batch(sequence, bars, symbol=f"S{sequence}")
+            await call.write(pb.WriteBarsRequest(batch=batch))
+            sent += 1
+        await call.done_writing()
+
+    async with running_ingest(store, clock=clock) as ingest:
+        call = ingest.stub.WriteBars()
+        header = pb.WriteBarsHeader(idempotency_key="k", source="client:test")
+        await call.write(pb.WriteBarsRequest(header=header))
+        await call.read()
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        sending = asyncio.create_task(send())
+        before = -1
+        while before < sent or not sent:
+            before = sent
+            await asyncio.sleep(0.5)
+        held_up_after = sent
+        other.rollback()
+        other.close()
+        acks = [(await call.read()).ack for _ in range(BATCHES)]
+        await sending
+    assert held_up_after < BATCHES / 2
+    assert [ack.rows.inserted for ack in acks] == [ROWS] * BATCHES
+    state = store.series(SeriesKey(f"S{BATCHES}", KEY.interval))
+    assert state is not None
+    assert state.count == ROWS
+    store.close()
