@@ -32,8 +32,9 @@ from libs.market.columns import Columns
 from libs.market.interval import Interval
 from libs.market.wire import columns_to_wire, length_delimited
 from services.ingest.series import SeriesKey
-from services.ingest.store.api import Batch, Store, WriteHeader, WriteMode
+from services.ingest.store.api import Store
 from services.ingest.store.sql import open_store
+from services.ingest.store.values import Batch, WriteHeader, WriteMode
 from tests.postgres_server import create_database, drop_database, postgres_server
 
 BARS = 10_000  # of a series: 40 years of days

@@ -15,7 +15,7 @@ from libs.market.interval import Interval
 from libs.market.symbol import parse_symbol
 from libs.market.wire import arrays_from_wire, take_field
 from services.ingest.series import RejectedRow, RejectReason, SeriesKey
-from services.ingest.store.api import Batch
+from services.ingest.store.values import Batch
 from services.ingest.validate import check, is_over
 
 MAX_BATCH_ROWS = 50_000

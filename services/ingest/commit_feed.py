@@ -20,7 +20,8 @@ from libs.cache.clock import Clock
 from libs.cache.redis import Client
 from libs.market.errors import PreconditionFailed, Unavailable
 from libs.rpc.executor import BoundedExecutor, run_blocking
-from services.ingest.store.api import Commit, Store
+from services.ingest.store.api import Store
+from services.ingest.store.values import Commit
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -11,7 +11,7 @@ from libs.market.interval import Interval
 from libs.market.times import timestamp
 from libs.rpc.errors import to_status
 from services.ingest.series import RejectedRow
-from services.ingest.store.api import Batch, BatchResult, Job, RowCounts, StoredRejection
+from services.ingest.store.values import Batch, BatchResult, Job, RowCounts, StoredRejection
 from services.ingest.upstream.guard import ProviderStatus
 
 

@@ -21,7 +21,8 @@ from libs.market.columns import PRICES
 from libs.market.errors import FinstageError, RateLimited, Reason, Unavailable
 from libs.rpc.executor import BoundedExecutor, run_blocking
 from services.ingest.series import FetchedBars, SeriesKey
-from services.ingest.store.api import ChunkLease, LeaseLost, SeriesRead, Store, WriteResult
+from services.ingest.store.api import Store
+from services.ingest.store.values import ChunkLease, LeaseLost, SeriesRead, WriteResult
 
 P = ParamSpec("P")
 T = TypeVar("T")

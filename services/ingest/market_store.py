@@ -18,7 +18,8 @@ from services.ingest import messages
 from services.ingest.commit_feed import CommitFeed
 from services.ingest.inquiries import Inquiries
 from services.ingest.series import Attempt, Instrument, SeriesKey, SeriesState
-from services.ingest.store.api import Adjustment, ChunkedRead, Store
+from services.ingest.store.api import Store
+from services.ingest.store.values import Adjustment, ChunkedRead
 
 SERVICE = store_pb2.DESCRIPTOR.services_by_name["MarketStoreService"]
 MAX_SYMBOLS = 500

@@ -4,7 +4,7 @@ from finstage.ingest.v1 import market_store_service_pb2 as store_pb2
 from finstage.market.v1 import instrument_pb2, provenance_pb2, quote_pb2, series_pb2
 from libs.market.times import timestamp
 from services.ingest.series import Attempt, Instrument, Quote, SeriesState
-from services.ingest.store.api import Commit, CoverageRead
+from services.ingest.store.values import Commit, CoverageRead
 
 
 def series_header(

@@ -13,7 +13,8 @@ from libs.rpc.executor import BoundedExecutor, run_blocking
 from services.ingest.providers.api import Provider
 from services.ingest.providers.fallback import Providers
 from services.ingest.series import Attempt, EventKind, FetchedBars, GapReason, SeriesKey, SeriesState
-from services.ingest.store.api import SeriesRead, Store, WriteResult
+from services.ingest.store.api import Store
+from services.ingest.store.values import SeriesRead, WriteResult
 from services.ingest.upstream.flight import SingleFlight
 
 T = TypeVar("T")

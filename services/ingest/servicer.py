@@ -12,7 +12,8 @@ from libs.rpc.executor import BoundedExecutor, run_blocking
 from libs.rpc.fields import Fields, shown
 from services.ingest import ingest_messages as messages
 from services.ingest.batches import read_header
-from services.ingest.store.api import Job, JobSpec, JobState, Store, WriteHeader, WriteMode
+from services.ingest.store.api import Store
+from services.ingest.store.values import Job, JobSpec, JobState, WriteHeader, WriteMode
 from services.ingest.upstream.guard import ProviderStatus
 from services.ingest.write_bars import written
 

@@ -14,7 +14,8 @@ from libs.market.errors import AlreadyExists, FinstageError, PreconditionFailed
 from libs.rpc.executor import BoundedExecutor, run_blocking
 from services.ingest import chunks
 from services.ingest.batches import check_batch, read_batch
-from services.ingest.store.api import Batch, BatchResult, Store, WriteHeader
+from services.ingest.store.api import Store
+from services.ingest.store.values import Batch, BatchResult, WriteHeader
 
 Written = tuple[Batch, BatchResult]
 

@@ -15,7 +15,7 @@ from services.ingest.series import (
     RejectedRow,
     SeriesKey,
 )
-from services.ingest.store.api import Batch
+from services.ingest.store.values import Batch
 
 DAY_MS = 86_400_000
 T0_MS = 1_600_041_600_000  # 2020-09-14T00:00:00Z, a Monday

@@ -11,7 +11,8 @@ from libs.cache.redis import connect
 from libs.market.errors import PreconditionFailed, Reason
 from libs.rpc.executor import BoundedExecutor
 from services.ingest.commit_feed import CommitFeed
-from services.ingest.store.api import Commit, Store
+from services.ingest.store.api import Store
+from services.ingest.store.values import Commit
 from tests.ingest.conftest import Reopen
 from tests.ingest.stores import bars, fetched
 from tests.redis_server import RedisServer

@@ -22,7 +22,8 @@ from libs.market.interval import Interval
 from libs.market.times import milliseconds, timestamp
 from services.ingest.jobs import JobPolicy
 from services.ingest.series import FetchedBars, SeriesKey
-from services.ingest.store.api import JobSpec, Store
+from services.ingest.store.api import Store
+from services.ingest.store.values import JobSpec
 from tests.ingest.conftest import Reopen
 from tests.ingest.ingest_server import Ingest, failed, running_ingest
 from tests.ingest.stores import bars, closes, day, fetched

@@ -21,8 +21,9 @@ from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_pr
 from services.ingest.providers.fallback import Providers
 from services.ingest.refresh import Refresher
 from services.ingest.series import EventKind, Quote, SeriesKey, SeriesState
-from services.ingest.store.api import SeriesRead, Store, WriteHeader, WriteMode
+from services.ingest.store.api import Store
 from services.ingest.store.sql import open_store
+from services.ingest.store.values import SeriesRead, WriteHeader, WriteMode
 from services.ingest.upstream.breaker import BreakerPolicy
 from services.ingest.upstream.metrics import UpstreamMetrics
 from services.ingest.upstream.retry import RetryPolicy

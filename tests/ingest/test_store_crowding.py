@@ -5,7 +5,8 @@ import pytest
 
 from libs.market.columns import Columns
 from services.ingest.series import RejectReason
-from services.ingest.store.api import Store, WriteHeader, WriteMode
+from services.ingest.store.api import Store
+from services.ingest.store.values import WriteHeader, WriteMode
 from tests.ingest.stores import DAY_MS, KEY, bars, batch, closes, fetched
 
 HEADER = WriteHeader("key", WriteMode.UPSERT, "client:test")

@@ -14,8 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from finstage.market.v1 import series_pb2
 from libs.cache.clock import ManualClock
 from services.ingest.batches import SentBatch, check_batch
-from services.ingest.store.api import Batch, Store, WriteHeader, WriteMode
+from services.ingest.store.api import Store
 from services.ingest.store.sql import open_store
+from services.ingest.store.values import Batch, WriteHeader, WriteMode
 from tests.ingest.conftest import empty_tables
 from tests.ingest.stores import KEY, NOW_MS, bars, closes, day, fetched
 

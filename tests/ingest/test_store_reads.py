@@ -17,7 +17,8 @@ from services.ingest.series import (
     RejectReason,
     SeriesKey,
 )
-from services.ingest.store.api import Store, WriteHeader, WriteMode
+from services.ingest.store.api import Store
+from services.ingest.store.values import WriteHeader, WriteMode
 from tests.ingest.conftest import Reopen
 from tests.ingest.ingest_server import series_of
 from tests.ingest.stores import KEY, NOW_MS, bars, batch, closes, day, fetched

@@ -6,7 +6,8 @@ from libs.cache.clock import ManualClock
 from libs.market.errors import PreconditionFailed, Reason
 from libs.market.interval import Interval
 from services.ingest.series import Event, EventKind, SeriesKey
-from services.ingest.store.api import Store, WriteHeader, WriteMode
+from services.ingest.store.api import Store
+from services.ingest.store.values import WriteHeader, WriteMode
 from tests.ingest.conftest import Reopen
 from tests.ingest.stores import KEY, bars, batch, closes, day, fetched
 

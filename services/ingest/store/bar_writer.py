@@ -10,11 +10,11 @@ from sqlalchemy import Connection, Table, insert
 
 from libs.market.columns import Columns, Int64s
 from services.ingest.series import SeriesKey
-from services.ingest.store.api import RowCounts, WriteMode
 from services.ingest.store.database import Database
 from services.ingest.store.diff import Bars, Extent, Mask, crowded, difference, missing, restates
 from services.ingest.store.open_series import OpenSeries, create_series, has_key, open_series, save_series
 from services.ingest.store.schema import outbox, series
+from services.ingest.store.values import RowCounts, WriteMode
 
 NO_BARS = Bars(Columns.empty(), np.empty(0))
 _NO_TIMES: Int64s = np.empty(0, dtype=np.int64)

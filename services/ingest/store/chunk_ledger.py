@@ -5,8 +5,8 @@ import hashlib
 from sqlalchemy import Connection, Update, select, update
 
 from libs.market.columns import VALUES, Columns
-from services.ingest.store.api import ChunkLease, JobState, LeaseLost, RowCounts
 from services.ingest.store.schema import job_chunks, jobs
+from services.ingest.store.values import ChunkLease, JobState, LeaseLost, RowCounts
 
 WAITING, LEASED, DONE, FAILED, CANCELLED = "WAITING", "LEASED", "DONE", "FAILED", "CANCELLED"
 

@@ -10,13 +10,20 @@ from libs.market.errors import AlreadyExists, PreconditionFailed, Reason
 from services.ingest.grid import GRIDS
 from services.ingest.series import Gap, GapReason, RejectedRow, RejectReason
 from services.ingest.store import annotations
-from services.ingest.store.api import Batch, BatchResult, RowCounts, WriteHeader, WriteMode, WriteProgress
 from services.ingest.store.bar_writer import BarWriter, Outcome
 from services.ingest.store.commits import CommitLog
 from services.ingest.store.diff import Bars
 from services.ingest.store.open_series import OpenSeries
 from services.ingest.store.rejections import keep_rejected, rejected_of_batch
 from services.ingest.store.schema import write_batches, writes
+from services.ingest.store.values import (
+    Batch,
+    BatchResult,
+    RowCounts,
+    WriteHeader,
+    WriteMode,
+    WriteProgress,
+)
 from services.ingest.validate import as_text
 
 ANSWERED_REJECTIONS = 20

@@ -14,10 +14,10 @@ from libs.cache.clock import Clock
 from libs.market.errors import PreconditionFailed, Reason
 from libs.market.interval import Interval
 from services.ingest.series import SeriesKey
-from services.ingest.store.api import Commit
 from services.ingest.store.database import Database
 from services.ingest.store.part import Part
 from services.ingest.store.schema import identity, outbox
+from services.ingest.store.values import Commit
 
 _PLACE = tuple_(outbox.c.xact_id, outbox.c.id)
 

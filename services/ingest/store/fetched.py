@@ -9,7 +9,6 @@ from libs.market.interval import Interval
 from services.ingest.series import Event, FetchedBars, Gap, GapReason
 from services.ingest.store import annotations, corporate
 from services.ingest.store.adjust import dividends, pays, product_after
-from services.ingest.store.api import ChunkLease, RowCounts, WriteResult
 from services.ingest.store.bar_writer import NO_BARS, BarWriter
 from services.ingest.store.chunk_ledger import finish_chunk
 from services.ingest.store.commits import CommitLog
@@ -18,6 +17,7 @@ from services.ingest.store.instruments import keep_instrument
 from services.ingest.store.open_series import OpenSeries
 from services.ingest.store.reading import read_events
 from services.ingest.store.rejections import keep_rejected, not_kept_yet
+from services.ingest.store.values import ChunkLease, RowCounts, WriteResult
 
 
 class FetchedWriting(CommitLog):

@@ -10,15 +10,6 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 from libs.market.errors import NotFound, PreconditionFailed, Reason
 from libs.market.interval import Interval
 from services.ingest.series import SeriesKey
-from services.ingest.store.api import (
-    ChunkFailure,
-    ChunkLease,
-    Job,
-    JobSpec,
-    JobState,
-    LeaseLost,
-    RowCounts,
-)
 from services.ingest.store.chunk_ledger import (
     CANCELLED,
     DONE,
@@ -32,6 +23,15 @@ from services.ingest.store.chunk_ledger import (
 from services.ingest.store.client_writes import key_reused
 from services.ingest.store.part import Part
 from services.ingest.store.schema import job_chunks, jobs
+from services.ingest.store.values import (
+    ChunkFailure,
+    ChunkLease,
+    Job,
+    JobSpec,
+    JobState,
+    LeaseLost,
+    RowCounts,
+)
 
 MAX_FAILURES = 100
 _COUNTS = ("sent", "inserted", "updated", "unchanged", "rejected")

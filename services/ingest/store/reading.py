@@ -10,12 +10,12 @@ from libs.market.columns import Columns
 from services.ingest.series import Event, EventKind, Gap, GapReason, SeriesKey, SeriesState
 from services.ingest.store import annotations
 from services.ingest.store.adjust import Dividend, adjusted, dividends
-from services.ingest.store.api import Adjustment, ChunkedRead, CoverageRead, SeriesRead
 from services.ingest.store.database import MAX_MS, MIN_MS
 from services.ingest.store.instruments import read_instrument
 from services.ingest.store.open_series import OpenSeries, has_key, open_series
 from services.ingest.store.part import Part
 from services.ingest.store.schema import events
+from services.ingest.store.values import Adjustment, ChunkedRead, CoverageRead, SeriesRead
 
 
 class SeriesReading(Part):

@@ -7,9 +7,9 @@ from sqlalchemy import Connection, Row, insert, select, tuple_
 
 from libs.market.interval import Interval
 from services.ingest.series import RejectedRow, RejectReason, SeriesKey
-from services.ingest.store.api import StoredRejection
 from services.ingest.store.part import Part
 from services.ingest.store.schema import rejected_rows
+from services.ingest.store.values import StoredRejection
 
 
 class Rejections(Part):

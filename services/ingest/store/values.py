@@ -1,0 +1,258 @@
+"""The values of the store's protocol (api.py). Times are int milliseconds since 1970-01-01T00:00:00Z."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from libs.market.columns import Columns, Float64s, Int64s
+from libs.market.errors import Reason
+from libs.market.interval import Interval
+from services.ingest.series import BarFlag, Gap, RejectedRow, SeriesKey, SeriesState
+
+Adjustment = Literal["SPLITS", "ALL"]
+
+
+class WriteMode(StrEnum):
+    """finstage.ingest.v1.WriteMode without its prefix: what a row may do."""
+
+    INSERT = "INSERT"
+    UPDATE = "UPDATE"
+    UPSERT = "UPSERT"
+
+
+class JobState(StrEnum):
+    """finstage.ingest.v1.JobState without its prefix."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing will change any more."""
+        return self not in (JobState.QUEUED, JobState.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class RowCounts:
+    """Rows by what became of them. sent = inserted + updated + unchanged + rejected."""
+
+    sent: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+
+    def __add__(self, other: "RowCounts") -> "RowCounts":
+        return RowCounts(
+            self.sent + other.sent,
+            self.inserted + other.inserted,
+            self.updated + other.updated,
+            self.unchanged + other.unchanged,
+            self.rejected + other.rejected,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeriesRead:
+    """Bars of one version of a series.
+
+    state: the whole series at the moment of the reading.
+    last_is_final: of the last bar of `columns`; True when there is none.
+    """
+
+    state: SeriesState
+    columns: Columns
+    last_is_final: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChunkedRead:
+    """As SeriesRead, for any length: `chunks` yields the bars straight from the cursor, oldest first.
+
+    last_is_final: of the last bar that `chunks` will yield.
+    """
+
+    state: SeriesState
+    chunks: Iterator[Columns]
+    last_is_final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageRead:
+    """What is known of a range besides its bars.
+
+    gaps, flags: those that touch the range, in order of time, the newest when there are more than asked.
+        Parts of the range that nobody was asked for are gaps with NOT_FETCHED.
+    gaps_left_out: how many older gaps are not in `gaps`.
+    """
+
+    gaps: tuple[Gap, ...]
+    gaps_left_out: int
+    flags: tuple[BarFlag, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """What a write of fetched bars did. restated: whether the epoch grew."""
+
+    state: SeriesState
+    rows: RowCounts
+    restated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WriteHeader:
+    """A client's write, named by its key so that it can be continued. source: for the provenance."""
+
+    idempotency_key: str
+    mode: WriteMode
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class WriteProgress:
+    """Where a client's write stands: the batch to send next (from 1), and the counts so far."""
+
+    next_sequence: int
+    rows: RowCounts
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """One batch of a client's write, after validation.
+
+    sequence: its place in the write, from 1.
+    sent: how many rows the client sent; len(columns) + len(rejected).
+    digest: of the batch as it was sent, so that another batch under its sequence number is noticed.
+    columns: the rows that can be bars, strictly ordered, on the grid.
+    source_rows: int64[n], the place of each row of `columns` in what was sent; None: the same place.
+    adjusted_close: float64[n], NaN where none; None: none at all.
+    last_is_final: whether the last bar's time was over when it was sent.
+    symbol, interval: as sent, for the refused rows of a batch that has no valid key.
+    """
+
+    sequence: int
+    key: SeriesKey | None
+    sent: int
+    digest: bytes
+    columns: Columns
+    source_rows: Int64s | None = None
+    adjusted_close: Float64s | None = None
+    last_is_final: bool = True
+    rejected: tuple[RejectedRow, ...] = ()
+    flags: tuple[BarFlag, ...] = ()
+    symbol: str = ""
+    interval: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """What became of a batch.
+
+    epoch, revision: of the series after the commit; None when it is not there because every row was refused.
+    rejected: the first 20 refused rows.
+    repeated: it had been committed before, and was not written again; `rows` is what became of it then.
+    """
+
+    sequence: int
+    rows: RowCounts
+    epoch: int | None
+    revision: int | None
+    rejected: tuple[RejectedRow, ...]
+    repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRejection:
+    """A refused row as it is listed. id grows with time. symbol and interval are as sent."""
+
+    id: int
+    symbol: str
+    interval: Interval | None
+    row: RejectedRow
+    source: str
+    rejected_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One change of a series.
+
+    token: opaque; passed to commits_after() it continues behind this commit.
+    first_changed_ms, last_changed_ms: the earliest and latest bar that was added, changed or removed.
+    """
+
+    token: str
+    key: SeriesKey
+    epoch: int
+    revision: int
+    restated: bool
+    first_changed_ms: int
+    last_changed_ms: int
+    committed_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """What a backfill brings in: each symbol at each interval, bars that opened in [start_ms, end_ms).
+
+    start_ms None: as far back as the provider has them. end_ms None: to now.
+    """
+
+    symbols: tuple[str, ...]
+    intervals: tuple[Interval, ...]
+    start_ms: int | None = None
+    end_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkFailure:
+    """A chunk that failed for good, and why."""
+
+    key: SeriesKey
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A backfill as the ledger has it. failures: the first 100."""
+
+    id: str
+    state: JobState
+    spec: JobSpec
+    chunks_total: int
+    chunks_done: int
+    chunks_failed: int
+    rows: RowCounts
+    created_at_ms: int
+    started_at_ms: int | None
+    ended_at_ms: int | None
+    failures: tuple[ChunkFailure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkLease:
+    """The right to work on one chunk until expires_ms.
+
+    fence: grows with each lease of the chunk; what is finished under an older one is refused, so that two
+        workers never both finish a chunk.
+    attempt: which try this is, from 1.
+    """
+
+    job_id: str
+    chunk: int
+    key: SeriesKey
+    start_ms: int | None
+    end_ms: int | None
+    fence: int
+    attempt: int
+    expires_ms: int
+
+
+class LeaseLost(Exception):
+    """Another worker has the chunk, or its job was cancelled; nothing was written."""
