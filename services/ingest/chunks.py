@@ -43,32 +43,27 @@ def next_rows(rows: int, *, written: int, took_s: float, memory_used: float | No
     return max(_MIN_ROWS, min(wanted, most))
 
 
-def memory_used() -> float | None:
+def memory_used(root: Path = Path("/")) -> float | None:
     """The part of the memory in use that this process may have, 0 to 1; None where it cannot be known.
 
     Of the control group (version 2, then 1) where there is one with a limit, else of the machine. Memory
     that only caches files counts as free.
     """
-    for current, limit, stat, cached in _CGROUPS:
-        most = _number(limit)
-        used = _number(current)
+    for group, current, limit, cached in _GROUPS:
+        folder = root / group
+        most = _number(folder / limit)
+        used = _number(folder / current)
         if most is not None and used is not None and most < _UNLIMITED:
-            return max(0, used - _field(stat, cached)) / most
-    total = _field(_MEMINFO, "MemTotal:")
-    return 1 - _field(_MEMINFO, "MemAvailable:") / total if total else None
+            return max(0, used - _field(folder / "memory.stat", cached)) / most
+    machine = root / "proc/meminfo"
+    total = _field(machine, "MemTotal:")
+    return 1 - _field(machine, "MemAvailable:") / total if total else None
 
 
-_GROUP = Path("/sys/fs/cgroup")
-_CGROUPS = (
-    (_GROUP / "memory.current", _GROUP / "memory.max", _GROUP / "memory.stat", "inactive_file"),
-    (
-        _GROUP / "memory/memory.usage_in_bytes",
-        _GROUP / "memory/memory.limit_in_bytes",
-        _GROUP / "memory/memory.stat",
-        "total_inactive_file",
-    ),
+_GROUPS = (
+    ("sys/fs/cgroup", "memory.current", "memory.max", "inactive_file"),
+    ("sys/fs/cgroup/memory", "memory.usage_in_bytes", "memory.limit_in_bytes", "total_inactive_file"),
 )
-_MEMINFO = Path("/proc/meminfo")
 _UNLIMITED = 2**60
 
 
