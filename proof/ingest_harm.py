@@ -63,6 +63,7 @@ def cut(at: Place, work: Work, after_s: float) -> Iterator[tuple[Place, Callable
 
     def strike() -> bool:
         time.sleep(after_s)
+        until(lambda: work.is_done or work.acknowledged > 0)  # until then nothing is under way
         wire.hold_answers()
         until(lambda: work.is_done or at.committed() > work.acknowledged // BATCH_ROWS)
         came_before = not work.is_done

@@ -91,15 +91,16 @@ def check_batch(sent: SentBatch, *, now_ms: int) -> Batch:
         symbol = parse_symbol(sent.symbol)
     except ValueError as error:
         symbol = "".join(c if c.isprintable() else "?" for c in sent.symbol[:64])
-        faults.append(str(error))
+        faults.append(f"symbol {symbol!r} was given; {error}")
     interval = None
     try:
         interval = Interval.from_proto(sent.interval)
     except ValueError as error:
-        faults.append(f"interval {error}")
+        faults.append(f"interval {sent.interval} was given; it {error}")
     lengths = {name: len(array) for name, array in sent.arrays.items()}
     if len(set(lengths.values())) > 1:
-        faults.append(f"columns differ in length: {lengths}")
+        given = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        faults.append(f"columns differ in length: {given}")
     elif len(sent.adjusted_close) not in (0, lengths["close"]):
         faults.append(f"{len(sent.adjusted_close)} adjusted closes for {lengths['close']} bars")
     if not 1 <= sent.rows <= MAX_BATCH_ROWS:

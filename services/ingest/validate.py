@@ -16,7 +16,7 @@ A bar may open at most 10 s after now, for clocks that differ; a daily or longer
 dates are midnights of no zone, and the day begins 14 h before UTC's at the most.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,9 +125,10 @@ def _part(
     price_precision: int | None,
 ) -> Checked:
     refused: dict[int, tuple[RejectReason, str]] = {}
-    for reason, detail, mask in _faults(interval, columns, now_ms, adjusted_close, price_precision):
-        for row in np.flatnonzero(mask):
-            refused.setdefault(int(row), (reason, detail))
+    for reason, mask, detail in _faults(interval, columns, now_ms, adjusted_close, price_precision):
+        for row in np.flatnonzero(mask).tolist():
+            if row not in refused:
+                refused[row] = reason, detail(row)
     rows = np.setdiff1d(np.arange(len(columns)), np.fromiter(refused, np.int64, len(refused)))
     late = _misplaced(columns.open_time_ms[rows], rows, _spacing_ms(interval))
     refused |= late
@@ -153,36 +154,61 @@ def _faults(
     now_ms: int,
     adjusted_close: Float64s | None,
     price_precision: int | None,
-) -> Iterator[tuple[RejectReason, str, Mask]]:
-    """The rows that are refused whatever the others are; of a row's faults the first counts."""
+) -> Iterator[tuple[RejectReason, Mask, Callable[[int], str]]]:
+    """The rows that are refused whatever the others are, and what to say of each: the first fault counts."""
     times = columns.open_time_ms
-    values = np.stack([getattr(columns, name) for name in VALUES])
-    adjusted = np.zeros(len(columns)) if adjusted_close is None else np.nan_to_num(adjusted_close, nan=0.0)
-    finite = np.isfinite(values).all(axis=0) & (np.abs(adjusted) < np.finfo(np.float64).max)
-    yield RejectReason.NOT_FINITE, "every value must be a finite number", ~finite
-    values = np.where(finite, values, 0.0)
-    open_, high, low, close, _ = values
+    given = {name: getattr(columns, name) for name in VALUES}
+    if adjusted_close is not None:
+        given["adjusted_close"] = np.where(np.isnan(adjusted_close), 0.0, adjusted_close)
+    finite = {name: np.isfinite(values) for name, values in given.items()}
+
+    def named(row: int, wrong: Mapping[str, Mask], accepted: str) -> str:
+        values = ", ".join(f"{name} is {float(given[name][row])!r}" for name in wrong if wrong[name][row])
+        return f"{values}; {accepted} is accepted"
+
+    def instant(row: int) -> str:
+        return f"it opens at {_iso(int(times[row]))}"
+
+    all_finite = np.logical_and.reduce(list(finite.values()))
+    infinite = {name: ~mask for name, mask in finite.items()}
+    yield RejectReason.NOT_FINITE, ~all_finite, lambda row: named(row, infinite, "a finite number")
+    negative = {name: values < 0 for name, values in given.items()}
     yield (
         RejectReason.NEGATIVE,
-        "prices and the volume must be 0 or above",
-        (values < 0).any(axis=0) | (finite & (adjusted < 0)),
+        np.logical_or.reduce(list(negative.values())),
+        lambda row: named(row, negative, "0 or above"),
     )
+    open_, high, low, close = (np.where(all_finite, given[name], 0.0) for name in PRICES)
     room = _rounding(np.maximum(high, low), price_precision)
-    yield RejectReason.HIGH_BELOW_LOW, "high must not be below low", high < low - room
-    outside = (np.maximum(open_, close) > high + room) | (np.minimum(open_, close) < low - room)
-    yield RejectReason.OUTSIDE_RANGE, "open and close must be within low..high", outside
+    yield (
+        RejectReason.HIGH_BELOW_LOW,
+        high < low - room,
+        lambda row: f"high {high[row]} is below low {low[row]}",
+    )
+    outside = {
+        name: (price > high + room) | (price < low - room)
+        for name, price in (("open", open_), ("close", close))
+    }
+    yield (
+        RejectReason.OUTSIDE_RANGE,
+        outside["open"] | outside["close"],
+        lambda row: named(row, outside, f"low..high, {low[row]}..{high[row]},"),
+    )
     yield (
         RejectReason.OUT_OF_RANGE,
-        "the open time must be from 1800 to 2199",
         (times < FIRST_MS) | (times >= END_MS),
+        lambda row: f"its open time is {times[row]} ms; 1800 to 2199 is accepted",
     )
-    latest_ms = _latest_ms(interval, now_ms)
-    yield RejectReason.IN_FUTURE, f"the bar must not open after now, {_iso(now_ms)}", times > latest_ms
+    yield (
+        RejectReason.IN_FUTURE,
+        times > _latest_ms(interval, now_ms),
+        lambda row: f"{instant(row)}, and now is {_iso(now_ms)}",
+    )
     if grid := grid_ms(interval):
         yield (
             RejectReason.OFF_GRID,
-            f"a {interval} bar opens at a multiple of {grid // _MINUTE_MS} min",
             times % grid != 0,
+            lambda row: f"{instant(row)}; a {interval} bar opens at a multiple of {grid // _MINUTE_MS} min",
         )
 
 
@@ -198,11 +224,14 @@ def _misplaced(times: Int64s, rows: Int64s, spacing_ms: int) -> dict[int, tuple[
             last = time
             kept.add(time)
         elif time in kept:
-            refused[row] = RejectReason.DUPLICATE, "the batch has this open time already"
+            refused[row] = (
+                RejectReason.DUPLICATE,
+                f"{_iso(time)} was there already, and the first row is kept",
+            )
         elif time < last:
-            refused[row] = RejectReason.UNORDERED, f"it is before the row before it, {_iso(last)}"
+            refused[row] = RejectReason.UNORDERED, f"{_iso(time)} comes after {_iso(last)}"
         else:
-            refused[row] = RejectReason.OFF_GRID, f"it is too soon after the bar before it, {_iso(last)}"
+            refused[row] = RejectReason.OFF_GRID, f"{_iso(time)} is too soon after {_iso(last)}"
     return refused
 
 

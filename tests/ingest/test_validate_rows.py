@@ -41,6 +41,34 @@ def test_good_rows_pass_untouched() -> None:
 
 
 @pytest.mark.parametrize(
+    ("row", "detail"),
+    [
+        ((np.nan, np.inf, 9, 10, 1), "open is nan, high is inf; a finite number is accepted"),
+        ((10, 11, -9, 10, -1), "low is -9.0, volume is -1.0; 0 or above is accepted"),
+        ((10, 9, 11, 10, 1), "high 9.0 is below low 11.0"),
+        ((12, 11, 9, 8, 1), "open is 12.0, close is 8.0; low..high, 9.0..11.0, is accepted"),
+    ],
+)
+def test_the_detail_names_the_field_what_was_given_and_what_is_accepted(
+    row: tuple[float, ...], detail: str
+) -> None:
+    assert [r.detail for r in check(Interval.D1, bars(GOOD, row), now_ms=NOW_MS).rejected] == [detail]
+
+
+def test_the_detail_of_an_adjusted_close_and_of_a_time() -> None:
+    columns = bars(GOOD, GOOD)
+    rejected = check(Interval.D1, columns, now_ms=NOW_MS, adjusted_close=np.array([np.inf, -1.0])).rejected
+    assert [r.detail for r in rejected] == [
+        "adjusted_close is inf; a finite number is accepted",
+        "adjusted_close is -1.0; 0 or above is accepted",
+    ]
+    late = bars(GOOD, start_ms=NOW_MS + DAY_MS)
+    assert [r.detail for r in check(Interval.D1, late, now_ms=NOW_MS).rejected] == [
+        "it opens at 2023-11-15T22:13:20.000Z, and now is 2023-11-14T22:13:20.000Z"
+    ]
+
+
+@pytest.mark.parametrize(
     ("row", "reason"),
     [
         ((np.nan, 11, 9, 10, 1), RejectReason.NOT_FINITE),
