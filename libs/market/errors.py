@@ -32,6 +32,7 @@ class Reason(StrEnum):
     UNAUTHENTICATED = "UNAUTHENTICATED"
     PERMISSION_DENIED = "PERMISSION_DENIED"
     UNIMPLEMENTED = "UNIMPLEMENTED"
+    TOO_FEW_BARS = "TOO_FEW_BARS"
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ _CODES: dict[Reason, grpc.StatusCode] = {
     Reason.UNAUTHENTICATED: _Code.UNAUTHENTICATED,
     Reason.PERMISSION_DENIED: _Code.PERMISSION_DENIED,
     Reason.UNIMPLEMENTED: _Code.UNIMPLEMENTED,
+    Reason.TOO_FEW_BARS: _Code.FAILED_PRECONDITION,
 }
 _CODE_BY_NUMBER: dict[int, grpc.StatusCode] = {code.value[0]: code for code in _Code}
 # Where nobody said how long to wait.

@@ -161,7 +161,8 @@ class Fields:
         """The Timestamps start and end of `request`, in milliseconds: start before end."""
         start_ms, end_ms = self.timestamp_ms("start", request), self.timestamp_ms("end", request)
         if start_ms is not None and end_ms is not None and start_ms >= end_ms:
-            self.wrong("start", "it is not before end; a start before end is accepted")
+            given, end = (getattr(request, field).ToJsonString() for field in ("start", "end"))
+            self.wrong("start", f"{given} was given; a time before end, {end}, is accepted")
         return start_ms, end_ms
 
     def bar_range(self, request: Message, *, most: int, default_limit: int | None) -> BarRange:

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-import grpc
 import numpy as np
 
 from finstage.indicators.v1 import indicator_service_pb2 as pb
 from libs.market.columns import Float64s, Int64s
-from libs.market.errors import InvalidRequest, Violation
+from libs.market.errors import InvalidRequest, PreconditionFailed, Reason, Violation
 from libs.market.wire import length_delimited, packed
+from libs.rpc.errors import to_status
 from services.indicators.catalogue import Catalogue, Indicator, Params, Variant
 from services.indicators.compute import cut
 from services.indicators.specs import Spec
@@ -81,11 +81,9 @@ def _result(spec: Spec, outputs: tuple[Float64s, ...], axis: slice) -> bytes:
     head.status.SetInParent()
     if axis.stop <= spec.lookback:
         outputs = ()
-        head.status.code = grpc.StatusCode.FAILED_PRECONDITION.value[0]
-        head.status.message = (
-            f"the first value comes after {spec.lookback} bars, and the series has {axis.stop} up to the end "
-            "of the range"
-        )
+        had = f"the series has {axis.stop} up to the end of the range"
+        message = f"the first value comes after {spec.lookback} bars, and {had}"
+        head.status.CopyFrom(to_status(PreconditionFailed(Reason.TOO_FEW_BARS, message)))
     parts = [head.SerializeToString()]
     for described, values in zip(spec.indicator.outputs, outputs, strict=bool(outputs)):
         part = cut(values, lookback=spec.lookback, axis=axis)

@@ -20,6 +20,7 @@ from libs.market.errors import (
     Unimplemented,
 )
 from libs.market.times import timestamp
+from libs.rpc.errors import reason_of
 from services.indicators.catalogue import Catalogue
 
 from .conftest import SERVICE, RecordedPrice, Running, running_service
@@ -159,6 +160,7 @@ async def test_too_short_a_series_is_the_indicator_s_own_status(running: Running
     frame = await running.compute(symbol="^GSPC", specs=[long, enough])
     failed, computed = frame.results
     assert failed.status.code == 9  # FAILED_PRECONDITION
+    assert reason_of(failed.status) is Reason.TOO_FEW_BARS
     assert "100 bars" in failed.status.message
     assert (failed.lookback, failed.bars_used) == (100, 100)
     assert not failed.outputs

@@ -96,7 +96,7 @@ class IndicatorServiceServicer:
         """ComputeIndicators computes several indicators of one series over one shared time axis, from one
         read of its bars. An unknown indicator, parameter, variant or source, or a value out of bounds, is
         INVALID_ARGUMENT with a violation each ("specs[1].params[timeperiod]"); nothing is skipped. An
-        indicator that the series is too short for has its own status, FAILED_PRECONDITION.
+        indicator that the series is too short for has its own status, FAILED_PRECONDITION (TOO_FEW_BARS).
 
         Errors: NOT_FOUND, RESOURCE_EXHAUSTED, UNAVAILABLE as PriceService.GetBars.
         """
