@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from libs.market.columns import Columns
@@ -85,6 +86,14 @@ def test_a_violation_names_its_field(finstage: Run) -> None:
         (("bars", "AAPL", "-i", "3d"), "'3d' is not one of"),
         (("bars",), "Missing argument"),
         (("ingest", "a.csv", "--symbol", "A", "--map", "close"), "'close' is not FIELD=COLUMN"),
+        (
+            ("ingest", "a.csv", "--symbol", "A", "--map", "price=x"),
+            "'price=x': 'price' is none of time, open,",
+        ),
+        (
+            ("ingest", "a.csv", "--symbol", "A", "--time-zone", "Mars/X"),
+            "Invalid value for '--time-zone': 'Mars/X' is no IANA time zone, such as UTC",
+        ),
     ],
 )
 def test_a_wrong_call_is_exit_code_2(finstage: Run, arguments: tuple[str, ...], line: str) -> None:
@@ -159,6 +168,57 @@ def test_rejected_rows_are_counted_and_told_by_their_line(finstage: Run, tmp_pat
     assert [each["line"] for each in report["rejected"]] == [2, 3]
 
 
+def test_a_parquet_is_ingested_as_the_csv_of_the_same_data_is(
+    finstage: Run, services: Any, fixtures: Path, tmp_path: Path
+) -> None:
+    csv, path = fixtures / "ohlcv/spx_daily_1990_2022.csv", tmp_path / "spx.parquet"
+    frame = pd.read_csv(csv, encoding="utf-8-sig", index_col="date")
+    frame.index = pd.DatetimeIndex(pd.to_datetime(frame.index, format="%m/%d/%Y"))
+    frame.to_parquet(path)
+    done = finstage("ingest", str(csv), str(path), "--symbol", "SPX")
+    assert done.code == 0
+    for part in ("spx.parquet", "time=date", "times: timestamps, UTC"):
+        assert part in done.stdout
+    assert done.stdout.count("8,111 rows: 8,111 inserted") == 2
+    of_csv, of_parquet = services.ingest.batches.values()
+    assert of_parquet == of_csv
+
+
+def test_a_row_of_a_parquet_is_told_by_its_number(finstage: Run, tmp_path: Path) -> None:
+    path = tmp_path / "bars.parquet"
+    frame = pd.DataFrame({"date": ["2024-01-01", "?", "2024-01-02"], "open": 1.0, "high": 1.0, "low": 1.0})
+    frame.assign(close=[1.0, 1.0, None]).to_parquet(path)
+    done = finstage("ingest", str(path), "--symbol", "X")
+    for part in ("row 2: UNREADABLE_TIME", "row 3: NOT_FINITE", "3 rows: 1 inserted"):
+        assert part in done.stdout
+    (report,) = finstage("ingest", str(path), "--symbol", "Y", "--json").json["files"]
+    assert [each["row"] for each in report["rejected"]] == [2, 3]
+
+
 def test_a_file_that_cannot_be_read_is_one_line(finstage: Run, tmp_path: Path) -> None:
     done = finstage("ingest", str(tmp_path / "none.csv"), "--symbol", "X")
     assert (done.code, done.stderr) == (1, f"error: {tmp_path}/none.csv: No such file or directory\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (
+            "when,open,high,low\n",
+            "no column for time, close; the file has when, open, high, low; say which with --map time=COLUMN "
+            "--map close=COLUMN",
+        ),
+        (
+            "time,open,high,low,close\n2024-01-02 09:30,1,1,1,1\n",
+            "its times ('2024-01-02 09:30') name no time zone; say which with --time-zone "
+            "America/New_York, or UTC",
+        ),
+    ],
+)
+def test_what_would_help_to_read_a_file_is_told(
+    finstage: Run, tmp_path: Path, content: str, line: str
+) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text(content)
+    done = finstage("ingest", str(path), "--symbol", "X", "-i", "1m")
+    assert (done.code, done.stdout, done.stderr) == (1, "", f"error: {path}: {line}\n")

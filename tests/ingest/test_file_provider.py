@@ -4,6 +4,7 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -161,7 +162,7 @@ def test_what_is_not_there_is_said(provider: FileProvider, folder: Path) -> None
         fetch(provider, "^SPX", Interval.M1)
     assert interval.value.reason is Reason.NO_DATA
     (folder / "BAD_1d.csv").write_text("date,open\n2020-01-01,1\n")
-    with pytest.raises(Unavailable, match=r"BAD_1d.csv cannot be read: no column for close, high, low"):
+    with pytest.raises(Unavailable, match=r"BAD_1d.csv cannot be read: no column for high, low, close"):
         fetch(provider, "BAD")
 
 
@@ -172,3 +173,68 @@ def test_rows_that_are_none_are_refused(provider: FileProvider, folder: Path) ->
     fetched = fetch(provider, "ODD")
     assert len(fetched.columns) == 1
     assert [row.reason.value for row in fetched.rejected] == ["OUT_OF_RANGE", "NOT_FINITE"]
+    unread = fetched.rejected[0]
+    assert (unread.row, unread.values) == (2, "time='yesterday'")
+    assert unread.detail == "line 2: 'yesterday' is no time, read as year-month-day, UTC"
+
+
+@pytest.mark.parametrize("suffix", [".csv.gz", ".pq"])
+def test_other_suffixes(provider: FileProvider, folder: Path, suffix: str) -> None:
+    frame = pd.read_csv(folder / "btc_daily_2017_2021.csv")
+    path = folder / f"ETH-USD_1d{suffix}"
+    frame.to_csv(path, index=False) if suffix == ".csv.gz" else frame.to_parquet(path)
+    assert (fetch(provider, "ETH-USD").columns.close == fetch(provider, "BTC-USD").columns.close).all()
+
+
+def test_events_of_parquet_are_those_of_csv(provider: FileProvider, folder: Path) -> None:
+    frame = pd.read_csv(folder / "ken_ta_1d_bad_dividend.csv", index_col=0)
+    frame.index = pd.DatetimeIndex(pd.to_datetime(frame.index, utc=True))
+    frame["Stock Splits"] = np.where(np.arange(len(frame)) == 5, 4.0, 0.0)
+    frame["Capital Gains"] = np.where(np.arange(len(frame)) == 7, 0.25, 0.0)
+    frame.to_parquet(folder / "KEN_1d.parquet")
+    dividends = fetch(provider, "KEN.TA").events
+    events = fetch(provider, "KEN").events
+    assert tuple(event for event in events if event.kind is EventKind.DIVIDEND) == dividends
+    others = [event for event in events if event.kind is not EventKind.DIVIDEND]
+    times = fetch(provider, "KEN").columns.open_time_ms
+    assert [(event.kind, event.time_ms) for event in others] == [
+        (EventKind.SPLIT, times[5]),
+        (EventKind.CAPITAL_GAIN, times[7]),
+    ]
+    assert (others[0].numerator, others[0].denominator, others[1].amount) == (4.0, 1.0, 0.25)
+
+
+def test_local_times_are_utc_where_the_index_names_no_zone(provider: FileProvider, folder: Path) -> None:
+    (folder / "LOCAL_1m.csv").write_text("Date,Open,High,Low,Close\n2020-01-02 09:30,1,1,1,1\n")
+    assert first(fetch(provider, "LOCAL", Interval.M1))[0] == "2020-01-02T09:30"
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"", "it is empty"),
+        (b"PAR1", "it is no whole Parquet"),
+        (b"\xff\xfe", "it is not UTF-8 text"),
+        (b"Date,Open,High,Low,Close\nsoon,1,1,1,1\n", "'soon' is no time"),
+    ],
+)
+def test_a_file_that_is_not_understood_is_malformed(
+    provider: FileProvider, folder: Path, content: bytes, line: str
+) -> None:
+    (folder / "BAD_1d.csv").write_bytes(content)
+    with pytest.raises(Unavailable, match=f"BAD_1d.csv cannot be read: {line}") as caught:
+        fetch(provider, "BAD")
+    assert caught.value.reason is Reason.UPSTREAM_MALFORMED
+
+
+def test_a_file_without_rows_has_no_data(provider: FileProvider, folder: Path) -> None:
+    (folder / "NONE_1d.csv").write_text("Date,Open,High,Low,Close\n")
+    with pytest.raises(NotFound) as caught:
+        fetch(provider, "NONE")
+    assert caught.value.reason is Reason.NO_DATA
+
+
+def test_a_zone_that_there_is_not_is_told(provider: FileProvider, folder: Path) -> None:
+    (folder / "index.toml").write_text(INDEX.replace("America/New_York", "Mars/X", 1))
+    with pytest.raises(Unavailable, match=r"index.toml cannot be read: 'Mars/X' is no IANA time zone"):
+        fetch(provider, "^SPX")

@@ -12,6 +12,7 @@ SERVICES = ("price", "indicators", "ingest")
 LAYERS = {
     "libs/market": ("finstage.", "libs.market"),
     "libs/cache": ("libs.cache",),
+    "libs/barfile": ("libs.barfile", "libs.market"),
     "libs/rpc": ("finstage.", "libs.market", "libs.rpc"),
     **{f"services/{name}": ("finstage.", "libs.", f"services.{name}") for name in SERVICES},
     "clients/python/finstage_client": ("finstage.", "libs.", "finstage_client"),

@@ -10,7 +10,6 @@ from finstage_client import calls
 from finstage_client.cli import intake, launch, market
 from finstage_client.cli.output import error_line
 from finstage_client.cli.targets import Targets
-from finstage_client.csvfile import Unreadable
 from finstage_client.up.plan import CannotStart
 from libs.market.errors import FinstageError, Reason
 
@@ -55,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         error_line(str(error))
         for line in error.log_lines:
             print(f"  {line}", file=sys.stderr)
-    except (Unreadable, OSError) as error:
+    except OSError as error:
         error_line(str(error))
     sys.exit(1)
 

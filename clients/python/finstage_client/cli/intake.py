@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_args
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.markup import escape
@@ -19,15 +20,15 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from finstage_client import csvfile
 from finstage_client.calls import Service
 from finstage_client.cli import output
 from finstage_client.cli.market import End, IntervalOption, Json, Start
 from finstage_client.cli.output import err, error_line, out, print_json
 from finstage_client.cli.targets import Targets
-from finstage_client.csvfile import BarFile
 from finstage_client.upload import BATCH_ROWS, Upload, WriteProgress
 from finstage_client.values import Job, ProviderStatus, RowCounts
+from libs import barfile
+from libs.barfile import BarFile
 from libs.market.errors import FinstageError
 from libs.market.interval import Interval
 
@@ -39,7 +40,16 @@ def _column(text: str) -> tuple[str, str]:
     field, equals, name = text.partition("=")
     if not (field and equals and name):
         raise typer.BadParameter(f"{text!r} is not FIELD=COLUMN")
+    if field not in barfile.FIELDS:
+        raise typer.BadParameter(f"{text!r}: {field!r} is none of {', '.join(barfile.FIELDS)}")
     return field, name
+
+
+def _zone(text: str) -> ZoneInfo:
+    try:
+        return barfile.zone_of(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def add_to(app: typer.Typer) -> None:
@@ -125,7 +135,9 @@ def jobs(context: typer.Context, limit: int = 20, as_json: Json = False) -> None
 
 def ingest(
     context: typer.Context,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="CSV files with a header.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="CSV (also .csv.gz) with a header, or Parquet.")
+    ],
     symbol: Annotated[str, typer.Option(help="The symbol to write them to.")],
     interval: IntervalOption = Interval.D1,
     columns: Annotated[
@@ -134,25 +146,25 @@ def ingest(
             "--map",
             parser=_column,
             metavar="FIELD=COLUMN",
-            help=f"The file's column for one of {', '.join(csvfile.FIELDS)}; guessed where it is not given.",
+            help=f"The file's column for one of {', '.join(barfile.FIELDS)}; guessed where it is not given.",
         ),
     ] = [],  # noqa: B006  # typer copies it
     time_zone: Annotated[
-        str | None,
+        ZoneInfo | None,
         typer.Option(
-            help="The zone of times that name none: UTC, America/New_York. [default for dates: UTC]"
+            parser=_zone,
+            metavar="ZONE",
+            help="The zone of times that name none: UTC, America/New_York. [default for dates: UTC]",
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Writes bars from CSV files. A file that was broken off continues where it was."""
+    """Writes bars from CSV and Parquet files. A file that was broken off continues where it was."""
     targets: Targets = context.obj
     reports = []
     with targets.client() as client:
         for path in files:
-            bars = csvfile.read(
-                path, mapping=dict(columns), time_zone=time_zone, intraday=interval.is_intraday
-            )
+            bars = _read(path, dict(columns), time_zone, interval)
             if not as_json:
                 _show_mapping(path, bars, symbol, interval)
             upload = Upload(
@@ -176,6 +188,20 @@ def ingest(
         raise typer.Exit(1)
 
 
+def _read(path: Path, mapping: Mapping[str, str], time_zone: ZoneInfo | None, interval: Interval) -> BarFile:
+    """The bars of the file; where it has none, says why in one line, with what would help, and exits."""
+    try:
+        return barfile.read(path, mapping=mapping, time_zone=time_zone, intraday=interval.is_intraday)
+    except barfile.Unreadable as error:
+        told = f"{path}: {error}"
+        if isinstance(error, barfile.NoColumn):
+            told += f"; say which with {' '.join(f'--map {field}=COLUMN' for field in error.fields)}"
+        if isinstance(error, barfile.NoZone):
+            told += "; say which with --time-zone America/New_York, or UTC"
+        error_line(told)
+        raise typer.Exit(1) from None
+
+
 def _updater(progress: Progress, task: Any) -> Callable[[WriteProgress], None]:
     return lambda now: progress.update(task, completed=now.rows.sent, note=f"{now.rows.rejected:,} rejected")
 
@@ -189,7 +215,8 @@ def _key(path: Path, symbol: str, interval: Interval, bars: BarFile) -> str:
 
 
 def _show_mapping(path: Path, bars: BarFile, symbol: str, interval: Interval) -> None:
-    mapping = ", ".join(f"{field}={name}" for field, name in bars.mapping.items())
+    # pandas writes an index without a name as a first column without one.
+    mapping = ", ".join(f"{field}={name or '(the first column)'}" for field, name in bars.mapping.items())
     absent = "" if "volume" in bars.mapping else "; no volume: 0"
     ignored = f"; ignored: {', '.join(bars.ignored)}" if bars.ignored else ""
     out().print(f"[bold]{escape(path.name)}[/] to {escape(symbol.upper())} {interval}", soft_wrap=True)
@@ -203,11 +230,11 @@ def _report(
     unreadable = len(bars.refused)
     rows = written.rows + RowCounts(unreadable, 0, 0, 0, unreadable)
     refused = [
-        {"line": each.line, "reason": "UNREADABLE_TIME", "detail": each.reason} for each in bars.refused
+        {bars.row_name: each.row, "reason": "UNREADABLE_TIME", "detail": each.reason} for each in bars.refused
     ]
     refused += [
         {
-            "line": int(bars.lines[each.row]),
+            bars.row_name: int(bars.rows[each.row]),
             "reason": each.reason,
             "detail": f"{each.detail}: {each.values}" if each.values else each.detail,
         }
@@ -225,7 +252,7 @@ def _report(
         },
         "written_before": written.resumed,
         "version": written.version,
-        "rejected": sorted(refused, key=lambda each: each["line"]),
+        "rejected": sorted(refused, key=lambda each: each[bars.row_name]),
     }
 
 
@@ -237,7 +264,8 @@ def _show(report: Mapping[str, Any], bars: BarFile) -> None:
         )
     for each in report["rejected"][:_SHOWN]:
         out().print(
-            f"  [red]line {each['line']}[/]: {each['reason']}: {escape(each['detail'])}", soft_wrap=True
+            f"  [red]{bars.row_name} {each[bars.row_name]}[/]: {each['reason']}: {escape(each['detail'])}",
+            soft_wrap=True,
         )
     left = report["rows"]["rejected"] - min(len(report["rejected"]), _SHOWN)
     if left > 0:

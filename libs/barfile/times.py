@@ -1,0 +1,111 @@
+"""The times of bars, however they are written: read in one way for all rows, the one that fits most."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from libs.barfile import epochs, text_times
+from libs.barfile.errors import NoZone, Unreadable
+from libs.barfile.table import Cells, Timestamps
+
+Datetimes = npt.NDArray[np.datetime64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Times:
+    """The time of each row.
+
+    utc: datetime64[ms], NaT where there is none.
+    how: how they were read, for people.
+    refusal: says of a row that has none, why.
+    """
+
+    utc: Datetimes
+    how: str
+    refusal: Callable[[int], str]
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """The IANA time zone of that name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"{name!r} is no IANA time zone, such as UTC or America/New_York") from None
+
+
+def read(cells: Cells, time_zone: ZoneInfo | None, *, intraday: bool) -> Times:
+    """The times that `cells` say.
+
+    Args:
+        cells: text, timestamps with or without a zone, or numbers.
+        time_zone: the zone of times that name none. None: UTC, for dates.
+        intraday: whether bars are shorter than a day.
+
+    Raises:
+        Unreadable: none can be read. NoZone: they need a zone, and there is none.
+    """
+    present = cells.dropna()
+    if present.empty:
+        raise Unreadable("its column of times is empty")
+    found, how = _read(cells)
+    readable = found.notna().to_numpy()
+    if not readable.any():
+        raise Unreadable(f"{str(present.iloc[0])!r} is no time that can be read; ISO 8601 always can")
+    times = found
+    if found.dt.tz is None:
+        if intraday and time_zone is None:
+            raise NoZone(str(cells[readable].iloc[0]))
+        zone = time_zone or ZoneInfo("UTC")
+        times, how = _localised(found, zone, dates=not intraday), f"{how}, {zone.key}"
+    exact = times.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy()
+    utc = exact.astype("datetime64[ms]")
+    # Bars open at no such time, so to cut it off would be to mend it.
+    fine = ~np.isnat(exact) & (utc != exact)
+    utc[fine] = np.datetime64("NaT")
+
+    def refusal(row: int) -> str:
+        if pd.isna(cells.iloc[row]):
+            return "it has no time"
+        cell = repr(str(cells.iloc[row]))
+        if fine[row]:
+            return f"{cell} is finer than a millisecond"
+        if not pd.isna(found.iloc[row]):
+            return f"{cell} is shown twice, or never, by the clocks of that zone; read as {how}"
+        return f"{cell} is no time, read as {how}"
+
+    return Times(utc, how, refusal)
+
+
+def _read(cells: Cells) -> tuple[Timestamps, str]:
+    """Timestamps, UTC where the cells say it and else without a zone, NaT where a cell is none; how they were
+    read."""
+    if pd.api.types.is_datetime64_any_dtype(cells):
+        return cells, text_times.OWN_ZONE if cells.dt.tz is not None else "timestamps"
+    if pd.api.types.is_numeric_dtype(cells):
+        return epochs.of_numbers(cells) or text_times.read(_dates(cells))
+    return text_times.read(cells)
+
+
+def _dates(numbers: Cells) -> "pd.Series[str]":
+    """Numbers as text: 20240131."""
+    return epochs.whole(numbers).astype("str")
+
+
+def _localised(times: Timestamps, zone: ZoneInfo, *, dates: bool) -> Timestamps:
+    """The times of the zone's clocks, NaT where they show one twice, or never: it is not guessed at.
+
+    dates: midnight is the day's first moment, whatever the clocks do then.
+    """
+    found = times.dt.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
+    if dates and (at := (found.isna() & (times == times.dt.normalize())).to_numpy()).any():
+        first = np.ones(int(at.sum()), dtype=bool)  # of two midnights the first is the one of summer time
+        found[at] = times[at].dt.tz_localize(zone, ambiguous=first, nonexistent="shift_forward")
+    return found
