@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.rpc import status_pb2
 
 from finstage.indicators.v1 import indicator_service_pb2 as indicators_pb
 from finstage.ingest.v1 import ingest_service_pb2 as ingest_pb
@@ -21,7 +20,7 @@ from finstage.price.v1 import price_service_pb2 as price_pb
 from finstage_client.cli import main
 from libs.market import wire
 from libs.market.columns import Columns
-from libs.market.errors import InvalidRequest, Violation, symbol_not_found
+from libs.market.errors import InvalidRequest, PreconditionFailed, Reason, Violation, symbol_not_found
 from libs.rpc.errors import to_status
 from libs.rpc.server import Server
 from libs.rpc.service import Service
@@ -120,8 +119,8 @@ class Indicators:
         )
         for at, spec in enumerate(request.specs):
             if spec.name == "long":
-                too_few = status_pb2.Status(code=9, message="4 bars, and 9 are needed")
-                frame.results.add(id=spec.id, name="long", variant="talib", status=too_few)
+                too_few = PreconditionFailed(Reason.TOO_FEW_BARS, "4 bars, and 9 are needed")
+                frame.results.add(id=spec.id, name="long", variant="talib", status=to_status(too_few))
                 continue
             if spec.name not in ("ma", "macd"):
                 raise InvalidRequest([Violation(f"specs[{at}].name", f"{spec.name!r} is no indicator")])

@@ -12,7 +12,7 @@ from finstage_client import calls, specs
 from finstage_client.calls import SeriesOptions, Service, When
 from finstage_client.specs import IndicatorSpec
 from finstage_client.upload import Upload, WriteProgress
-from finstage_client.values import Catalogue, Instrument, Job, ProviderStatus, Quote, QuoteResult
+from finstage_client.values import Catalogue, Instrument, Job, ProviderStatus, Quote, QuoteResult, RejectedBar
 from libs.market.interval import Interval
 from libs.rpc.channel import open_channel
 from libs.rpc.errors import from_rpc_error
@@ -96,9 +96,12 @@ class AsyncClient:
         start: When | None = None,
         end: When | None = None,
         request_id: str = "",
+        universe: str = "",
     ) -> Job:
         return await self._run(
-            calls.create_backfill(symbols, intervals, start=start, end=end, request_id=request_id)
+            calls.create_backfill(
+                symbols, intervals, start=start, end=end, request_id=request_id, universe=universe
+            )
         )
 
     async def job(self, job_id: str) -> Job:
@@ -106,6 +109,9 @@ class AsyncClient:
 
     async def jobs(self, *, state: str | None = None, limit: int | None = None) -> list[Job]:
         return await self._run(calls.jobs(state=state, limit=limit))
+
+    async def cancel_job(self, job_id: str) -> Job:
+        return await self._run(calls.cancel_job(job_id))
 
     async def watch_job(self, job_id: str) -> AsyncIterator[Job]:
         call = calls.watch_job(job_id)
@@ -136,6 +142,18 @@ class AsyncClient:
         finally:
             stream.cancel()
         return upload.result()
+
+    async def rejected_bars(
+        self, *, symbol: str = "", interval: Interval | str | None = None, source: str = ""
+    ) -> AsyncIterator[RejectedBar]:
+        token = ""
+        while True:
+            page = calls.rejected_bars(symbol=symbol, interval=interval, source=source, page_token=token)
+            rows, token = await self._run(page)
+            for row in rows:
+                yield row
+            if not token:
+                return
 
     async def upstream_status(self) -> list[ProviderStatus]:
         return await self._run(calls.upstream_status())

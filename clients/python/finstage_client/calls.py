@@ -27,6 +27,7 @@ from finstage_client.values import (
     ProviderStatus,
     Quote,
     QuoteResult,
+    RejectedBar,
     decode,
 )
 from libs.market.errors import InvalidRequest, Violation
@@ -57,6 +58,7 @@ SERVICES = (
 
 # More than a page of GetBars holds is streamed.
 PAGE_BARS = 50_000
+REJECTED_PAGE = 1000
 
 _PRICE = "/finstage.price.v1.PriceService/"
 _INDICATORS = "/finstage.indicators.v1.IndicatorService/"
@@ -209,6 +211,7 @@ def create_backfill(
     start: When | None,
     end: When | None,
     request_id: str,
+    universe: str,
 ) -> Unary[Job]:
     request = ingest_pb.CreateBackfillRequest(
         symbols=symbols,
@@ -216,6 +219,7 @@ def create_backfill(
         start=_timestamp("start", start),
         end=_timestamp("end", end),
         request_id=request_id,
+        universe=universe,
     )
     return _unary(
         "ingest",
@@ -231,6 +235,15 @@ def job(job_id: str) -> Unary[Job]:
         _INGEST + "GetJob",
         ingest_pb.GetJobRequest(job_id=job_id),
         lambda data: decode(Job, ingest_pb.GetJobResponse.FromString(data).job),
+    )
+
+
+def cancel_job(job_id: str) -> Unary[Job]:
+    return _unary(
+        "ingest",
+        _INGEST + "CancelJob",
+        ingest_pb.CancelJobRequest(job_id=job_id),
+        lambda data: decode(Job, ingest_pb.CancelJobResponse.FromString(data).job),
     )
 
 
@@ -251,6 +264,25 @@ def jobs(*, state: str | None, limit: int | None) -> Unary[list[Job]]:
         return [decode(Job, each) for each in ingest_pb.ListJobsResponse.FromString(data).jobs]
 
     return _unary("ingest", _INGEST + "ListJobs", request, read)
+
+
+def rejected_bars(
+    *, symbol: str, interval: Interval | str | None, source: str, page_token: str
+) -> Unary[tuple[list[RejectedBar], str]]:
+    """A page, and the token of the next one."""
+    request = ingest_pb.ListRejectedBarsRequest(
+        symbol=symbol,
+        interval=_interval(interval) if interval else None,
+        source=source,
+        page_size=REJECTED_PAGE,
+        page_token=page_token,
+    )
+
+    def read(data: bytes) -> tuple[list[RejectedBar], str]:
+        page = ingest_pb.ListRejectedBarsResponse.FromString(data)
+        return [decode(RejectedBar, each) for each in page.bars], page.next_page_token
+
+    return _unary("ingest", _INGEST + "ListRejectedBars", request, read)
 
 
 def upstream_status() -> Unary[list[ProviderStatus]]:

@@ -12,7 +12,7 @@ from finstage_client import calls, specs
 from finstage_client.calls import SeriesOptions, Service, When
 from finstage_client.specs import IndicatorSpec
 from finstage_client.upload import Upload, WriteProgress
-from finstage_client.values import Catalogue, Instrument, Job, ProviderStatus, Quote, QuoteResult
+from finstage_client.values import Catalogue, Instrument, Job, ProviderStatus, Quote, QuoteResult, RejectedBar
 from libs.market.errors import FinstageError
 from libs.market.interval import Interval
 from libs.rpc.channel import open_blocking_channel
@@ -122,10 +122,17 @@ class Client:
         start: When | None = None,
         end: When | None = None,
         request_id: str = "",
+        universe: str = "",
     ) -> Job:
-        """Starts a job that brings series in from the provider; request_id given again gives the same job."""
+        """Starts a job that brings series in from the provider.
+
+        universe: a list of symbols that ingest has under this name, instead of symbols.
+        request_id: given again, it gives the same job.
+        """
         return self._run(
-            calls.create_backfill(symbols, intervals, start=start, end=end, request_id=request_id)
+            calls.create_backfill(
+                symbols, intervals, start=start, end=end, request_id=request_id, universe=universe
+            )
         )
 
     def job(self, job_id: str) -> Job:
@@ -135,6 +142,10 @@ class Client:
     def jobs(self, *, state: str | None = None, limit: int | None = None) -> list[Job]:
         """The newest jobs, newest first (50 when `limit` is None)."""
         return self._run(calls.jobs(state=state, limit=limit))
+
+    def cancel_job(self, job_id: str) -> Job:
+        """Ends a job; what it has committed stays."""
+        return self._run(calls.cancel_job(job_id))
 
     def watch_job(self, job_id: str) -> Iterator[Job]:
         """The job now, at each change, and last when it has ended."""
@@ -174,6 +185,18 @@ class Client:
             requests.put(None)
             stream.cancel()
         return upload.result()
+
+    def rejected_bars(
+        self, *, symbol: str = "", interval: Interval | str | None = None, source: str = ""
+    ) -> Iterator[RejectedBar]:
+        """Rows that were refused, the newest first, as far back as they are taken."""
+        token = ""
+        while True:
+            page = calls.rejected_bars(symbol=symbol, interval=interval, source=source, page_token=token)
+            rows, token = self._run(page)
+            yield from rows
+            if not token:
+                return
 
     def upstream_status(self) -> list[ProviderStatus]:
         """How each provider fares."""

@@ -21,7 +21,7 @@ from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 
 from libs.market.errors import FinstageError
 from libs.market.interval import Interval
-from libs.rpc.errors import from_status, reason_of
+from libs.rpc.errors import from_status
 
 V = TypeVar("V", bound="Value")
 
@@ -360,18 +360,10 @@ def _one(field: FieldDescriptor, value: Any, nested: type[Any] | None) -> Any:
     if isinstance(value, Duration):
         return value.ToNanoseconds() / 1e9
     if isinstance(value, Status):
-        return _error(value) if value.code else None
+        return from_status(value) if value.code else None
     if field.enum_type is not None:
         return _enum(field.enum_type, value)
     return decode(nested, value) if nested is not None else value
-
-
-def _error(status: Status) -> FinstageError:
-    error = from_status(status)
-    if status.message and reason_of(status) is None:
-        # Inside an answer the text is the service's own, whatever the details.
-        error.message, error.args = status.message, (status.message,)
-    return error
 
 
 def _enum(enum: EnumDescriptor, number: int) -> str:

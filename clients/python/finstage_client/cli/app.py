@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from finstage_client import calls
-from finstage_client.cli import intake, launch, market
+from finstage_client.cli import files, jobs, launch, market, status
 from finstage_client.cli.output import error_line
 from finstage_client.cli.targets import Targets
 from finstage_client.up.plan import CannotStart
@@ -20,9 +20,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-market.add_to(app)
-intake.add_to(app)
-launch.add_to(app)
+for part in (market, jobs, files, status, launch):
+    part.add_to(app)
 
 
 @app.callback()

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from finstage_client.values import Coverage, Provenance
+from finstage_client.values import Coverage, Provenance, RowCounts
 from libs.market.errors import FinstageError, InvalidRequest
 
 SIMULATED = "[bold black on yellow] simulated data (sim) [/]"
@@ -120,10 +121,12 @@ def series_note(attributes: Mapping[Any, Any]) -> str:
     lines = [" · ".join(part for part in parts if part)]
     if missing := [gap for gap in coverage.gaps if gap.reason != "MARKET_CLOSED"]:
         count, newest = len(missing) + coverage.gaps_left_out, missing[-1]
-        lines.append(f"{count} gaps, the newest {moment(newest.start)}: {newest.reason}")
+        lines.append(f"{counted(count, 'gap')}, the newest {moment(newest.start)}: {newest.reason}")
     if coverage.flags:
         flag = coverage.flags[-1]
-        lines.append(f"{len(coverage.flags)} odd bars, the newest {moment(flag.open_time)}: {flag.reason}")
+        lines.append(
+            f"{counted(len(coverage.flags), 'odd bar')}, the newest {moment(flag.open_time)}: {flag.reason}"
+        )
     return "\n".join(lines)
 
 
@@ -137,3 +140,22 @@ def table(
     for row in cells:
         made.add_row(*row)
     return made
+
+
+def progress(*columns: ProgressColumn, quiet: bool) -> Progress:
+    """A progress bar on stderr, where that is a terminal; its tasks have a field `note`."""
+    shown = (TextColumn("{task.description}"), BarColumn(), *columns, TextColumn("{task.fields[note]}"))
+    console = err()
+    off = quiet or not console.is_terminal
+    return Progress(*shown, TimeRemainingColumn(), console=console, disable=off, transient=True)
+
+
+def counts(rows: RowCounts) -> str:
+    """Rows by what became of them."""
+    counted = ("inserted", "updated", "unchanged", "rejected")
+    return f"{rows.sent:,} rows: " + ", ".join(f"{getattr(rows, name):,} {name}" for name in counted)
+
+
+def counted(number: int, noun: str) -> str:
+    """1 job, 2 jobs."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -9,7 +9,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from finstage_client.cli.intake import follow
+from finstage_client.cli.jobs import follow
 from finstage_client.sync import Client
 from finstage_client.up.plan import HOST, Ports, check_ports, log_folder, parts
 from finstage_client.up.processes import Children
