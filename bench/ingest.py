@@ -38,7 +38,7 @@ from services.ingest.store.values import Batch, WriteHeader, WriteMode
 from tests.postgres_server import create_database, drop_database, postgres_server
 
 BARS = 10_000  # of a series: 40 years of days
-BATCHES_A_COMMIT = 10  # what WriteBars comes to by itself: chunks.MAX_ROWS
+BATCHES_A_COMMIT = 20  # what WriteBars comes to by itself: chunks.MAX_ROWS
 MEMORY_ROWS = 10_000_000
 DAY_MS = 86_400_000
 WRITE_BARS = "/finstage.ingest.v1.IngestService/WriteBars"

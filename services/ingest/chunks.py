@@ -10,7 +10,7 @@ from pathlib import Path
 
 TARGET_S = 0.25
 HIGH_MEMORY, LOW_MEMORY = 0.80, 0.50
-MAX_ROWS = 100_000
+MAX_ROWS = 200_000
 _MIN_ROWS = 500
 
 
