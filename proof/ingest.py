@@ -78,7 +78,7 @@ class Prover:
             seconds, right = self._clean_run(work)
             with self._new_place() as at:
                 work.prepare(at)
-                moment = self._rng.uniform(0, seconds)
+                moment = self._rng.uniform(0, 0.9 * seconds)  # so that most strikes come in time
                 with harm(at, work, moment) as (reached, strike), ThreadPoolExecutor(1) as pool:
                     struck = pool.submit(strike)
                     wrong = work.carry_out(reached)
@@ -183,7 +183,7 @@ def prove(*, runs: int, seed: int) -> list[Finding]:
 def main() -> None:
     """Run all of it."""
     parser = argparse.ArgumentParser(description="The proof of the store.")
-    parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--runs", type=int, default=240)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     begun = time.monotonic()
