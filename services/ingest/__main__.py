@@ -1,6 +1,7 @@
 """python -m services.ingest: config -> objects -> serve."""
 
 import asyncio
+from functools import partial
 
 import redis.asyncio
 from prometheus_client import CollectorRegistry
@@ -23,6 +24,7 @@ from services.ingest.refresh import Refresher
 from services.ingest.schedule import Schedule, parse_watch_list
 from services.ingest.series import FetchedBars, SeriesKey
 from services.ingest.store.api import Store
+from services.ingest.store.metered import MeteredStore, StoreMetrics
 from services.ingest.store.sql import open_store
 from services.ingest.upstream.metrics import UpstreamMetrics
 
@@ -61,7 +63,7 @@ async def main(config: IngestSettings) -> None:
     except ModuleNotFoundError as error:
         line = f"FINSTAGE_IMPERSONATE needs {error.name}: pip install finstage[impersonate]"
         raise StartError(line) from error
-    store = await _open_store(config)
+    store = await _open_store(config, StoreMetrics(registry))
     refresher = Refresher(store, providers, upstream=upstream, database=database, clock=SYSTEM)
     feed = CommitFeed(store, database=database, clock=SYSTEM, redis=shared_feed)
     schedule = Schedule(
@@ -112,10 +114,14 @@ async def main(config: IngestSettings) -> None:
     store.close()
 
 
-async def _open_store(config: IngestSettings) -> Store:
+async def _open_store(config: IngestSettings, metrics: StoreMetrics) -> Store:
     try:
         return await asyncio.to_thread(
-            open_store, config.database_url, clock=SYSTEM, connections=2 * config.database_threads
+            open_store,
+            config.database_url,
+            clock=SYSTEM,
+            connections=2 * config.database_threads,
+            kind=partial(MeteredStore, metrics=metrics),
         )
     except Unavailable as error:
         raise StartError(f"FINSTAGE_DATABASE_URL: {error.message}") from error

@@ -1,5 +1,7 @@
 """The store on SQLAlchemy: SQLite or PostgreSQL, chosen by the URL."""
 
+from collections.abc import Callable
+
 from sqlalchemy import make_url
 
 from libs.cache.clock import Clock
@@ -25,12 +27,19 @@ class SqlStore(SeriesReading, FetchedWriting, ClientWriting, Rejections, Instrum
         self._database.close()
 
 
-def open_store(url: str, *, clock: Clock, connections: int = CONNECTIONS) -> Store:
+def open_store(
+    url: str,
+    *,
+    clock: Clock,
+    connections: int = CONNECTIONS,
+    kind: Callable[[Database, Clock], Store] = SqlStore,
+) -> Store:
     """Open the store, and bring its tables to this release's.
 
     Args:
         url: sqlite:///relative/path.db, sqlite:////absolute/path.db or postgresql://user:password@host/name.
         connections: how many calls may use the database at once; others wait.
+        kind: what makes the store of its database.
 
     Raises:
         ValueError: it is neither.
@@ -46,4 +55,4 @@ def open_store(url: str, *, clock: Clock, connections: int = CONNECTIONS) -> Sto
         case other:
             raise ValueError(f"a database URL begins with sqlite:/// or postgresql://, not {other}")
     database.migrate()
-    return SqlStore(database, clock)
+    return kind(database, clock)
