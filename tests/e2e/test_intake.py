@@ -1,6 +1,9 @@
 """Bars brought into the running system by people: files, what is refused of them, and jobs."""
 
+import re
 from pathlib import Path
+
+import pytest
 
 from finstage_client import Client
 from tests.e2e.running import System
@@ -59,3 +62,11 @@ def test_a_job_is_followed_by_its_id_and_an_ended_one_cannot_be_cancelled(system
     assert made["id"] in cancel.stderr
     unknown = system.command("backfill", "--universe", "nobody", check=False)
     assert (unknown.returncode, "nobody" in unknown.stderr) == (1, True)
+
+
+def test_the_guide_s_program_does_what_it_says(system: System, capsys: pytest.CaptureFixture[str]) -> None:
+    guide = (Path(__file__).parents[2] / "docs/guides/bringing-data-in.md").read_text()
+    (program,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    (promised,) = re.findall(r"# (RowCounts.*)", program)
+    exec(program.replace("Client()", f"Client(ingest={system.ingest!r})"), {})
+    assert capsys.readouterr().out.strip() == promised
