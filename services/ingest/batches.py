@@ -19,6 +19,8 @@ from services.ingest.store.values import Batch
 from services.ingest.validate import check, is_over
 
 MAX_BATCH_ROWS = 50_000
+# Of a batch that is refused whole: the reason is the same for all.
+MAX_LISTED_ROWS = 1000
 
 _BATCH = pb.WriteBarsRequest.DESCRIPTOR.fields_by_name["batch"].number
 _COLUMNS = pb.BarBatch.DESCRIPTOR.fields_by_name["columns"].number
@@ -102,9 +104,9 @@ def check_batch(sent: SentBatch, *, now_ms: int) -> Batch:
         given = ", ".join(f"{name} {length}" for name, length in lengths.items())
         faults.append(f"columns differ in length: {given}")
     elif len(sent.adjusted_close) not in (0, lengths["close"]):
-        faults.append(f"{len(sent.adjusted_close)} adjusted closes for {lengths['close']} bars")
+        faults.append(f"{len(sent.adjusted_close):,} adjusted closes for {lengths['close']:,} bars")
     if not 1 <= sent.rows <= MAX_BATCH_ROWS:
-        faults.append(f"{sent.rows} rows were sent; 1 to {MAX_BATCH_ROWS} are accepted")
+        faults.append(f"{sent.rows:,} rows were sent; 1 to {MAX_BATCH_ROWS:,} are accepted")
     digest = _digest(sent)
     if faults or interval is None:
         return Batch(
@@ -138,7 +140,10 @@ def check_batch(sent: SentBatch, *, now_ms: int) -> Batch:
 
 
 def _all_refused(sent: SentBatch, detail: str) -> tuple[RejectedRow, ...]:
+    """The first rows of a batch that is malformed, each with its fault."""
     times = sent.arrays["open_time_ms"]
+    if sent.rows > MAX_LISTED_ROWS:
+        detail += f"; the first {MAX_LISTED_ROWS:,} of {sent.rows:,} rows are listed"
     return tuple(
         RejectedRow(
             row=row,
@@ -149,7 +154,7 @@ def _all_refused(sent: SentBatch, detail: str) -> tuple[RejectedRow, ...]:
                 f"{name}={float(sent.arrays[name][row])!r}" for name in VALUES if row < len(sent.arrays[name])
             ),
         )
-        for row in range(sent.rows)
+        for row in range(min(sent.rows, MAX_LISTED_ROWS))
     )
 
 

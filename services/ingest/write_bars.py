@@ -136,5 +136,5 @@ class BatchQueue:
 
 
 def _weight(batch: Batch) -> int:
-    """The rows that a batch counts for: an empty one takes room and time too."""
-    return max(batch.sent, _LEAST_ROWS)
+    """The rows that a batch counts for: one that is refused whole takes room and time too."""
+    return max(len(batch.columns) + len(batch.rejected), _LEAST_ROWS)

@@ -175,7 +175,8 @@ def _write(
     connection: Connection, writer: BarWriter, header: WriteHeader, batch: Batch
 ) -> tuple[BatchResult, list[RejectedRow]]:
     """Write one batch's bars; returns also all its refused rows."""
-    rows, rejected = RowCounts(sent=len(batch.rejected), rejected=len(batch.rejected)), list(batch.rejected)
+    refused, rejected = batch.sent - len(batch.columns), list(batch.rejected)
+    rows = RowCounts(sent=refused, rejected=refused)
     epoch = revision = None
     if batch.key is not None:
         target = writer.open([batch.key])[batch.key]

@@ -1,6 +1,6 @@
 """The rows that were refused: kept with their reason, and listed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, tuple_
@@ -10,6 +10,8 @@ from services.ingest.series import RejectedRow, RejectReason, SeriesKey
 from services.ingest.store.part import Part
 from services.ingest.store.schema import rejected_rows
 from services.ingest.store.values import StoredRejection
+
+_SLICE = 5000
 
 
 class Rejections(Part):
@@ -51,7 +53,7 @@ class Rejections(Part):
 
 def keep_rejected(
     connection: Connection,
-    rows: Iterable[RejectedRow],
+    rows: Sequence[RejectedRow],
     *,
     symbol: str,
     interval: Interval | None,
@@ -61,23 +63,23 @@ def keep_rejected(
     sequence: int | None = None,
 ) -> None:
     """Keep refused rows."""
-    values = [
-        {
-            "symbol": symbol,
-            "interval": None if interval is None else interval.value,
-            "open_time_ms": row.open_time_ms,
-            "row_number": row.row,
-            "reason": row.reason.value,
-            "detail": row.detail,
-            "sent_values": row.values,
-            "source": source,
-            "rejected_at_ms": now_ms,
-            "write_id": write_id,
-            "sequence": sequence,
-        }
-        for row in rows
-    ]
-    if values:
+    for start in range(0, len(rows), _SLICE):
+        values = [
+            {
+                "symbol": symbol,
+                "interval": None if interval is None else interval.value,
+                "open_time_ms": row.open_time_ms,
+                "row_number": row.row,
+                "reason": row.reason.value,
+                "detail": row.detail,
+                "sent_values": row.values,
+                "source": source,
+                "rejected_at_ms": now_ms,
+                "write_id": write_id,
+                "sequence": sequence,
+            }
+            for row in rows[start : start + _SLICE]
+        ]
         connection.execute(insert(rejected_rows), values)
 
 

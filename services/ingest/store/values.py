@@ -126,12 +126,13 @@ class Batch:
     """One batch of a client's write, after validation.
 
     sequence: its place in the write, from 1.
-    sent: how many rows the client sent; len(columns) + len(rejected).
+    sent: how many rows the client sent; those that are not in `columns` are refused.
     digest: of the batch as it was sent, so that another batch under its sequence number is noticed.
     columns: the rows that can be bars, strictly ordered, on the grid.
     source_rows: int64[n], the place of each row of `columns` in what was sent; None: the same place.
     adjusted_close: float64[n], NaN where none; None: none at all.
     last_is_final: whether the last bar's time was over when it was sent.
+    rejected: the refused rows; of a batch that is malformed as a whole the first 1,000.
     symbol, interval: as sent, for the refused rows of a batch that has no valid key.
     """
 

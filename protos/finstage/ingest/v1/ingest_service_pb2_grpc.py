@@ -96,7 +96,9 @@ class IngestServiceServicer:
         the header; the answer to it says which batch to send next, so that a client that lost its
         connection sends the same header again and continues there. A row that cannot be a bar is
         rejected alone, with its reason; a batch that is malformed as a whole (columns of different
-        lengths, a symbol that is not one) is rejected whole, all its rows counted; the stream goes on.
+        lengths, more than 50,000 rows, a symbol or interval that is not one) is rejected whole: all its
+        rows are counted, but at most the first 1,000 listed, for the reason is the same for all. The
+        stream goes on.
 
         The server takes the next batch when the one before is committed: a slow database slows the client.
 
