@@ -76,10 +76,10 @@ class Fields:
             self.wrong(field, f"{len(values)} {what} were given; {least} to {most} are accepted")
 
     def text(self, field: str, text: str, *, least: int, most: int) -> str:
-        """A text of `least` to `most` characters, blanks around it not counted."""
-        stripped = text.strip()
-        if not least <= len(stripped) <= most:
-            self.wrong(field, f"{shown(text)} was given; {least} to {most} characters are accepted")
+        """A text of `least` to `most` printable characters, blanks around it not counted."""
+        stripped = text.strip(" ")
+        if not least <= len(stripped) <= most or not stripped.isprintable():
+            self.wrong(field, f"{shown(text)} was given; {least} to {most} printable characters are accepted")
         return stripped
 
     def interval(self, field: str, value: int) -> Interval:

@@ -23,6 +23,7 @@ from services.ingest.store.values import Adjustment, ChunkedRead
 
 SERVICE = store_pb2.DESCRIPTOR.services_by_name["MarketStoreService"]
 MAX_SYMBOLS = 500
+MAX_TOKEN = 128
 DEFAULT_MAX_AGE_S = 60.0
 DEFAULT_HEARTBEAT_S = 15.0
 _COLUMNS_PART = store_pb2.ReadBarsResponse.DESCRIPTOR.fields_by_name["columns"].number
@@ -137,8 +138,9 @@ class MarketStoreServicer:
     ) -> AsyncIterator[store_pb2.WatchCommitsResponse]:
         fields = Fields()
         heartbeat_s = fields.heartbeat_s(request, default_s=DEFAULT_HEARTBEAT_S)
+        token = fields.text("resume_token", request.resume_token, least=0, most=MAX_TOKEN)
         fields.done()
-        token, last_data_at = request.resume_token, None
+        last_data_at = None
         try:
             async for commit in self._commits.watch(token or None, heartbeat_s=heartbeat_s):
                 if commit is None:
@@ -150,7 +152,7 @@ class MarketStoreServicer:
                     token, last_data_at = commit.token, timestamp(commit.last_changed_ms)
                     yield store_pb2.WatchCommitsResponse(commit=messages.commit(commit), resume_token=token)
         except ValueError:
-            fields.wrong("resume_token", f"{shown(request.resume_token)} is not a token that was given")
+            fields.wrong("resume_token", f"{shown(token)} is not a token that was given")
             fields.done()
 
     async def GetInstrument(

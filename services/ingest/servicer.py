@@ -7,6 +7,7 @@ from typing import ParamSpec, TypeVar
 from finstage.ingest.v1 import ingest_service_pb2 as pb
 from finstage.ingest.v1 import jobs_pb2
 from libs.cache.clock import Clock
+from libs.market.errors import NotFound
 from libs.rpc.call import Context
 from libs.rpc.executor import BoundedExecutor, run_blocking
 from libs.rpc.fields import Fields, shown
@@ -80,7 +81,7 @@ class IngestServicer:
         symbols = self._symbols(fields, request)
         intervals = fields.intervals("intervals", request.intervals, most=MAX_INTERVALS)
         start_ms, end_ms = fields.time_range(request)
-        request_id = _name(fields, "request_id", request.request_id, least=0)
+        request_id = fields.text("request_id", request.request_id, least=0, most=MAX_NAME)
         fields.done()
         spec = JobSpec(tuple(dict.fromkeys(symbols)), tuple(dict.fromkeys(intervals)), start_ms, end_ms)
         job = await self._in_database(self._store.create_job, spec, request_id=request_id)
@@ -95,13 +96,19 @@ class IngestServicer:
         fields = Fields()
         state = fields.enum("state", jobs_pb2.JobState, request.state)
         limit = fields.integer("page_size", request, least=1, most=200, default=None) or 50
+        before = fields.text("page_token", request.page_token, least=0, most=MAX_NAME)
         fields.done()
-        found = await self._in_database(
-            self._store.jobs,
-            state=JobState(jobs_pb2.JobState.Name(state).removeprefix("JOB_STATE_")) if state else None,
-            before=request.page_token or None,
-            limit=limit + 1,
-        )
+        try:
+            found = await self._in_database(
+                self._store.jobs,
+                state=JobState(jobs_pb2.JobState.Name(state).removeprefix("JOB_STATE_")) if state else None,
+                before=before or None,
+                limit=limit + 1,
+            )
+        except NotFound:
+            fields.wrong("page_token", f"{shown(before)} is not a token that was given")
+            fields.done()
+            raise
         page = found[:limit]
         return pb.ListJobsResponse(
             jobs=[self._job(job) for job in page],
@@ -138,12 +145,13 @@ class IngestServicer:
                 before_id = int(request.page_token)
             else:
                 fields.wrong("page_token", f"{shown(request.page_token)} is not a token that was given")
+        source = fields.text("source", request.source, least=0, most=MAX_NAME)
         fields.done()
         found = await self._in_database(
             self._store.rejected,
             symbol=symbol,
             interval=interval,
-            source=request.source or None,
+            source=source or None,
             before_id=before_id,
             limit=limit + 1,
         )
@@ -179,22 +187,15 @@ class IngestServicer:
 
 def _header(sent: pb.WriteBarsHeader) -> WriteHeader:
     fields = Fields()
-    key = _name(fields, "header.idempotency_key", sent.idempotency_key, least=1)
-    source = _name(fields, "header.source", sent.source, least=1)
+    key = fields.text("header.idempotency_key", sent.idempotency_key, least=1, most=MAX_NAME)
+    source = fields.text("header.source", sent.source, least=1, most=MAX_NAME)
     mode = fields.enum("header.mode", pb.WriteMode, sent.mode) or pb.WRITE_MODE_UPSERT
     fields.done()
     return WriteHeader(key, WriteMode(pb.WriteMode.Name(mode).removeprefix("WRITE_MODE_")), source)
 
 
-def _name(fields: Fields, field: str, text: str, *, least: int) -> str:
-    """A name that the client chose: `least` to MAX_NAME printable characters."""
-    if not text.isprintable():
-        fields.wrong(field, f"{shown(text)} was given; printable characters are accepted")
-    return fields.text(field, text, least=least, most=MAX_NAME)
-
-
 def _job_id(request: pb.GetJobRequest | pb.CancelJobRequest | pb.WatchJobRequest) -> str:
     fields = Fields()
-    job_id = _name(fields, "job_id", request.job_id, least=1)
+    job_id = fields.text("job_id", request.job_id, least=1, most=MAX_NAME)
     fields.done()
     return job_id

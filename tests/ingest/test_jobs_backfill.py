@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import grpc
 import pytest
@@ -23,7 +24,7 @@ from libs.market.times import milliseconds, timestamp
 from services.ingest.jobs import JobPolicy
 from services.ingest.series import FetchedBars, SeriesKey
 from services.ingest.store.api import Store
-from services.ingest.store.values import JobSpec
+from services.ingest.store.values import ChunkLease, JobSpec
 from tests.ingest.conftest import Reopen
 from tests.ingest.ingest_server import Ingest, failed, running_ingest
 from tests.ingest.stores import bars, closes, day, fetched
@@ -94,6 +95,22 @@ async def test_a_range_that_differs_from_what_is_held_brings_the_whole_series_in
         job = (await ingest.stub.CreateBackfill(request)).job
         await until_ended(ingest, job.id)
     assert closes(store.tail(key, 9)) == {0: 10, 1: 11, 2: 12}
+
+
+async def test_a_worker_outlives_a_fault_of_ours(reopen: Reopen, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = reopen()
+    lease_chunk, faults = store.lease_chunk, iter([RuntimeError("broken")] * 8)
+
+    def faulty(**arguments: Any) -> ChunkLease | None:
+        for fault in faults:
+            raise fault
+        return lease_chunk(**arguments)
+
+    monkeypatch.setattr(store, "lease_chunk", faulty)
+    async with running_ingest(store, clock=SYSTEM, fetch=three_days, policy=QUICK) as ingest:
+        request = pb.CreateBackfillRequest(symbols=["AAPL"], intervals=[D1])
+        job = (await ingest.stub.CreateBackfill(request)).job
+        assert (await until_ended(ingest, job.id))[-1].state == jobs_pb2.JOB_STATE_SUCCEEDED
 
 
 async def test_a_passing_failure_is_tried_again_and_a_lasting_one_is_told(store: Store) -> None:
@@ -216,6 +233,26 @@ async def test_jobs_are_listed_newest_first_page_by_page_and_by_state(store: Sto
         assert token == ""
         request = pb.ListJobsRequest(state=jobs_pb2.JOB_STATE_CANCELLED)
         assert [job.id for job in (await ingest.stub.ListJobs(request)).jobs] == [ids[1]]
+
+
+@pytest.mark.parametrize("token", ["nonsense", "a\x00b", "x" * 129])
+async def test_a_page_token_that_was_not_given_is_refused(store: Store, token: str) -> None:
+    async with running_ingest(store, clock=SYSTEM) as ingest:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await ingest.stub.ListJobs(pb.ListJobsRequest(page_token=token))
+    error = failed(caught.value)
+    assert isinstance(error, InvalidRequest)
+    assert [v.field for v in error.violations] == ["page_token"]
+
+
+@pytest.mark.parametrize("source", ["x\x00y", "x" * 129])
+async def test_refused_rows_are_listed_by_a_source_that_can_be_one(store: Store, source: str) -> None:
+    async with running_ingest(store, clock=SYSTEM) as ingest:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await ingest.stub.ListRejectedBars(pb.ListRejectedBarsRequest(source=source))
+    error = failed(caught.value)
+    assert isinstance(error, InvalidRequest)
+    assert [v.field for v in error.violations] == ["source"]
 
 
 async def test_a_universe_names_a_list_of_symbols(store: Store) -> None:

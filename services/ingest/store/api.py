@@ -226,7 +226,11 @@ class Store(Protocol):
     def jobs(
         self, *, state: JobState | None = None, before: str | None = None, limit: int = 50
     ) -> tuple[Job, ...]:
-        """Jobs, newest first; before: continue behind the job of that id. Without their failures."""
+        """Jobs, newest first; before: continue behind the job of that id. Without their failures.
+
+        Raises:
+            NotFound: JOB_NOT_FOUND: there is no job `before`.
+        """
         ...
 
     def cancel_job(self, job_id: str) -> Job:

@@ -93,11 +93,9 @@ class JobLedger(Part):
         query = select(jobs).order_by(jobs.c.number.desc()).limit(limit)
         if state is not None:
             query = query.where(jobs.c.state == state.value)
-        if before is not None:
-            query = query.where(
-                jobs.c.number < select(jobs.c.number).where(jobs.c.id == before).scalar_subquery()
-            )
         with self._database.read() as connection:
+            if before is not None:
+                query = query.where(jobs.c.number < _find(connection, before).number)
             return tuple(_jobs(connection, connection.execute(query).all()))
 
     def cancel_job(self, job_id: str) -> Job:

@@ -64,6 +64,13 @@ def test_a_violation_names_what_was_given_and_what_is_accepted() -> None:
     assert limit.description == "0 was given; 1 to 50 is accepted"
 
 
+@pytest.mark.parametrize("text", ["a\x00b", "a\n", "\u202eabc", "x" * 65])
+def test_text_is_printable_and_not_too_long(text: str) -> None:
+    fields = Fields()
+    fields.text("query", text, least=0, most=64)
+    assert only(fields).description.endswith("0 to 64 printable characters are accepted")
+
+
 def test_long_values_are_cut_in_the_text() -> None:
     fields = Fields()
     fields.symbol("symbol", "x" * 100_000)
