@@ -26,7 +26,7 @@ _DTYPES = {name: np.dtype("<i8" if name == "open_time_ms" else "<f8") for name i
 
 
 class TooManyFieldsError(ValueError):
-    """A message is made of more fields than any of ours has."""
+    """A message is made of more fields than are walked over; repacked() makes it one of few."""
 
 
 def varint(value: int) -> bytes:
@@ -87,7 +87,7 @@ def arrays_from_wire(data: bytes | memoryview) -> dict[str, npt.NDArray[Any]]:
     try:
         return _arrays(view)
     except TooManyFieldsError:
-        return _arrays(memoryview(_repacked(view)))
+        return _arrays(memoryview(repacked(view, series_pb2.BarColumns)))
 
 
 def _arrays(view: memoryview) -> dict[str, npt.NDArray[Any]]:
@@ -101,12 +101,16 @@ def _arrays(view: memoryview) -> dict[str, npt.NDArray[Any]]:
     return {name: np.concatenate(p) if p else np.empty(0, _DTYPES[name]) for name, p in parts.items()}
 
 
-def _repacked(view: memoryview) -> bytes:
-    """The same BarColumns in six fields, by protobuf's own parser."""
+def repacked(data: bytes | memoryview, kind: type[Message]) -> bytes:
+    """The same message in as few fields as can be, by protobuf's own parser; unknown ones are left out.
+
+    Raises:
+        ValueError: it is no `kind`.
+    """
     try:
-        message = series_pb2.BarColumns.FromString(bytes(view))
+        message = kind.FromString(bytes(data))
     except DecodeError as error:
-        raise ValueError("not a BarColumns") from error
+        raise ValueError(f"not a {kind.DESCRIPTOR.name}") from error
     message.DiscardUnknownFields()
     return message.SerializeToString()
 
@@ -118,7 +122,7 @@ def take_field(data: bytes | memoryview, field: int) -> tuple[bytes, memoryview 
     joined, which for a message field is what protobuf's own merging means.
 
     Raises:
-        ValueError: `data` is no protobuf message, or one of more than 10,000 fields.
+        ValueError: `data` is no protobuf message; TooManyFieldsError past 10,000 fields.
     """
     view = memoryview(data)
     rest: list[memoryview] = []

@@ -13,7 +13,7 @@ from libs.market.columns import VALUES, Columns, Float64s
 from libs.market.errors import InvalidRequest, Violation
 from libs.market.interval import Interval
 from libs.market.symbol import parse_symbol
-from libs.market.wire import arrays_from_wire, take_field
+from libs.market.wire import TooManyFieldsError, arrays_from_wire, repacked, take_field
 from services.ingest.series import RejectedRow, RejectReason, SeriesKey
 from services.ingest.store.values import Batch
 from services.ingest.validate import check, is_over
@@ -54,7 +54,7 @@ def read_header(data: bytes) -> pb.WriteBarsHeader:
     try:
         message = pb.WriteBarsRequest.FromString(data)
     except DecodeError:
-        raise _no_message() from None
+        raise _no_message("header") from None
     if not message.HasField("header"):
         raise InvalidRequest([Violation("header", "the first message must be the header")])
     return message.header
@@ -64,25 +64,37 @@ def read_batch(data: bytes) -> SentBatch:
     """The batch of a serialised WriteBarsRequest, its numbers straight from the message's bytes.
 
     Raises:
-        InvalidRequest: it has none, or is no WriteBarsRequest, or its sequence number is not 1 or more.
+        InvalidRequest: it has none, or is no WriteBarsRequest, or its sequence number is not 1 or more, or
+            it has no rows.
     """
     try:
-        _, batch = take_field(data, _BATCH)
-        if batch is None:
-            raise InvalidRequest([Violation("batch", "messages after the first must be batches")])
-        rest, columns = take_field(batch, _COLUMNS)
-        rest, adjusted = take_field(rest, _ADJUSTED)
-        message = pb.BarBatch.FromString(rest)
-        arrays = arrays_from_wire(columns or b"")
-        # What is left in the message are numbers that were not sent packed.
-        closes = np.frombuffer(adjusted or b"", "<f8").astype(np.float64)
-        closes = np.concatenate([closes, np.array(message.adjusted_close, np.float64)])
+        try:
+            sent = _split(data)
+        except TooManyFieldsError:
+            sent = _split(repacked(data, pb.WriteBarsRequest))
     except (ValueError, DecodeError):
-        raise _no_message() from None
-    if message.sequence < 1:
+        raise _no_message("batch") from None
+    if sent.sequence < 1:
         raise InvalidRequest(
-            [Violation("batch.sequence", f"{message.sequence} was given; 1 or more is accepted")]
+            [Violation("batch.sequence", f"{sent.sequence} was given; 1 or more is accepted")]
         )
+    if not sent.rows:
+        accepted = f"1 to {MAX_BATCH_ROWS:,} are accepted"
+        raise InvalidRequest([Violation("batch.columns", f"0 rows were given; {accepted}")])
+    return sent
+
+
+def _split(data: bytes) -> SentBatch:
+    _, batch = take_field(data, _BATCH)
+    if batch is None:
+        raise InvalidRequest([Violation("batch", "messages after the first must be batches")])
+    rest, columns = take_field(batch, _COLUMNS)
+    rest, adjusted = take_field(rest, _ADJUSTED)
+    message = pb.BarBatch.FromString(rest)
+    arrays = arrays_from_wire(columns or b"")
+    # What is left in the message are numbers that were not sent packed.
+    closes = np.frombuffer(adjusted or b"", "<f8").astype(np.float64)
+    closes = np.concatenate([closes, np.array(message.adjusted_close, np.float64)])
     return SentBatch(message.sequence, message.symbol, message.interval, arrays, closes)
 
 
@@ -105,7 +117,7 @@ def check_batch(sent: SentBatch, *, now_ms: int) -> Batch:
         faults.append(f"columns differ in length: {given}")
     elif len(sent.adjusted_close) not in (0, lengths["close"]):
         faults.append(f"{len(sent.adjusted_close):,} adjusted closes for {lengths['close']:,} bars")
-    if not 1 <= sent.rows <= MAX_BATCH_ROWS:
+    if sent.rows > MAX_BATCH_ROWS:
         faults.append(f"{sent.rows:,} rows were sent; 1 to {MAX_BATCH_ROWS:,} are accepted")
     digest = _digest(sent)
     if faults or interval is None:
@@ -167,6 +179,6 @@ def _digest(sent: SentBatch) -> bytes:
     return total.digest()
 
 
-def _no_message() -> InvalidRequest:
+def _no_message(field: str) -> InvalidRequest:
     name = pb.WriteBarsRequest.DESCRIPTOR.full_name
-    return InvalidRequest([Violation("", f"the bytes given are not a {name}")])
+    return InvalidRequest([Violation(field, f"the bytes given are not a {name}")])

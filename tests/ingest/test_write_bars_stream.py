@@ -1,6 +1,7 @@
 """WriteBars over the wire: acknowledgements, counts, refusals, resumption."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import grpc
 import numpy as np
@@ -14,6 +15,7 @@ from libs.market.errors import AlreadyExists, InvalidRequest, PreconditionFailed
 from libs.market.interval import Interval
 from services.ingest.series import SeriesKey
 from services.ingest.store.api import Store
+from services.ingest.store.values import Batch, WriteHeader, WriteMode
 from tests.ingest.ingest_server import Ingest, bar_batch, failed, running_ingest, series_of
 from tests.ingest.stores import KEY, bars, closes, day
 
@@ -53,6 +55,20 @@ async def test_the_same_header_continues_and_a_batch_sent_twice_counts_once(inge
     assert counts(acks[0].rows) == (1, 1, 0, 0, 0)
     ready, _ = await ingest.write(HEADER, [])
     assert (ready.next_sequence, counts(ready.committed)) == (3, (2, 2, 0, 0, 0))
+
+
+async def test_a_batch_that_is_repeated_in_one_commit_counts_once(store: Store) -> None:
+    header = WriteHeader("k", WriteMode.UPSERT, "client:test")
+    store.open_write(header)
+    columns = bars({0: 10})
+    batch = Batch(sequence=1, key=KEY, sent=1, digest=b"a", columns=columns)
+    first, second = store.write_batches(header, [batch, batch])
+    assert (first.repeated, second.repeated) == (False, True)
+    assert first.rows == second.rows
+    assert store.open_write(header).rows.sent == 1
+    with pytest.raises(AlreadyExists) as caught:
+        store.write_batches(header, [replace(batch, digest=b"b")])
+    assert caught.value.reason is Reason.KEY_REUSED
 
 
 async def test_a_batch_out_of_sequence_ends_the_stream_after_those_before_it(ingest: Ingest) -> None:
@@ -133,17 +149,16 @@ async def test_a_malformed_batch_is_refused_whole_and_the_stream_goes_on(
         bar_batch(3, bars({0: 10}), interval=series_pb2.INTERVAL_UNSPECIFIED),
         bar_batch(4, bars({0: 10}), interval=77),
         bar_batch(5, bars({0: 10}), adjusted_close=[1.0, 2.0]),
-        bar_batch(6, bars({})),
-        bar_batch(7, series_of(50_001)),
-        bar_batch(8, bars({0: 10})),
+        bar_batch(6, series_of(50_001)),
+        bar_batch(7, bars({0: 10})),
     ]
     _, acks = await ingest.write(HEADER, malformed)
     assert [counts(ack.rows)[0::4] for ack in acks] == [
-        (2, 2), (1, 1), (1, 1), (1, 1), (2, 2), (0, 0), (50_001, 50_001), (1, 0),
+        (2, 2), (1, 1), (1, 1), (1, 1), (2, 2), (50_001, 50_001), (1, 0),
     ]  # fmt: skip
-    assert all(r.reason == pb.REJECT_REASON_MALFORMED_BATCH for ack in acks[:7] for r in ack.rejected)
+    assert all(r.reason == pb.REJECT_REASON_MALFORMED_BATCH for ack in acks[:6] for r in ack.rejected)
     assert not acks[0].HasField("version")
-    assert len(acks[6].rejected) == 20
+    assert len(acks[5].rejected) == 20
     assert closes(store.tail(KEY, 9)) == {0: 10}
 
 
@@ -206,6 +221,30 @@ async def test_a_batch_before_the_header_and_a_second_header_are_refused(ingest:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             _ = [answer async for answer in ingest.stub.WriteBars(iter(requests))]
         assert isinstance(failed(caught.value), InvalidRequest)
+
+
+@pytest.mark.parametrize(
+    ("batch", "field", "description"),
+    [
+        (bar_batch(2, bars({})), "batch.columns", "0 rows were given; 1 to 50,000 are accepted"),
+        (bar_batch(0, bars({0: 1})), "batch.sequence", "0 was given; 1 or more is accepted"),
+        (None, "batch", "messages after the first must be batches"),
+    ],
+)
+async def test_what_is_no_batch_ends_the_stream_after_those_before_it(
+    ingest: Ingest, store: Store, batch: pb.BarBatch | None, field: str, description: str
+) -> None:
+    requests = [
+        pb.WriteBarsRequest(header=HEADER),
+        pb.WriteBarsRequest(batch=bar_batch(1, bars({0: 10}))),
+        pb.WriteBarsRequest(batch=batch),
+    ]
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        _ = [answer async for answer in ingest.stub.WriteBars(iter(requests))]
+    error = failed(caught.value)
+    assert isinstance(error, InvalidRequest)
+    assert [(v.field, v.description) for v in error.violations] == [(field, description)]
+    assert closes(store.tail(KEY, 9)) == {0: 10}
 
 
 async def test_numbers_that_were_not_sent_packed_are_read_all_the_same(ingest: Ingest, store: Store) -> None:

@@ -98,7 +98,8 @@ class IngestServiceServicer:
         rejected alone, with its reason; a batch that is malformed as a whole (columns of different
         lengths, more than 50,000 rows, a symbol or interval that is not one) is rejected whole: all its
         rows are counted, but at most the first 1,000 listed, for the reason is the same for all. The
-        stream goes on.
+        stream goes on. A message that is no batch, or a batch without rows, ends it with INVALID_ARGUMENT,
+        after the batches before it are committed.
 
         The server takes the next batch when the one before is committed: a slow database slows the client.
 

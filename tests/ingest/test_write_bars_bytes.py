@@ -1,0 +1,43 @@
+"""Batches as their bytes come: in any form that protobuf allows, and damaged."""
+
+import numpy as np
+import pytest
+
+from finstage.ingest.v1 import ingest_service_pb2 as pb
+from libs.market.errors import InvalidRequest
+from libs.market.wire import MOST_FIELDS, length_delimited
+from services.ingest.batches import check_batch, read_batch, read_header
+from tests.ingest.ingest_server import bar_batch, series_of
+from tests.ingest.stores import NOW_MS
+
+ROWS = MOST_FIELDS + 2000
+BATCH = pb.WriteBarsRequest.DESCRIPTOR.fields_by_name["batch"].number
+ADJUSTED = pb.BarBatch.DESCRIPTOR.fields_by_name["adjusted_close"].number
+
+
+def test_more_numbers_that_are_not_packed_than_are_walked_over_are_read_all_the_same() -> None:
+    columns = series_of(ROWS)
+    unpacked = np.empty(ROWS, [("tag", "u1"), ("value", "<f8")])
+    unpacked["tag"], unpacked["value"] = ADJUSTED << 3 | 1, columns.close
+    body = bar_batch(1, columns).SerializeToString() + unpacked.tobytes()
+    sent = read_batch(length_delimited(BATCH, body))
+    assert sent.adjusted_close.tolist() == columns.close.tolist()
+    assert sent.arrays["open_time_ms"].tolist() == columns.open_time_ms.tolist()
+    packed = pb.WriteBarsRequest(batch=bar_batch(1, columns, adjusted_close=columns.close.tolist()))
+    assert (
+        check_batch(sent, now_ms=NOW_MS).digest
+        == check_batch(read_batch(packed.SerializeToString()), now_ms=NOW_MS).digest
+    )
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\x12\xff", length_delimited(BATCH, b"\x0b"), b"\x7a\x00" * (MOST_FIELDS + 1) + b"\x12\xff"],
+    ids=["cut off", "a group", "cut off behind many fields"],
+)
+def test_damaged_bytes_are_told_by_their_field(data: bytes) -> None:
+    text = "the bytes given are not a finstage.ingest.v1.WriteBarsRequest"
+    with pytest.raises(InvalidRequest, match=f"^batch: {text}"):
+        read_batch(data)
+    with pytest.raises(InvalidRequest, match=f"^header: {text}"):
+        read_header(b"\x12\xff")
