@@ -6,10 +6,12 @@ from functools import partial
 import redis.asyncio
 from prometheus_client import CollectorRegistry
 from redis import Redis
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from libs.cache.clock import SYSTEM
 from libs.market.errors import Unavailable
 from libs.rpc import logs, settings
+from libs.rpc.background import kept_running
 from libs.rpc.executor import BoundedExecutor, run_blocking
 from libs.rpc.server import StartError, run, serve
 from libs.rpc.service import Service
@@ -36,12 +38,14 @@ async def main(config: IngestSettings) -> None:
     registry = CollectorRegistry()
     upstream = BoundedExecutor(threads=config.upstream_threads, queued=QUEUED, name="upstream")
     database = BoundedExecutor(threads=config.database_threads, queued=QUEUED, name="database")
+    writing = BoundedExecutor(threads=config.database_threads, queued=QUEUED, name="database writing")
     alone = config.cache_url.startswith("memory:")
     # A request waits for it: where it does not answer, the pace is this process's own.
     shared_pace = (
         None if alone else Redis.from_url(config.cache_url, socket_timeout=0.25, socket_connect_timeout=0.25)
     )
-    shared_feed = None if alone else redis.asyncio.Redis.from_url(config.cache_url)
+    # It waits for news for up to commit_feed's BLOCK_MS.
+    shared_feed = None if alone else redis.asyncio.Redis.from_url(config.cache_url, socket_timeout=30.0)
     calendars = Calendars()
     asked = UpstreamSettings(
         url=config.upstream_url,
@@ -64,7 +68,9 @@ async def main(config: IngestSettings) -> None:
         line = f"FINSTAGE_IMPERSONATE needs {error.name}: pip install finstage[impersonate]"
         raise StartError(line) from error
     store = await _open_store(config, StoreMetrics(registry))
-    refresher = Refresher(store, providers, upstream=upstream, database=database, clock=SYSTEM)
+    refresher = Refresher(
+        store, providers, upstream=upstream, database=database, writing=writing, clock=SYSTEM
+    )
     feed = CommitFeed(store, database=database, clock=SYSTEM, redis=shared_feed)
     schedule = Schedule(
         parse_watch_list(config.watch_list),
@@ -82,10 +88,11 @@ async def main(config: IngestSettings) -> None:
         return await run_blocking(upstream, asked.fetch_bars, key, start_ms, end_ms, deadline=None)
 
     policy = JobPolicy(lease_s=config.job_lease_s)
-    jobs = JobRunner(store, fetch, database=database, clock=SYSTEM, policy=policy)
+    jobs = JobRunner(store, fetch, database=writing, clock=SYSTEM, policy=policy)
     writes = servicer.IngestServicer(
         store,
         database=database,
+        writing=writing,
         clock=SYSTEM,
         universes=config.universes,
         wake=jobs.wake,
@@ -103,13 +110,15 @@ async def main(config: IngestSettings) -> None:
         Service(servicer.SERVICE, writes, servicer.RAW_REQUESTS),
         Service(market_store.SERVICE, reads),
     ]
-    working = [asyncio.create_task(part.run()) for part in (jobs, feed, schedule)]
+    parts_running = {"jobs": jobs.run, "commit_feed": feed.run, "watch_list": schedule.run}
+    working = [asyncio.create_task(kept_running(name, part)) for name, part in parts_running.items()]
     await serve(config, services, registry=registry)
     for task in working:
         task.cancel()
     await asyncio.gather(*working, return_exceptions=True)
     upstream.close()
     database.close()
+    writing.close()
     providers.close()
     store.close()
 
@@ -123,8 +132,9 @@ async def _open_store(config: IngestSettings, metrics: StoreMetrics) -> Store:
             connections=2 * config.database_threads,
             kind=partial(MeteredStore, metrics=metrics),
         )
-    except Unavailable as error:
-        raise StartError(f"FINSTAGE_DATABASE_URL: {error.message}") from error
+    except (Unavailable, OSError, SQLAlchemyError) as error:
+        why = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+        raise StartError(f"FINSTAGE_DATABASE_URL: {' '.join(why.split())}") from error
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from libs.cache.clock import Clock
 from libs.cache.redis import Client
-from libs.market.errors import PreconditionFailed, Unavailable
+from libs.market.errors import FinstageError, PreconditionFailed
 from libs.rpc.executor import BoundedExecutor, run_blocking
 from services.ingest.store.api import Store
 from services.ingest.store.values import Commit
@@ -143,7 +143,7 @@ class CommitFeed:
         while True:
             try:
                 await work()
-            except (RedisError, OSError, Unavailable) as error:
+            except (RedisError, OSError, FinstageError) as error:
                 _log.warning("commit_feed_interrupted", error=type(error).__name__, detail=str(error))
                 await asyncio.sleep(_RETRY_S)
 
@@ -165,7 +165,7 @@ class CommitFeed:
 
 
 class _Stream:
-    """The Redis stream of one database's commits. A line's id there is its token, with "-" for "."."""
+    """The Redis stream of one database's commits. A line's id there is its place, as its token has it."""
 
     def __init__(self, redis: Client) -> None:
         self._redis = redis
@@ -177,7 +177,7 @@ class _Stream:
         except ResponseError:  # no such key
             return None
         last: bytes = info["last-generated-id"]
-        return last.decode().replace("-", ".")
+        return f"{name}.{last.decode().replace('-', '.')}"
 
     async def add(self, name: str, commits: Sequence[Commit]) -> None:
         """Send lines; those that are there already are passed over."""
@@ -193,7 +193,8 @@ class _Stream:
                 "last_changed_ms": commit.last_changed_ms,
                 "committed_at_ms": commit.committed_at_ms,
             }
-            pipe.xadd(_key(name), fields, id=commit.token.replace(".", "-"), maxlen=STREAM_ENTRIES)
+            place = commit.token.removeprefix(f"{name}.").replace(".", "-")
+            pipe.xadd(_key(name), fields, id=place, maxlen=STREAM_ENTRIES)
         for answer in await pipe.execute(raise_on_error=False):
             if isinstance(answer, Exception) and "equal or smaller" not in str(answer):
                 raise answer

@@ -95,6 +95,9 @@ class JobRunner:
             except (Unavailable, RateLimited) as error:
                 # The database is away. What was leased comes up again when its lease is over.
                 _log.warning("job_store_unavailable", detail=error.message)
+            except Exception:
+                # A fault of ours: the other workers go on, and so does this one with other chunks.
+                _log.exception("job_worker_failed", worker=worker)
             self._woken.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), self._policy.idle_s)

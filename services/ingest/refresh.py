@@ -14,7 +14,7 @@ from services.ingest.providers.api import Provider
 from services.ingest.providers.fallback import Providers
 from services.ingest.series import Attempt, EventKind, FetchedBars, GapReason, SeriesKey, SeriesState
 from services.ingest.store.api import Store
-from services.ingest.store.values import SeriesRead, WriteResult
+from services.ingest.store.values import SeriesRead
 from services.ingest.upstream.flight import SingleFlight
 
 T = TypeVar("T")
@@ -31,7 +31,8 @@ class Refresher:
 
     A series is refreshed by the provider that began it, where there are several.
 
-    upstream, database: where calls of the provider and of the store block.
+    upstream: where calls of the provider block.
+    database, writing: where reads and writes of the store do: writes may wait long for each other.
     """
 
     def __init__(
@@ -41,12 +42,14 @@ class Refresher:
         *,
         upstream: BoundedExecutor,
         database: BoundedExecutor,
+        writing: BoundedExecutor,
         clock: Clock,
     ) -> None:
         self._store = store
         self._provider = provider
         self._upstream = upstream
         self._database = database
+        self._writing = writing
         self._clock = clock
         self._flights: SingleFlight[SeriesKey, SeriesState] = SingleFlight()
         self._trails: dict[SeriesKey, tuple[Attempt, ...]] = {}
@@ -117,7 +120,7 @@ class Refresher:
         return fetched
 
     async def _write(self, fetched: FetchedBars, *, replace: bool) -> SeriesState:
-        written: WriteResult = await self._in_database(self._store.write_fetched, fetched, replace=replace)
+        written = await run_blocking(self._writing, self._store.write_fetched, fetched, replace=replace)
         return written.state
 
     def _why_restated(self, tail: SeriesRead, fetched: FetchedBars) -> str:

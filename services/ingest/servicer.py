@@ -34,7 +34,7 @@ T = TypeVar("T")
 class IngestServicer:
     """The contract's comments say what each RPC does.
 
-    database: where the store's calls block.
+    database, writing: where the store's reads and writes block: writes may wait long for each other.
     universes: the lists of symbols that CreateBackfill knows by name.
     wake: told when there is a new job.
     upstream_status: how each provider fares, in the order in which they are asked; does not block.
@@ -45,6 +45,7 @@ class IngestServicer:
         store: Store,
         *,
         database: BoundedExecutor,
+        writing: BoundedExecutor,
         clock: Clock,
         universes: Mapping[str, Sequence[str]],
         wake: Callable[[], None],
@@ -52,6 +53,7 @@ class IngestServicer:
     ) -> None:
         self._store = store
         self._database = database
+        self._writing = writing
         self._clock = clock
         self._universes = universes
         self._wake = wake
@@ -62,12 +64,12 @@ class IngestServicer:
     ) -> AsyncIterator[pb.WriteBarsResponse]:
         first = await anext(requests, b"")
         header = _header(read_header(first))
-        progress = await self._in_database(self._store.open_write, header)
+        progress = await run_blocking(self._writing, self._store.open_write, header)
         ready = pb.WriteBarsReady(
             next_sequence=progress.next_sequence, committed=messages.row_counts(progress.rows)
         )
         yield pb.WriteBarsResponse(ready=ready)
-        pairs = written(requests, header, store=self._store, database=self._database, clock=self._clock)
+        pairs = written(requests, header, store=self._store, database=self._writing, clock=self._clock)
         async for batch, result in pairs:
             now_ms = int(self._clock.wall() * 1000)
             yield pb.WriteBarsResponse(
@@ -84,7 +86,7 @@ class IngestServicer:
         request_id = fields.text("request_id", request.request_id, least=0, most=MAX_NAME)
         fields.done()
         spec = JobSpec(tuple(dict.fromkeys(symbols)), tuple(dict.fromkeys(intervals)), start_ms, end_ms)
-        job = await self._in_database(self._store.create_job, spec, request_id=request_id)
+        job = await run_blocking(self._writing, self._store.create_job, spec, request_id=request_id)
         self._wake()
         return pb.CreateBackfillResponse(job=self._job(job))
 
@@ -117,7 +119,9 @@ class IngestServicer:
 
     async def CancelJob(self, request: pb.CancelJobRequest, context: Context) -> pb.CancelJobResponse:
         job_id = _job_id(request)
-        return pb.CancelJobResponse(job=self._job(await self._in_database(self._store.cancel_job, job_id)))
+        return pb.CancelJobResponse(
+            job=self._job(await run_blocking(self._writing, self._store.cancel_job, job_id))
+        )
 
     async def WatchJob(
         self, request: pb.WatchJobRequest, context: Context

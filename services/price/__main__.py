@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 from libs.cache import open_cache
 from libs.cache.metrics import CacheCollector
 from libs.rpc import logs, settings
+from libs.rpc.background import kept_running
 from libs.rpc.channel import open_channel
 from libs.rpc.metrics import CallMetrics
 from libs.rpc.server import run, serve
@@ -42,7 +43,8 @@ async def main(config: PriceSettings) -> None:
             bars_fresh_s=config.bars_fresh_s,
             now_s=time.time,
         )
-        following = asyncio.create_task(CommitFollower(channel, market.outdate).run())
+        follower = CommitFollower(channel, changed=market.outdate, lost=market.outdate_all)
+        following = asyncio.create_task(kept_running("commit_follower", follower.run))
         await serve(config, [Service(servicer.SERVICE, price)], registry=registry)
         following.cancel()
     await channel.close()

@@ -25,11 +25,22 @@ RETRY_S = 1.0
 
 
 class CommitFollower:
-    """Tells `changed` of each commit (symbol, interval, revision); run() must be running."""
+    """run() must be running.
 
-    def __init__(self, channel: Channel, changed: Callable[[str, Interval, int], Awaitable[None]]) -> None:
+    changed: is told of each commit: symbol, interval, revision.
+    lost: is told when commits were missed for good, or the database is another one.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        *,
+        changed: Callable[[str, Interval, int], Awaitable[None]],
+        lost: Callable[[], Awaitable[None]],
+    ) -> None:
         self._channel = channel
         self._changed = changed
+        self._lost = lost
         self._token = ""
 
     async def run(self) -> None:
@@ -41,6 +52,7 @@ class CommitFollower:
                 _log.info("commits_not_followed", reason=error.reason, detail=error.message)
                 if error.reason is Reason.RESUME_EXPIRED:
                     self._token = ""
+                    await self._lost()
             except TimeoutError:
                 _log.warning("commits_silent", seconds=SILENCE_S)
             await asyncio.sleep(RETRY_S)
@@ -50,7 +62,9 @@ class CommitFollower:
         stream = self._channel.stream(_PATH, request, ingest_pb2.WatchCommitsResponse)
         async with aclosing(stream):
             while True:
-                event = await asyncio.wait_for(anext(stream), SILENCE_S)
+                event = await asyncio.wait_for(anext(stream, None), SILENCE_S)
+                if event is None:
+                    return
                 if event.WhichOneof("event") == "commit":
                     commit = event.commit
                     interval = Interval.from_proto(commit.interval)

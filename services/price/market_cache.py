@@ -135,6 +135,10 @@ class MarketCache:
                 over = Policy(fresh_s=OVER_S, stale_on_error_s=self._stale_for_s)
                 await self._cache.set(name, held.value, over, codec=HELD_SERIES)
 
+    async def outdate_all(self) -> None:
+        """Nothing that is held can be trusted: the next calls load it anew."""
+        await self._cache.clear()
+
     async def instrument(self, symbol: str) -> tuple[instrument_pb2.Instrument, CacheStatus]:
         """What the symbol names."""
 

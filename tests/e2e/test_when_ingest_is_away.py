@@ -5,9 +5,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from finstage_client import Client
+from finstage_client import Client, Upload
 from libs.market.errors import NotFound, Reason, Unavailable
 from sim.server import Sim, start
 from tests.e2e.running import START_S, ServiceProcess, free_ports
@@ -68,6 +69,36 @@ def test_price_serves_what_it_has_as_stale_and_says_when_to_come_back_for_the_re
                 again = finstage.bars("AAPL", limit=100, max_age_s=0)
                 time.sleep(0.1)
             assert again.attrs["version"].epoch == fresh.attrs["version"].epoch
+    finally:
+        ingest.kill()
+        price.kill()
+
+
+def test_price_drops_what_it_holds_of_a_database_that_was_replaced(upstream: Sim, tmp_path: Path) -> None:
+    ingest, price = services(tmp_path, "sim", upstream.url)
+    days = pd.date_range("2024-01-01", periods=2, tz="UTC", name="open_time")
+    try:
+        ingest.start()
+        price.start()
+        for close in (10.0, 20.0):
+            bars = pd.DataFrame(dict.fromkeys(("open", "high", "low", "close"), close), index=days)
+            upload = Upload(
+                bars.assign(volume=1.0),
+                symbol="MINE",
+                interval="1d",
+                source="client:test",
+                idempotency_key="k",
+            )
+            with Client(price=price.target, ingest=ingest.target) as finstage:
+                finstage.write(upload)
+                end = time.monotonic() + 20
+                while finstage.bars("MINE", limit=2)["close"].tolist() != [close] * 2:
+                    assert time.monotonic() < end, "price goes on with the bars of the old database"
+                    time.sleep(0.1)
+            ingest.kill()
+            for file in tmp_path.glob("finstage.db*"):
+                file.unlink()
+            ingest.start()
     finally:
         ingest.kill()
         price.kill()

@@ -86,14 +86,16 @@ async def running_ingest(
 ) -> AsyncIterator[Ingest]:
     """The service over `store`, with workers when there is something to fetch with."""
     database = BoundedExecutor(threads=4, queued=1000, name="database")
+    writing = BoundedExecutor(threads=4, queued=1000, name="database writing")
     runner = None
     if fetch is not None:
         runner = JobRunner(
-            store, fetch, database=database, clock=clock, policy=policy or JobPolicy(idle_s=0.05)
+            store, fetch, database=writing, clock=clock, policy=policy or JobPolicy(idle_s=0.05)
         )
     servicer = IngestServicer(
         store,
         database=database,
+        writing=writing,
         clock=clock,
         universes=universes or {},
         wake=runner.wake if runner else lambda: None,
@@ -112,6 +114,7 @@ async def running_ingest(
             working.cancel()
             await asyncio.wait([working])
         database.close()
+        writing.close()
 
 
 def series_of(n: int, *, first: int = 0, seed: int = 0) -> Columns:

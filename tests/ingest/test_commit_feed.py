@@ -1,6 +1,7 @@
 """The feed of commits: resumable, in order, across replicas, with and without Redis."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
@@ -106,7 +107,8 @@ async def test_the_stream_has_each_commit_once_however_many_replicas_send_it(
 ) -> None:
     other = reopen()
     client = connect(redis_url)
-    start = f"({store.commit_token().replace('.', '-')}"
+    place = store.commit_token().removeprefix(f"{store.identity()}.")
+    start = f"({place.replace('.', '-')}"
     async with running(store, redis_url, poll_s=0.02), running(other, redis_url, poll_s=0.02):
         for i in range(5):
             await write(store if i % 2 else other, i)
@@ -146,6 +148,44 @@ async def test_a_redis_that_dies_makes_it_later_and_loses_nothing(store: Store, 
             server.start()
             await write(other, 3)
             assert [c.revision for c in await watching] == [1, 2, 3, 4]
+
+
+async def test_a_feed_that_was_crowded_out_of_the_database_goes_on(store: Store, redis_url: str) -> None:
+    database = BoundedExecutor(threads=1, queued=0, name="database")
+    client = connect(redis_url)
+    feed = CommitFeed(store, database=database, clock=SYSTEM, redis=client, poll_s=0.02)
+    database.submit(lambda: time.sleep(0.3))  # what else the feed asks is refused
+    task = asyncio.create_task(feed.run())
+    await asyncio.sleep(0.2)
+    assert not task.done()
+    key = f"finstage:commits:{store.identity()}"
+    i = 0
+    async with asyncio.timeout(20):
+        while not await client.xlen(key):
+            await write(store, i)
+            i += 1
+            await asyncio.sleep(0.1)
+    task.cancel()
+    await asyncio.wait([task])
+    await client.aclose()
+    database.close()
+
+
+def test_a_token_of_another_database_or_of_what_is_not_there_yet_is_expired(store: Store) -> None:
+    database, place, line = store.commit_token().split(".")
+    for token in (f"{'0' * 32}.{place}.{line}", f"{database}.{place}.{int(line) + 1}"):
+        with pytest.raises(PreconditionFailed) as caught:
+            store.commits_after(token)
+        assert caught.value.reason is Reason.RESUME_EXPIRED
+    for token in (
+        f"{place}.{line}",
+        f"{database}.٣.٣",
+        f"{database}.{place}",
+        "",
+        f"{database}.1.{'9' * 30}",
+    ):
+        with pytest.raises(ValueError, match="token"):
+            store.commits_after(token)
 
 
 async def test_a_token_that_is_none_or_too_old_is_refused(store: Store) -> None:

@@ -111,7 +111,9 @@ async def world(market: tuple[Sim, FakeClock], tmp_path: Path) -> AsyncIterator[
     store = open_store(f"sqlite:///{tmp_path}/finstage.db", clock=clock)
     upstream = BoundedExecutor(threads=8, queued=2000, name="upstream")
     database = BoundedExecutor(threads=4, queued=2000, name="database")
-    refresher = Refresher(store, provider, upstream=upstream, database=database, clock=clock)
+    refresher = Refresher(
+        store, provider, upstream=upstream, database=database, writing=database, clock=clock
+    )
     world = World(sim, fake, store, provider, refresher, Inquiries(provider, upstream=upstream))
     world.admin("restate/clear")
     sim.stats.clear()

@@ -120,7 +120,9 @@ async def watched(tmp_path: Path) -> AsyncIterator[tuple[Schedule, Sim, FakeCloc
         store = open_store(f"sqlite:///{tmp_path}/finstage.db", clock=clock)
         upstream = BoundedExecutor(threads=4, queued=100, name="upstream")
         database = BoundedExecutor(threads=4, queued=100, name="database")
-        refresher = Refresher(store, provider, upstream=upstream, database=database, clock=clock)
+        refresher = Refresher(
+            store, provider, upstream=upstream, database=database, writing=database, clock=clock
+        )
         yield (
             Schedule(
                 [APPLE, BITCOIN],

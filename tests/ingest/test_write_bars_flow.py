@@ -14,6 +14,23 @@ from tests.ingest.stores import KEY
 BATCHES, ROWS = 60, 8_000
 
 
+async def test_reads_go_on_while_writes_wait(tmp_path: Path, clock: ManualClock) -> None:
+    path = tmp_path / "finstage.db"
+    store = open_store(f"sqlite:///{path}", clock=clock)
+    other = sqlite3.connect(path, isolation_level=None)
+    async with running_ingest(store, clock=clock) as ingest:
+        other.execute("BEGIN IMMEDIATE")
+        headers = [pb.WriteBarsHeader(idempotency_key=f"k{i}", source="client:test") for i in range(10)]
+        writes = [asyncio.create_task(ingest.write(header, [])) for header in headers]
+        await asyncio.sleep(0.2)
+        assert not any(write.done() for write in writes)
+        assert not (await ingest.stub.ListJobs(pb.ListJobsRequest(), timeout=5)).jobs
+        other.rollback()
+        assert [ready.next_sequence for ready, _ in await asyncio.gather(*writes)] == [1] * 10
+    other.close()
+    store.close()
+
+
 async def test_a_database_that_stands_still_holds_the_client_up(tmp_path: Path, clock: ManualClock) -> None:
     path = tmp_path / "finstage.db"
     store = open_store(f"sqlite:///{path}", clock=clock)

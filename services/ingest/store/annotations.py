@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, select
+from sqlalchemy import Column, ColumnElement, Connection, Row, and_, delete, func, insert, select
 
 from libs.market.columns import Int64s
 from services.ingest.series import BarFlag, FlagReason, Gap, GapReason
 from services.ingest.store import gaps as gap_rules
 from services.ingest.store.schema import flags, gaps
+
+_SLICE = 5000
 
 
 def replace_annotations(
@@ -51,11 +53,12 @@ def renew_flags(connection: Connection, series_id: int, changed: Int64s, new: Se
     """Bars at the times `changed` were written: what was odd about them is forgotten, `new` is odd now."""
     times = {*changed.tolist(), *(flag.open_time_ms for flag in new)}
     stored = read_flags(connection, series_id, start_ms=min(times), end_ms=max(times) + 1, limit=None)
-    for flag in stored:
-        if flag.open_time_ms in times:
-            connection.execute(
-                delete(flags).where(flags.c.series_id == series_id, flags.c.open_time_ms == flag.open_time_ms)
-            )
+    _delete_at(
+        connection,
+        flags.c.open_time_ms,
+        series_id,
+        [f.open_time_ms for f in stored if f.open_time_ms in times],
+    )
     put_flags(connection, series_id, new)
 
 
@@ -117,8 +120,7 @@ def _gap(row: Row[Any]) -> Gap:
 
 
 def _put_gaps(connection: Connection, series_id: int, old: Sequence[Gap], new: Sequence[Gap]) -> None:
-    for gap in old:
-        connection.execute(delete(gaps).where(gaps.c.series_id == series_id, gaps.c.start_ms == gap.start_ms))
+    _delete_at(connection, gaps.c.start_ms, series_id, [gap.start_ms for gap in old])
     rows = [
         {
             "series_id": series_id,
@@ -132,3 +134,10 @@ def _put_gaps(connection: Connection, series_id: int, old: Sequence[Gap], new: S
     ]
     if rows:
         connection.execute(insert(gaps), rows)
+
+
+def _delete_at(connection: Connection, time: Column[int], series_id: int, times: Sequence[int]) -> None:
+    """Delete a series' rows of the table of the column `time` that have one of these times."""
+    for start in range(0, len(times), _SLICE):
+        within = time.in_(times[start : start + _SLICE])
+        connection.execute(delete(time.table).where(time.table.c.series_id == series_id, within))

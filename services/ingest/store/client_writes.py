@@ -1,6 +1,7 @@
 """Clients' writes: batches with a ledger, so that each is counted once however often it is sent."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,7 @@ class _Ledger:
         self._next = row.next_sequence
         self._rows = read_counts(row)
         self._new: list[dict[str, Any]] = []
+        self._results: dict[int, tuple[bytes, BatchResult]] = {}
 
     def repeated(self, batch: Batch) -> BatchResult | None:
         """What became of a batch that was committed before; None: it is the next one.
@@ -117,18 +119,26 @@ class _Ledger:
             )
         if batch.sequence == self._next:
             return None
-        ours = write_batches.c.write_id == self._id, write_batches.c.sequence == batch.sequence
-        row = self._connection.execute(select(write_batches).where(*ours)).one()
-        if row.digest != batch.digest:
+        digest, result = self._results.get(batch.sequence) or self._committed(batch.sequence)
+        if digest != batch.digest:
             raise key_reused(
                 "idempotency_key", self._key, f"has batch {batch.sequence} already, with other content"
             )
-        rejected = rejected_of_batch(self._connection, self._id, batch.sequence, limit=ANSWERED_REJECTIONS)
-        return BatchResult(batch.sequence, read_counts(row), row.epoch, row.revision, rejected, repeated=True)
+        return replace(result, repeated=True)
+
+    def _committed(self, sequence: int) -> tuple[bytes, BatchResult]:
+        """The content of a batch of an earlier transaction, and what became of it."""
+        ours = write_batches.c.write_id == self._id, write_batches.c.sequence == sequence
+        row = self._connection.execute(select(write_batches).where(*ours)).one()
+        rejected = rejected_of_batch(self._connection, self._id, sequence, limit=ANSWERED_REJECTIONS)
+        return row.digest, BatchResult(
+            sequence, read_counts(row), row.epoch, row.revision, rejected, repeated=True
+        )
 
     def add(self, batch: Batch, result: BatchResult) -> None:
         """Count a batch."""
         self._next += 1
+        self._results[batch.sequence] = batch.digest, result
         self._rows += result.rows
         self._new.append(
             {

@@ -1,10 +1,14 @@
 """The log of commits: lines that were written with the bars, read in the order in which they became visible.
 
-A token is the place of a line: "transaction.id". PostgreSQL gives ids when a line is written, not when it is
-committed, so a reader that only looked for greater ids could miss one that was slow. Lines are therefore read
-only once every transaction that could still come before them has ended.
+A token is the place of a line: "database.transaction.id"; that of another database, or of what is not there
+yet (a backup was restored), is expired.
+
+PostgreSQL gives ids when a line is written, not when it is committed, so a reader that only looked for
+greater ids could miss one that was slow. Lines are therefore read only once every transaction that could
+still come before them has ended.
 """
 
+import re
 import threading
 from collections.abc import Callable
 
@@ -30,10 +34,11 @@ class CommitLog(Part):
         self._listeners: dict[int, Callable[[], None]] = {}
         self._guard = threading.Lock()
         self._next_listener = 0
+        self._identity = ""
 
     def commits_after(self, token: str, *, limit: int = 1000) -> tuple[Commit, ...]:
         """As Store.commits_after()."""
-        place = _parse(token)
+        name, place = _parse(token)
         query = (
             select(outbox)
             .where(tuple_(*place) < _PLACE, outbox.c.xact_id < self._database.settled_xact_id)
@@ -41,16 +46,19 @@ class CommitLog(Part):
             .limit(limit)
         )
         oldest = select(outbox.c.xact_id, outbox.c.id).order_by(outbox.c.xact_id, outbox.c.id).limit(1)
+        newest = oldest.order_by(None).order_by(outbox.c.xact_id.desc(), outbox.c.id.desc())
+        if name != self.identity():
+            raise _expired("this token is of another database")
         with self._database.read() as connection:
-            # There always is an oldest line: pruning leaves the newest that it could take.
+            # There always is a line: pruning leaves the newest that it could take.
             if place < tuple(connection.execute(oldest).one()):
-                raise PreconditionFailed(
-                    Reason.RESUME_EXPIRED, "commits behind this token are no longer kept; read anew"
-                )
+                raise _expired("commits behind this token are no longer kept")
+            if place > tuple(connection.execute(newest).one()):
+                raise _expired("the database was put back to before this token")
             rows = connection.execute(query).all()
         return tuple(
             Commit(
-                token=_token(row.xact_id, row.id),
+                token=f"{name}.{row.xact_id}.{row.id}",
                 key=SeriesKey(row.symbol, Interval(row.interval)),
                 epoch=row.epoch,
                 revision=row.revision,
@@ -70,13 +78,17 @@ class CommitLog(Part):
             .order_by(outbox.c.xact_id.desc(), outbox.c.id.desc())
             .limit(1)
         )
+        name = self.identity()
         with self._database.read() as connection:
-            return _token(*connection.execute(newest).one())
+            xact_id, line = connection.execute(newest).one()
+        return f"{name}.{xact_id}.{line}"
 
     def identity(self) -> str:
         """As Store.identity()."""
-        with self._database.read() as connection:
-            return str(connection.execute(select(identity.c.id)).scalar_one())
+        if not self._identity:
+            with self._database.read() as connection:
+                self._identity = str(connection.execute(select(identity.c.id)).scalar_one())
+        return self._identity
 
     def prune_commits(self, *, before_ms: int) -> None:
         """As Store.prune_commits()."""
@@ -111,12 +123,17 @@ class CommitLog(Part):
             listener()
 
 
-def _token(xact_id: int, line: int) -> str:
-    return f"{xact_id}.{line}"
+def _expired(why: str) -> PreconditionFailed:
+    return PreconditionFailed(Reason.RESUME_EXPIRED, f"{why}; read anew")
 
 
-def _parse(token: str) -> tuple[int, int]:
-    xact_id, _, line = token.partition(".")
-    if not (xact_id.isdecimal() and line.isdecimal()) or max(int(xact_id), int(line)) >= 2**63:
-        raise ValueError("not a token that this service gave")
-    return int(xact_id), int(line)
+def _parse(token: str) -> tuple[str, tuple[int, int]]:
+    """The database and the place that a token names.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = re.fullmatch(r"([0-9a-f]{32})\.([0-9]{1,18})\.([0-9]{1,18})", token)
+    if found is None:
+        raise ValueError(f"{token!r} is no token")
+    return found[1], (int(found[2]), int(found[3]))

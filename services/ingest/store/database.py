@@ -109,18 +109,19 @@ class Database(ABC):
         try:
             yield
         except exc.TimeoutError as error:
-            raise _unavailable("no connection to the database was free in time") from error
+            raise unavailable("no connection to the database was free in time") from error
         except exc.DBAPIError as error:
             if error.orig is not None and self.is_away(error.orig):
-                raise _unavailable(str(error.orig)) from error
+                raise unavailable(str(error.orig)) from error
             raise
         except Exception as error:
             if self.is_away(error):
-                raise _unavailable(str(error)) from error
+                raise unavailable(str(error)) from error
             raise
 
 
-def _unavailable(why: str) -> Unavailable:
+def unavailable(why: str) -> Unavailable:
+    """The database cannot be used now."""
     return Unavailable(
         Reason.SERVICE_UNAVAILABLE,
         f"the database does not answer: {why.strip()}",

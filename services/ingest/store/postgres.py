@@ -42,8 +42,9 @@ _ARRAY_HEADER_BYTES = 20
 _INT8, _INT8_ARRAY = 20, 1016  # their type numbers
 _ELEMENT = {kind: np.dtype([("length", ">i4"), ("value", kind)]) for kind in (">i8", ">f8")}
 _NAMES = ("open_time_ms", *VALUES)
-# Connection lost, rolled back for another's sake, out of resources (disk full), told to stop.
-_AWAY_CLASSES = ("08", "40", "53", "57")
+# Connection lost; only for reading (a standby); rolled back for another's sake; out of resources (disk full);
+# not to be locked now; told to stop.
+_AWAY_CODES = ("08", "25006", "40", "53", "55P03", "57")
 
 
 class PostgresDatabase(Database):
@@ -131,9 +132,11 @@ class PostgresDatabase(Database):
         return column_sql("pg_snapshot_xmin(pg_current_snapshot())::text::bigint", BigInteger)
 
     def is_away(self, error: BaseException) -> bool:
-        if not isinstance(error, psycopg.OperationalError):
+        if not isinstance(error, psycopg.Error):
             return False
-        return error.sqlstate is None or error.sqlstate.startswith(_AWAY_CLASSES)
+        if error.sqlstate is None:
+            return isinstance(error, psycopg.OperationalError)
+        return error.sqlstate.startswith(_AWAY_CODES)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

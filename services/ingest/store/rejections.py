@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, tuple_
+from sqlalchemy import Connection, Row, insert, select
 
 from libs.market.interval import Interval
 from services.ingest.series import RejectedRow, RejectReason, SeriesKey
@@ -89,12 +89,13 @@ def not_kept_yet(
     """Those that a fetch before this one did not bring already: a bad bar is met again at each refresh."""
     if not rows:
         return []
-    same = tuple_(rejected_rows.c.open_time_ms, rejected_rows.c.reason, rejected_rows.c.sent_values)
+    times = [row.open_time_ms for row in rows]
     query = select(rejected_rows.c.open_time_ms, rejected_rows.c.reason, rejected_rows.c.sent_values).where(
         rejected_rows.c.symbol == key.symbol,
         rejected_rows.c.interval == key.interval.value,
         rejected_rows.c.source == source,
-        same.in_([(row.open_time_ms, row.reason.value, row.values) for row in rows]),
+        # A range, compared here: a condition of each row's own is more than a statement may have.
+        rejected_rows.c.open_time_ms.between(min(times), max(times)),
     )
     known = {tuple(row) for row in connection.execute(query)}
     return [row for row in rows if (row.open_time_ms, row.reason.value, row.values) not in known]

@@ -1,7 +1,8 @@
 """SQLite: the embedded database. WAL: readers never wait. FULL: a commit survives a power cut."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import repeat
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 from sqlalchemy import URL, ColumnElement, Connection, Engine, Table, create_engine, event, literal
 
 from libs.market.columns import Columns, Int64s
-from services.ingest.store.database import MAX_MS, MIN_MS, Database
+from services.ingest.store.database import MAX_MS, MIN_MS, Database, unavailable
 from services.ingest.store.diff import Bars
 from services.ingest.store.migrate import migrate
 
@@ -19,9 +20,11 @@ _CHECKPOINT_PAGES = 10_000
 _AWAY = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_CORRUPT,
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_IOERR,
     sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOTADB,
     sqlite3.SQLITE_READONLY,
 }
 _VALUES = "open_time_ms, open, high, low, close, volume"
@@ -33,7 +36,9 @@ class SqliteDatabase(Database):
     def __init__(self, url: URL, *, connections: int) -> None:
         if not url.database or url.database == ":memory:":
             raise ValueError("a SQLite URL names a file: sqlite:///var/finstage.db")
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        self._path = Path(url.database)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file: tuple[int, int] | None = None
         super().__init__(
             reading=_engine(url, "BEGIN", connections), writing=_engine(url, "BEGIN IMMEDIATE", 1)
         )
@@ -42,6 +47,31 @@ class SqliteDatabase(Database):
         # BEGIN IMMEDIATE is the lock: another process waits for it, and then finds nothing to do.
         with self.write() as connection:
             migrate(connection)
+        self._file = self._found()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        self._require_file()
+        with super().read() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        self._require_file()
+        with super().write() as connection:
+            yield connection
+
+    def _require_file(self) -> None:
+        """Open connections go on with a file that was deleted or replaced, and what they write is lost."""
+        if self._file is not None and self._found() != self._file:
+            raise unavailable(f"{self._path} was deleted or replaced; start ingest again")
+
+    def _found(self) -> tuple[int, int]:
+        try:
+            status = self._path.stat()
+        except OSError:
+            return (0, 0)
+        return status.st_dev, status.st_ino
 
     def lock(self, connection: Connection, symbols: Sequence[str]) -> None:
         """Nothing: the transaction holds off every writer anyway."""
@@ -121,6 +151,7 @@ def _engine(url: URL, begin: str, connections: int) -> Engine:
         url.set(drivername="sqlite+pysqlite"),
         pool_size=connections,
         max_overflow=0,
+        pool_timeout=_BUSY_S,
         # The driver must not begin transactions by itself.
         connect_args={"timeout": _BUSY_S, "check_same_thread": False, "isolation_level": None},
     )

@@ -1,0 +1,31 @@
+"""Parts of a service that run beside its calls."""
+
+import asyncio
+
+import pytest
+import structlog
+
+from libs.rpc.background import kept_running
+
+
+async def test_a_part_that_fails_is_told_of_and_begun_anew() -> None:
+    begun = 0
+
+    async def part() -> None:
+        nonlocal begun
+        begun += 1
+        if begun < 3:
+            raise RuntimeError("broken")
+
+    with structlog.testing.capture_logs() as logs:
+        await asyncio.wait_for(kept_running("jobs", part, pause_s=0.0), 5)
+    assert begun == 3
+    assert [(log["event"], log["part"]) for log in logs] == [("background_failed", "jobs")] * 2
+
+
+async def test_a_part_that_is_cancelled_ends() -> None:
+    running = asyncio.create_task(kept_running("jobs", asyncio.Event().wait))  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
