@@ -197,6 +197,24 @@ def test_a_bad_bar_that_every_refresh_meets_is_kept_once(store: Store) -> None:
     assert store.rejected(symbol="MSFT") == ()
 
 
+def test_bad_bars_of_any_number_are_kept_once(store: Store) -> None:
+    bad = [RejectedRow(i, day(i), RejectReason.NEGATIVE, "below 0", f"open=-{i}.0") for i in range(30_001)]
+    store.write_fetched(fetched(bars({0: 10}), rejected=tuple(bad[:30_000])))
+    store.write_fetched(fetched(bars({0: 10}), rejected=tuple(bad[1:])))
+    assert [each.row.row for each in store.rejected(limit=40_000)] == list(range(30_000, -1, -1))
+
+
+def test_what_was_odd_about_bars_of_any_number_is_forgotten_when_they_change(store: Store) -> None:
+    columns = series_of(12_000)
+    odd = [BarFlag(int(ms), FlagReason.ZERO_PRICE, "low = 0") for ms in columns.open_time_ms]
+    store.write_fetched(fetched(columns, first_day=-10_000, flags=tuple(odd)))
+    columns.volume[1:-1] += 1
+    store.open_write(HEADER)
+    [result] = store.write_batches(HEADER, [batch(1, columns)])
+    assert result.rows.updated == 11_998
+    assert store.coverage(KEY).flags == (odd[0], odd[-1])
+
+
 # Adjustment
 
 
