@@ -134,6 +134,8 @@ async def _open_store(config: IngestSettings, metrics: StoreMetrics) -> Store:
         )
     except (Unavailable, OSError, SQLAlchemyError) as error:
         why = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+        if isinstance(error, OSError):
+            why = f"{error.filename}: {error.strerror}"
         raise StartError(f"FINSTAGE_DATABASE_URL: {' '.join(why.split())}") from error
 
 
