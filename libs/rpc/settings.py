@@ -26,7 +26,15 @@ PREFIX = "FINSTAGE_"
 MESSAGE_BYTES = 4 * 1024 * 1024
 
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]+):(\d{1,5})")
-_CREDENTIALS = re.compile(r"//[^/@\s]*@")
+# A password may have any character in it, and may stand where the port should. What stands before the last @
+# is not shown, nor from a port on that is none, nor an option that holds a secret.
+_CREDENTIALS = (
+    (re.compile(r"(?s)^([\w+.-]*://)?.*@"), r"\1***@"),
+    (re.compile(r"(?s)(//(?:\[[^\]]*\]|[^/:]*):)(?!\d*(?:[/?#]|$)).*"), r"\1***"),
+    (re.compile(r"(?i)([?&;]\w*(?:pass|pwd|secret|token|key)\w*=)[^&;]*"), r"\1***"),
+)
+_QUOTED = re.compile(r"""(?s)['"].*['"]""")
+_SHOWN = 200
 
 
 def _upper(value: Any) -> Any:
@@ -140,7 +148,11 @@ def load(kind: type[_S]) -> _S:
     except ValidationError as error:
         _exit(sorted({_line(kind, dict(found)) for found in error.errors()}))
     except SettingsError as error:
-        _exit([str(error)])
+        # Its text has the field alone: found where the value of a variable is no JSON.
+        found = re.search(r'field "(\w+)"', str(error))
+        if found is None:
+            _exit([str(error)])
+        _exit([_line(kind, {"loc": (found[1],), "type": "json", "msg": "it is no JSON", "input": ""})])
 
 
 def _exit(lines: list[str]) -> NoReturn:
@@ -160,6 +172,20 @@ def _line(kind: type[BaseSettings], error: dict[str, Any]) -> str:
     if error["type"] == "missing":
         return f"{variable} is not set{accepted}"
     secret = field is not None and "SecretStr" in str(field.annotation)
-    value = os.environ.get(variable, str(error["input"]))
-    given = "a value" if secret else repr(_CREDENTIALS.sub("//***@", value))
-    return f"{variable}: {given} was given; {message[:1].lower()}{message[1:]}{accepted}"
+    where, value = "", os.environ.get(variable, str(error["input"]))
+    if error["loc"][1:]:
+        where, value = f" ({', '.join(map(str, error['loc'][1:]))})", error["input"]
+    given, message = ("a value", message) if secret else _without_credentials(value, message)
+    return f"{variable}{where}: {given} was given; {message[:1].lower()}{message[1:]}{accepted}"
+
+
+def _without_credentials(value: object, message: str) -> tuple[str, str]:
+    """What was given and what is wrong with it, for people; neither has what may be a password."""
+    shown = value
+    if isinstance(value, str):
+        for pattern, instead in _CREDENTIALS:
+            shown = pattern.sub(instead, str(shown))
+    if shown != value:
+        message = _QUOTED.sub("…", message)
+    text = repr(shown)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…", message

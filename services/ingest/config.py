@@ -1,27 +1,75 @@
 """The settings of ingest."""
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
+from libs.cache import check_url
 from libs.market.symbol import parse_symbol
-from libs.rpc.settings import ServerSettings
+from libs.rpc.settings import PREFIX, ServerSettings
 from services.ingest.providers.catalogue import PROVIDERS
 from services.ingest.schedule import parse_watch_list
+from services.ingest.servicer import MAX_SYMBOLS
 from services.ingest.upstream.client import DEFAULT_USER_AGENT
+
+_HOST = re.compile(r"[\w.:-]+")
 
 
 def _providers(text: str) -> str:
     names = [name.strip() for name in text.split(",")]
     if unknown := [name for name in names if name not in PROVIDERS]:
         raise ValueError(f"there is no provider {', '.join(map(repr, unknown))}")
+    if len(set(names)) < len(names):
+        raise ValueError("a provider is there twice")
     return ",".join(names)
+
+
+def _upstream_url(text: str) -> str:
+    parts = urlsplit(text)
+    if text and (parts.scheme not in ("http", "https") or not _HOST.fullmatch(parts.hostname or "")):
+        raise ValueError("it is no URL of HTTP with a host")
+    if parts.port == 0:
+        raise ValueError("its port is 0")
+    return text
+
+
+def _database_url(text: str) -> str:
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise ValueError("it is no URL of a database, or its port is no number") from None
+    if url.drivername == "sqlite":
+        if url.host is not None or url.database in (None, "", ":memory:"):
+            raise ValueError("it names no file")
+    elif url.drivername != "postgresql":
+        raise ValueError("its scheme is neither sqlite nor postgresql")
+    elif url.host is not None and not _HOST.fullmatch(url.host):
+        raise ValueError("what stands for its host is none")
+    elif url.port is not None and not 1 <= url.port <= 65535:
+        raise ValueError("its port is not 1 to 65535")
+    return text
+
+
+def _cache_url(text: str) -> str:
+    parts = urlsplit(check_url(text))
+    if parts.scheme not in ("memory", "redis", "rediss"):
+        raise ValueError("its scheme is none of memory, redis and rediss")
+    if parts.query and parts.scheme != "memory":
+        raise ValueError("options have no meaning here")
+    return text
 
 
 def _watch_list(text: str) -> str:
     parse_watch_list(text)
     return text
+
+
+_Symbol = Annotated[str, AfterValidator(parse_symbol)]
 
 
 class IngestSettings(ServerSettings):
@@ -32,19 +80,16 @@ class IngestSettings(ServerSettings):
     provider: Annotated[str, AfterValidator(_providers)] = Field(
         "sim", description=f"{', '.join(PROVIDERS)}; or several with commas between, asked in that order"
     )
-    upstream_url: str = Field(
-        "",
-        pattern="^(https?://.+)?$",
-        description="http:// or https:// URL of the upstream; empty: the provider's own",
+    upstream_url: Annotated[str, AfterValidator(_upstream_url)] = Field(
+        "", description="http:// or https:// URL of the upstream; empty: the provider's own"
     )
-    database_url: str = Field(
+    database_url: Annotated[str, AfterValidator(_database_url)] = Field(
         "sqlite:///var/finstage.db",
-        pattern="^(sqlite:///.+|postgresql://.+)$",
-        description="sqlite:///PATH or postgresql://USER:PASSWORD@HOST:PORT/DATABASE",
+        description="sqlite:///PATH or postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with / and @ of a "
+        "password as %2F and %40",
     )
-    cache_url: str = Field(
+    cache_url: Annotated[str, AfterValidator(_cache_url)] = Field(
         "memory://",
-        pattern="^(memory|rediss?)://",
         description="memory:// or redis://HOST:PORT/DB: where replicas share the pace of their requests",
     )
     user_agent: str = Field(
@@ -63,8 +108,16 @@ class IngestSettings(ServerSettings):
     watch_list: Annotated[str, AfterValidator(_watch_list)] = Field(
         "", description="series that are kept fresh by themselves: AAPL/1d, BTC-USD/5m"
     )
-    universes: dict[str, list[Annotated[str, AfterValidator(parse_symbol)]]] = Field(
-        {}, description='named lists of symbols for backfills, as JSON: {"majors": ["AAPL", "MSFT"]}'
+    universes: dict[str, Annotated[list[_Symbol], Field(min_length=1, max_length=MAX_SYMBOLS)]] = Field(
+        {},
+        description=f"named lists of 1 to {MAX_SYMBOLS} symbols for backfills, as JSON: "
+        '{"majors": ["AAPL", "MSFT"]}',
     )
     upstream_threads: int = Field(16, ge=1, le=256, description="requests to the upstream at once, 1 to 256")
     database_threads: int = Field(8, ge=1, le=64, description="database calls at once, 1 to 64")
+
+    @model_validator(mode="after")
+    def _folder(self) -> Self:
+        if "file" in self.provider.split(",") and not self.files.is_dir():
+            raise ValueError(f"{PREFIX}FILES: {str(self.files)!r} was given; it is no folder that is there")
+        return self

@@ -1,10 +1,12 @@
 """Settings: defaults that run, and the line that a wrong one ends the start with."""
 
 from pathlib import Path
+from typing import Annotated
 
 import pytest
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
+from libs.cache import check_url
 from libs.rpc.settings import ChannelSettings, ServerSettings, load
 
 
@@ -14,6 +16,8 @@ class Wired(ServerSettings, ChannelSettings):
     listen: str = Field("127.0.0.1:50051", description="HOST:PORT for gRPC")
     database_url: str = Field("sqlite:///var/x.db", pattern="^(sqlite|postgresql)", description="a database")
     token: SecretStr | None = Field(None, min_length=8)
+    cache_url: Annotated[str, AfterValidator(check_url)] = "memory://"
+    names: dict[str, str] = Field({}, description="names, as JSON")
     workers: int = Field(4, ge=1, description="threads, 1 or more")
 
 
@@ -96,6 +100,42 @@ def test_secrets_are_not_repeated(
     assert "hunter" not in text
     assert "FINSTAGE_TOKEN: a value was given" in text
     assert "'mysql://***@db/x'" in text
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://me:hunter@db/x",
+        "mysql://me:hun/hunter@hunter@db/x",
+        "mysql://me:hunter?hunter#@hunter'@db/x",
+        "mysql:me:hunter@//hunter@db",
+        "mysql://me:hunter",
+        "mysql://db/x?password=hunter&sslmode=off",
+    ],
+)
+def test_a_password_is_not_repeated_however_odd(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str
+) -> None:
+    monkeypatch.setenv("FINSTAGE_DATABASE_URL", url)
+    (line,) = lines(capsys)
+    assert line.startswith("FINSTAGE_DATABASE_URL: ")
+    assert "hunter" not in line
+
+
+def test_a_validator_s_own_words_do_not_repeat_it_either(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FINSTAGE_CACHE_URL", "redis://me:hun/hunter@host/0")
+    (line,) = lines(capsys)
+    assert line.startswith("FINSTAGE_CACHE_URL: 'redis://***@host/0' was given; ")
+    assert "hunter" not in line
+
+
+def test_what_is_no_json_is_told_as_any_wrong_value(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FINSTAGE_NAMES", "{bad")
+    assert lines(capsys) == ["FINSTAGE_NAMES: '{bad' was given; it is no JSON; accepted: names, as JSON"]
 
 
 def test_a_certificate_needs_its_key(
