@@ -1,0 +1,88 @@
+"""The settings of ingest: a wrong one is a line that names it, before anything is opened."""
+
+from pathlib import Path
+
+import pytest
+
+from libs.rpc.settings import load
+from services.ingest.config import IngestSettings
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in IngestSettings.model_fields:
+        monkeypatch.delenv(f"FINSTAGE_{name.upper()}", raising=False)
+
+
+def refused(capsys: pytest.CaptureFixture[str]) -> str:
+    """The line that a start ends with."""
+    with pytest.raises(SystemExit) as raised:
+        load(IngestSettings)
+    assert raised.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("UNIVERSES", "{bad", "'{bad' was given; it is no JSON; accepted: named lists of 1 to 1000 symbols"),
+        ("UNIVERSES", '["AAPL"]', "accepted: named lists"),
+        ("UNIVERSES", '{"a": ["B"], "empty": []}', "(empty): [] was given; "),
+        ("UNIVERSES", '{"a": ["B", "C D"]}', "(a, 1): 'C D' was given; a symbol is "),
+        ("UNIVERSES", f'{{"many": [{", ".join(["1"] * 1001)}]}}', "(many"),
+        ("DATABASE_URL", "mysql://x/y", "'mysql://x/y' was given; its scheme is neither sqlite nor"),
+        ("DATABASE_URL", "postgresql://h:port/db", "was given; it is no URL of a database, or its port"),
+        ("DATABASE_URL", "postgresql://h:70000/db", "its port is not 1 to 65535"),
+        ("DATABASE_URL", "postgresql://[bad/db", "what stands for its host is none"),
+        ("DATABASE_URL", "sqlite:///:memory:", "it names no file"),
+        ("DATABASE_URL", "sqlite:///", "it names no file"),
+        ("DATABASE_URL", "here", "it is no URL of a database"),
+        ("CACHE_URL", "redis://host:notaport", "was given; port could not be cast"),
+        ("CACHE_URL", "http://x", "accepted: memory:// or redis://HOST:PORT/DB"),
+        ("CACHE_URL", "memory+redis://x", "its scheme is none of memory, redis and rediss"),
+        ("CACHE_URL", "redis://x?prefix=a", "options have no meaning here"),
+        ("UPSTREAM_URL", "ftp://x", "it is no URL of HTTP with a host"),
+        ("UPSTREAM_URL", "http://[bad", "'http://[bad' was given; "),
+        ("UPSTREAM_URL", "http://", "it is no URL of HTTP with a host"),
+        ("UPSTREAM_URL", "http://a b/", "it is no URL of HTTP with a host"),
+        ("PROVIDER", "yahooo", "there is no provider 'yahooo'"),
+        ("PROVIDER", "sim,sim", "a provider is there twice"),
+    ],
+)
+def test_a_wrong_setting_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(f"FINSTAGE_{variable}", value)
+    line = refused(capsys)
+    assert line.startswith(f"FINSTAGE_{variable}")
+    assert said in line
+    assert len(line) < 500
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("DATABASE_URL", "postgresql://user:p%40ss@db.example:5432/main"),
+        ("DATABASE_URL", "postgresql://postgres@[::1]:5432/main?sslmode=disable"),
+        ("DATABASE_URL", "postgresql:///main?host=/run/postgresql"),
+        ("DATABASE_URL", "sqlite:////tmp/x.db"),
+        ("CACHE_URL", "rediss://user:secret@host:6379/1"),
+        ("UPSTREAM_URL", "http://[::1]:8080"),
+        ("UNIVERSES", '{"a": ["aapl"]}'),
+    ],
+)
+def test_what_is_right_is_taken(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    monkeypatch.setenv(f"FINSTAGE_{variable}", value)
+    assert variable.lower() in load(IngestSettings).model_fields_set
+
+
+@pytest.mark.parametrize("name", ["none", "plain"])
+def test_the_folder_of_the_provider_file_is_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "plain").touch()
+    monkeypatch.setenv("FINSTAGE_FILES", str(tmp_path / name))
+    load(IngestSettings)
+    monkeypatch.setenv("FINSTAGE_PROVIDER", "sim,file")
+    assert refused(capsys).startswith(f"FINSTAGE_FILES: '{tmp_path / name}' was given; it is no folder")
