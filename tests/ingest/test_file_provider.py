@@ -176,6 +176,8 @@ def test_rows_that_are_none_are_refused(provider: FileProvider, folder: Path) ->
     unread = fetched.rejected[0]
     assert (unread.row, unread.values) == (2, "time='yesterday'")
     assert unread.detail == "line 2: 'yesterday' is no time, read as year-month-day, UTC"
+    assert fetched.rejected[1].row == 4
+    assert fetched.rejected[1].detail.startswith("line 4: low is nan")
 
 
 @pytest.mark.parametrize("suffix", [".csv.gz", ".pq"])
@@ -238,3 +240,32 @@ def test_a_zone_that_there_is_not_is_told(provider: FileProvider, folder: Path) 
     (folder / "index.toml").write_text(INDEX.replace("America/New_York", "Mars/X", 1))
     with pytest.raises(Unavailable, match=r"index.toml cannot be read: 'Mars/X' is no IANA time zone"):
         fetch(provider, "^SPX")
+
+
+def test_a_folder_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    for folder in (tmp_path / "none", tmp_path / "plain"):
+        provider = FileProvider(folder, clock=SystemClock())
+        with pytest.raises(Unavailable, match=f"the folder {folder} cannot be read: ") as caught:
+            fetch(provider, "AAPL")
+        assert caught.value.reason is Reason.UPSTREAM_UNAVAILABLE
+        [quote] = provider.fetch_quotes(["AAPL"], deadline=None)
+        assert isinstance(quote, Unavailable)
+        with pytest.raises(Unavailable):
+            provider.search("a", limit=1, deadline=None)
+
+
+@pytest.mark.parametrize("index", ["[file]\npath = 'a.csv'\n", "file = [1]\n", "[[file]]\nsymbol = 'A'\n"])
+def test_an_index_of_another_form_is_malformed(provider: FileProvider, folder: Path, index: str) -> None:
+    (folder / "index.toml").write_text(index)
+    with pytest.raises(Unavailable, match=r"index.toml cannot be read") as caught:
+        fetch(provider, "^SPX")
+    assert caught.value.reason is Reason.UPSTREAM_MALFORMED
+
+
+def test_flags_are_those_of_the_range(provider: FileProvider) -> None:
+    whole = fetch(provider, "AET.L")
+    flag = whole.flags[0]
+    day_ms = 86_400_000
+    part = provider.fetch_bars(whole.key, flag.open_time_ms, flag.open_time_ms + day_ms, deadline=None)
+    assert {each.open_time_ms for each in part.flags} == {flag.open_time_ms}

@@ -18,14 +18,14 @@ Nothing is mended: what cannot be a bar is refused, and what looks wrong is flag
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from libs import barfile
-from libs.barfile import BarFile, RefusedRow
+from libs.barfile import BarFile
 from libs.cache.clock import Clock
 from libs.market.errors import FinstageError, Reason, Unavailable, no_data, symbol_not_found
 from libs.market.interval import Interval
@@ -79,6 +79,7 @@ class FileProvider:
         rows = checked.columns.range_slice(start_ms=start_ms, end_ms=end_ms, limit=None)
         bars = checked.columns[rows]
         adjusted = checked.adjusted_close
+        times = set(bars.open_time_ms.tolist())
         last_ms = int(bars.open_time_ms[-1]) if len(bars) else None
         first_ms = int(found.columns.open_time_ms[0]) if len(found.columns) else now_ms
         return FetchedBars(
@@ -92,8 +93,8 @@ class FileProvider:
             fetched_at_ms=now_ms,
             as_of_ms=last_ms,
             adjusted_close=None if adjusted is None else adjusted[rows],
-            flags=tuple(f for f in checked.flags if f.open_time_ms in set(bars.open_time_ms.tolist())),
-            rejected=(*(_unread(row, found.row_name) for row in found.refused), *checked.rejected),
+            flags=tuple(flag for flag in checked.flags if flag.open_time_ms in times),
+            rejected=tuple(_refused(found, checked.rejected)),
             events=tuple(_events(found)),
         )
 
@@ -145,14 +146,22 @@ class FileProvider:
         return files
 
     def _files(self) -> Iterator[SeriesFile]:
+        try:
+            paths = sorted(self._folder.iterdir())
+        except OSError as error:
+            raise Unavailable(
+                Reason.UPSTREAM_UNAVAILABLE,
+                f"the folder {self._folder} cannot be read: {error.strerror}",
+                retry_after_s=_RETRY_S,
+            ) from error
         entries = self._index()
-        for path in sorted(self._folder.iterdir()):
+        for path in paths:
             if suffix := next((suffix for suffix in barfile.SUFFIXES if path.name.endswith(suffix)), ""):
                 symbol, _, interval = path.name.removesuffix(suffix).rpartition("_")
                 given = {"symbol": symbol, "interval": interval, **entries.get(path.name, {})}
                 try:
                     yield _series_file(path, given)
-                except (ValueError, KeyError):
+                except (ValueError, KeyError, AttributeError):
                     continue  # neither its name nor the index says what it holds
 
     def _index(self) -> dict[str, dict[str, str]]:
@@ -163,7 +172,7 @@ class FileProvider:
             return {entry["path"]: entry for entry in entries}
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise _unreadable(self._folder / INDEX, error) from error
 
     def _now_ms(self) -> int:
@@ -199,9 +208,14 @@ def _read(file: SeriesFile) -> BarFile:
         raise _unreadable(file.path, error) from error
 
 
-def _unread(row: RefusedRow, row_name: str) -> RejectedRow:
-    detail = f"{row_name} {row.row}: {row.reason}"
-    return RejectedRow(row.row, 0, RejectReason.OUT_OF_RANGE, detail, f"time={row.cell!r}")
+def _refused(bars: BarFile, rejected: Sequence[RejectedRow]) -> Iterator[RejectedRow]:
+    """The file's rows that are no bars, each with its place in the file, which its detail says too."""
+    for row in bars.refused:
+        detail = f"{bars.row_name} {row.row}: {row.reason}"
+        yield RejectedRow(row.row, 0, RejectReason.OUT_OF_RANGE, detail, f"time={row.cell!r}")
+    for each in rejected:
+        place = int(bars.rows[each.row])
+        yield replace(each, row=place, detail=f"{bars.row_name} {place}: {each.detail}")
 
 
 def _events(bars: BarFile) -> Iterator[Event]:
