@@ -245,6 +245,17 @@ def test_stored_adjusted_closes_are_given_as_they_are(store: Store) -> None:
     assert np.all(read.columns.low <= read.columns.close)
 
 
+def test_a_bar_that_is_corrected_without_an_adjusted_close_keeps_its_share(store: Store) -> None:
+    store.write_fetched(fetched(bars({0: 100, 1: 100, 2: 100}), adjusted=[90.0, 90.0, 100.0]))
+    header = WriteHeader("k", WriteMode.UPSERT, "client:test")
+    store.open_write(header)
+    (result,) = store.write_batches(header, [batch(1, bars({1: 50, 2: 100}))])
+    assert (result.rows.updated, result.rows.unchanged) == (1, 1)
+    read = store.read(KEY, adjustment="ALL")
+    assert read is not None
+    assert read.columns.close.tolist() == [90.0, 45.0, 100.0]
+
+
 def test_a_dividend_after_the_adjusted_closes_lowers_them_too_without_a_rewrite(store: Store) -> None:
     """A refresh of the newest bars brings adjusted closes on another basis than the stored ones."""
     first = day(3)

@@ -11,7 +11,16 @@ from sqlalchemy import Connection, Table, insert
 from libs.market.columns import Columns, Int64s
 from services.ingest.series import SeriesKey
 from services.ingest.store.database import Database
-from services.ingest.store.diff import Bars, Extent, Mask, crowded, difference, missing, restates
+from services.ingest.store.diff import (
+    Bars,
+    Extent,
+    Mask,
+    crowded,
+    difference,
+    missing,
+    restates,
+    with_factors_kept,
+)
 from services.ingest.store.open_series import OpenSeries, create_series, has_key, open_series, save_series
 from services.ingest.store.schema import outbox, series
 from services.ingest.store.values import RowCounts, WriteMode
@@ -100,6 +109,7 @@ class BarWriter:
         before = target.extent
         stored = self._stored(target, incoming, replaced, spacing_ms)
         found = difference(stored, incoming)
+        incoming = with_factors_kept(stored, incoming, found.updated)
         rejected = np.zeros(len(incoming), dtype=np.bool_)
         if mode is WriteMode.INSERT:
             rejected = ~found.inserted
@@ -170,7 +180,7 @@ class BarWriter:
             series_id,
             start_ms=min(ends) - spacing_ms,
             end_ms=max(ends) + spacing_ms + 1,
-            with_adjusted=incoming.adjusted_close is not None,
+            with_adjusted=incoming.adjusted_close is not None or target.adjusted_at_ms is not None,
         )
 
     def _before_last_ms(self, target: OpenSeries, added: Int64s) -> int | None:

@@ -3,7 +3,7 @@
 Pure functions over NumPy columns; the databases only carry out the result.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -68,6 +68,19 @@ def difference(stored: Bars, incoming: Bars) -> Difference:
     unchanged = present.copy()
     unchanged[present] = same
     return Difference(~present, present & ~unchanged, unchanged)
+
+
+def with_factors_kept(stored: Bars, incoming: Bars, updated: Mask) -> Bars:
+    """The incoming bars. One that changes a bar and has no adjusted close keeps the share that the bar has."""
+    if stored.adjusted_close is None or not updated.any():
+        return incoming
+    none = np.full(len(incoming), np.nan)
+    kept = none if incoming.adjusted_close is None else incoming.adjusted_close.copy()
+    wanting = updated & np.isnan(kept)
+    at = np.searchsorted(stored.times, incoming.times[wanting])
+    close = np.where(stored.columns.close[at] > 0, stored.columns.close[at], np.nan)
+    kept[wanting] = incoming.columns.close[wanting] * (stored.adjusted_close[at] / close)
+    return incoming if np.isnan(kept).all() else replace(incoming, adjusted_close=kept)
 
 
 def crowded(stored: Bars, times: Int64s, spacing_ms: int) -> Mask:
