@@ -71,7 +71,7 @@ def difference(stored: Bars, incoming: Bars) -> Difference:
 
 
 def with_factors_kept(stored: Bars, incoming: Bars, updated: Mask) -> Bars:
-    """The incoming bars. One that changes a bar and has no adjusted close keeps the share that the bar has."""
+    """The incoming bars; one that changes a bar and has no adjusted close keeps the share of the bar."""
     if stored.adjusted_close is None or not updated.any():
         return incoming
     none = np.full(len(incoming), np.nan)
