@@ -113,7 +113,9 @@ class MarketStoreServiceServicer:
         """WatchCommits sends each commit, at least once, in order of `token`, from `resume_token` on or from
         now.
 
-        Errors: FAILED_PRECONDITION (RESUME_EXPIRED).
+        Errors: FAILED_PRECONDITION (RESUME_EXPIRED): commits behind the token are no longer kept, or the
+        token is of another database, or of one that was put back to before it. What was read from this
+        stream is then to be read anew.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
