@@ -7,7 +7,7 @@ every other judgement is left to who takes the bars.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -25,9 +25,15 @@ SUFFIXES = (".csv", ".csv.gz", ".parquet", ".pq")
 
 @dataclass(frozen=True, slots=True)
 class RefusedRow:
-    """A row without a time. row: its place in the file, as BarFile.rows has it. cell: what stands there."""
+    """A row that cannot be read.
+
+    row: its place in the file, as BarFile.rows has it.
+    what: what of it cannot be read, "time" or "cells": there are more of these than the header has.
+    cell: what stands there.
+    """
 
     row: int
+    what: Literal["time", "cells"]
     cell: str
     reason: str
 
@@ -123,7 +129,7 @@ def _bars(
         rows=table.rows[order],
         row_name=table.row_name,
         refused=tuple(
-            RefusedRow(int(table.rows[row]), str(cells.iloc[row]), times.refusal(row))
+            RefusedRow(int(table.rows[row]), "time", str(cells.iloc[row]), times.refusal(row))
             for row in unread.tolist()
         ),
         mapping=found,

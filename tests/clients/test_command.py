@@ -91,6 +91,13 @@ def test_a_violation_names_its_field(finstage: Run) -> None:
             "'price=x': 'price' is none of time, open,",
         ),
         (
+            ("ingest", "a.csv", "--symbol", "bad sym"),
+            "Invalid value for '--symbol': 'bad sym': a symbol is 1 to",
+        ),
+        (("rejected", "--symbol", "a b"), "Invalid value for '--symbol': 'a b': a symbol is 1 to"),
+        (("backfill", "AAPL", "a b"), "'a b': a symbol is 1 to"),
+        (("bars", "a b"), "'a b': a symbol is 1 to"),
+        (
             ("ingest", "a.csv", "--symbol", "A", "--time-zone", "Mars/X"),
             "Invalid value for '--time-zone': 'Mars/X' is no IANA time zone, such as UTC",
         ),
@@ -146,7 +153,36 @@ def test_a_file_is_ingested_with_its_mapping_shown(finstage: Run, fixtures: Path
     ):
         assert part in done.stdout
     again = finstage("ingest", path, "--symbol", "SPX-CSV")
-    assert "8,111 of them were written by an earlier run" in again.stdout
+    for part in ("written before, and nothing was sent now", "that write: 8,111 rows: 8,111 inserted"):
+        assert part in again.stdout
+
+
+def test_a_file_that_was_written_before_is_sent_again_where_that_is_asked_for(
+    finstage: Run, services: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text("date,open,high,low,close\n2024-01-01,1,1,1,1\n?,1,1,1,1\n")
+    call = ("ingest", str(path), "--symbol", "x", "--json")
+    counts = [finstage(*call, *more).json["files"][0] for more in ((), (), ("--again",), ("--again",))]
+    assert [(each["written_before"], each["sent_now"]) for each in counts] == [(0, 1), (1, 0), (0, 1), (0, 1)]
+    assert len(services.ingest.batches) == 3
+
+
+def test_rows_that_could_not_be_sent_are_all_told_and_those_refused_where_they_are_listed(
+    finstage: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "U.csv"
+    unread = "".join(f"day {day},1,1,1,1\n" for day in range(30))
+    path.write_text(f"date,open,high,low,close\n2024-01-01,1,1,1,1\n{unread}")
+    done = finstage("ingest", str(path), "--symbol", "X").stdout
+    assert "30 rows could not be read, and so not be sent:" in done
+    assert done.count("UNREADABLE_TIME") == 30
+    assert "finstage rejected" not in done
+    refused = "".join(f"2024-02-{day:02},1,1,1,-\n" for day in range(1, 13))
+    path.write_text(f"date,open,high,low,close\n2024-01-01,1,1,1,1\n{unread}{refused}")
+    done = finstage("ingest", str(path), "--symbol", "X").stdout
+    assert done.count("NOT_FINITE") == 10
+    assert "and 2 more: finstage rejected --source file:U.csv" in done
 
 
 def test_rejected_rows_are_counted_and_told_by_their_line(finstage: Run, tmp_path: Path) -> None:

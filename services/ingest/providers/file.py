@@ -212,7 +212,7 @@ def _refused(bars: BarFile, rejected: Sequence[RejectedRow]) -> Iterator[Rejecte
     """The file's rows that are no bars, each with its place in the file, which its detail says too."""
     for row in bars.refused:
         detail = f"{bars.row_name} {row.row}: {row.reason}"
-        yield RejectedRow(row.row, 0, RejectReason.OUT_OF_RANGE, detail, f"time={row.cell!r}")
+        yield RejectedRow(row.row, 0, RejectReason.OUT_OF_RANGE, detail, f"{row.what}={row.cell!r}")
     for each in rejected:
         place = int(bars.rows[each.row])
         yield replace(each, row=place, detail=f"{bars.row_name} {place}: {each.detail}")

@@ -3,9 +3,10 @@
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -14,7 +15,7 @@ from rich.markup import escape
 from rich.progress import Progress, TaskProgressColumn
 
 from finstage_client.cli import output
-from finstage_client.cli.market import IntervalOption, Json
+from finstage_client.cli.market import IntervalOption, Json, symbol_of
 from finstage_client.cli.output import error_line, out, print_json
 from finstage_client.cli.targets import Targets
 from finstage_client.upload import BATCH_ROWS, Upload, WriteProgress
@@ -23,8 +24,10 @@ from libs import barfile
 from libs.barfile import BarFile
 from libs.market.interval import Interval
 
-# Refused rows that are shown of a file; `finstage rejected` has all.
+# Rows that are shown of a file: of those that the service refused, which `finstage rejected` has all, and of
+# those that could not be sent, which nothing else tells of.
 _SHOWN = 10
+_UNSENT_SHOWN = 100
 
 
 def add_to(app: typer.Typer) -> None:
@@ -54,7 +57,7 @@ def ingest(
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE...", help="CSV (also .csv.gz) with a header, or Parquet.")
     ],
-    symbol: Annotated[str, typer.Option(help="The symbol to write them to.")],
+    symbol: Annotated[str, typer.Option(parser=symbol_of, metavar="SYMBOL", help="To write them to.")],
     interval: IntervalOption = Interval.D1,
     columns: Annotated[
         list[Any],
@@ -76,6 +79,9 @@ def ingest(
     mode: Annotated[
         str, typer.Option(help="upsert; insert: a bar that is there is rejected; update: one that is not.")
     ] = "upsert",
+    again: Annotated[
+        bool, typer.Option("--again", help="Send files too that were written before, from their first row.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Writes bars from CSV and Parquet files. A file that was broken off continues where it was."""
@@ -94,7 +100,8 @@ def ingest(
                 symbol=symbol,
                 interval=interval,
                 source=f"file:{path.name}",
-                idempotency_key=_key(path, symbol, interval, bars, mode),
+                idempotency_key=_key(path, symbol, interval, bars, mode)
+                + (f":{uuid4().hex}" if again else ""),
                 mode=mode,
                 adjusted_close=bars.adjusted_close,
             )
@@ -133,7 +140,7 @@ def _updater(progress: Progress, task: Any) -> Callable[[WriteProgress], None]:
 
 def _key(path: Path, symbol: str, interval: Interval, bars: BarFile, mode: str) -> str:
     """The same for the same content, written the same way."""
-    how = [symbol.upper(), interval, sorted(bars.mapping.items()), bars.times, BATCH_ROWS, mode.lower()]
+    how = [symbol, interval, sorted(bars.mapping.items()), bars.times, BATCH_ROWS, mode.lower()]
     digest = hashlib.sha256(json.dumps(how).encode())
     digest.update(path.read_bytes())
     return f"sha256:{digest.hexdigest()}"
@@ -144,7 +151,7 @@ def _show_mapping(path: Path, bars: BarFile, symbol: str, interval: Interval) ->
     mapping = ", ".join(f"{field}={name or '(the first column)'}" for field, name in bars.mapping.items())
     absent = "" if "volume" in bars.mapping else "; no volume: 0"
     ignored = f"; ignored: {', '.join(bars.ignored)}" if bars.ignored else ""
-    out().print(f"[bold]{escape(path.name)}[/] to {escape(symbol.upper())} {interval}", soft_wrap=True)
+    out().print(f"[bold]{escape(path.name)}[/] to {escape(symbol)} {interval}", soft_wrap=True)
     out().print(f"  columns: {escape(mapping + absent + ignored)}", soft_wrap=True)
     out().print(f"  times: {escape(bars.times)}", soft_wrap=True)
 
@@ -152,10 +159,11 @@ def _show_mapping(path: Path, bars: BarFile, symbol: str, interval: Interval) ->
 def _report(
     path: Path, bars: BarFile, symbol: str, interval: Interval, written: WriteProgress
 ) -> dict[str, Any]:
-    unreadable = len(bars.refused)
-    rows = written.rows + RowCounts(unreadable, 0, 0, 0, unreadable)
+    unsent = len(bars.refused)
+    rows = written.rows + RowCounts(unsent, 0, 0, 0, unsent)
     refused = [
-        {bars.row_name: each.row, "reason": "UNREADABLE_TIME", "detail": each.reason} for each in bars.refused
+        {bars.row_name: each.row, "reason": f"UNREADABLE_{each.what.upper()}", "detail": each.reason}
+        for each in bars.refused
     ]
     refused += [
         {
@@ -168,7 +176,7 @@ def _report(
     return {
         "file": str(path),
         "source": f"file:{path.name}",
-        "symbol": symbol.upper(),
+        "symbol": symbol,
         "interval": interval,
         "mapping": bars.mapping,
         "times": bars.times,
@@ -177,30 +185,47 @@ def _report(
             name: getattr(rows, name) for name in ("sent", "inserted", "updated", "unchanged", "rejected")
         },
         "written_before": written.resumed,
+        "sent_now": written.rows.sent - written.resumed,
         "version": written.version,
         "rejected": sorted(refused, key=lambda each: each[bars.row_name]),
     }
 
 
 def _show(report: Mapping[str, Any], bars: BarFile) -> None:
-    out().print(f"  {output.counts(RowCounts(**report['rows']))}")
-    if report["written_before"]:
+    rows, before = RowCounts(**report["rows"]), report["written_before"]
+    if before and not report["sent_now"]:
         out().print(
-            f"  {report['written_before']:,} of them were written by an earlier run, and not sent again"
+            "  [yellow]this file was written before, and nothing was sent now[/]; --again sends it anew"
         )
-    for each in report["rejected"][:_SHOWN]:
-        out().print(
-            f"  [red]{bars.row_name} {each[bars.row_name]}[/]: {each['reason']}: {escape(each['detail'])}",
-            soft_wrap=True,
-        )
-    left = report["rows"]["rejected"] - min(len(report["rejected"]), _SHOWN)
-    if left > 0:
+        out().print(f"  that write: {output.counts(rows)}")
+    else:
+        out().print(f"  {output.counts(rows)}")
+        if before:
+            out().print(f"  {before:,} of them were written by an earlier run, and not sent again")
+    places = {each.row for each in bars.refused}
+    unsent = [each for each in report["rejected"] if each[bars.row_name] in places]
+    refused = [each for each in report["rejected"] if each[bars.row_name] not in places]
+    _show_rows(refused[:_SHOWN], bars.row_name)
+    if left := rows.rejected - len(unsent) - len(refused[:_SHOWN]):
         out().print(f"  and {left:,} more: finstage rejected --source {escape(report['source'])}")
+    if unsent:
+        out().print(f"  {output.counted(len(unsent), 'row')} could not be read, and so not be sent:")
+        _show_rows(unsent[:_UNSENT_SHOWN], bars.row_name)
+    if left := len(unsent[_UNSENT_SHOWN:]):
+        out().print(f"  and {left:,} more; --json lists all")
+
+
+def _show_rows(rows: Sequence[Mapping[str, Any]], row_name: str) -> None:
+    for each in rows:
+        line = f"{row_name} {each[row_name]}[/]: {each['reason']}: {escape(each['detail'])}"
+        out().print(f"  [red]{line}", soft_wrap=True)
 
 
 def rejected(
     context: typer.Context,
-    symbol: Annotated[str, typer.Option(help="Only of this symbol.")] = "",
+    symbol: Annotated[
+        str | None, typer.Option(parser=symbol_of, metavar="SYMBOL", help="Only of this symbol.")
+    ] = None,
     interval: Annotated[Interval | None, typer.Option("--interval", "-i", help="Only of this one.")] = None,
     source: Annotated[str, typer.Option(help="Only of this sender: file:prices.csv, yahoo.")] = "",
     limit: Annotated[int, typer.Option(help="The newest N.", min=1)] = 20,
@@ -209,7 +234,7 @@ def rejected(
     """Rows that were refused, the newest first, with the reason of each."""
     targets: Targets = context.obj
     with targets.client() as client:
-        rows = client.rejected_bars(symbol=symbol, interval=interval, source=source)
+        rows = client.rejected_bars(symbol=symbol or "", interval=interval, source=source)
         found = list(itertools.islice(rows, limit))
     if as_json:
         print_json({"rejected": found})
@@ -219,6 +244,7 @@ def rejected(
             escape(each.symbol),
             each.interval or "",
             str(np.datetime64(each.open_time_ms, "ms")),
+            str(each.row),
             each.reason,
             escape(each.detail),
             escape(each.values),
@@ -227,5 +253,8 @@ def rejected(
         )
         for each in found
     ]
-    names = ("symbol", "interval", "open time (UTC)", "reason", "detail", "values", "source", "refused (UTC)")
-    out().print(output.table(output.counted(len(cells), "refused row"), names, cells))
+    names = ("symbol", "interval", "open time (UTC)", "row", "reason", "detail", "values", "source")
+    table = output.table(
+        output.counted(len(cells), "refused row"), (*names, "refused (UTC)"), cells, right=("row",)
+    )
+    out().print(table)

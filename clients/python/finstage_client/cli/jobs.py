@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.progress import MofNCompleteColumn
 
 from finstage_client.cli import output
-from finstage_client.cli.market import End, Json, Start
+from finstage_client.cli.market import End, Json, Start, symbol_of
 from finstage_client.cli.output import error_line, out, print_json
 from finstage_client.cli.targets import Targets
 from finstage_client.values import Job
@@ -23,7 +23,7 @@ def add_to(app: typer.Typer) -> None:
 
 def backfill(
     context: typer.Context,
-    symbols: Annotated[list[str] | None, typer.Argument(metavar="[SYMBOL...]")] = None,
+    symbols: Annotated[list[str] | None, typer.Argument(parser=symbol_of, metavar="[SYMBOL...]")] = None,
     intervals: Annotated[
         list[Interval] | None, typer.Option("--interval", "-i", help="May be repeated. [default: 1d]")
     ] = None,

@@ -14,6 +14,7 @@ from finstage_client.cli.targets import Targets
 from finstage_client.specs import IndicatorSpec
 from finstage_client.values import IndicatorInfo, IndicatorResult, ParameterInfo, Quote
 from libs.market.interval import Interval
+from libs.market.symbol import parse_symbol
 
 
 def _spec(text: str | IndicatorSpec) -> IndicatorSpec:
@@ -32,8 +33,21 @@ def time(text: str) -> str:
     return text
 
 
+def symbol_of(text: str) -> str:
+    """A symbol in its one form."""
+    try:
+        return parse_symbol(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r}: {error}") from None
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Symbol = Annotated[str, typer.Argument(help="As providers write it: AAPL, ^GSPC, BTC-USD, EURUSD=X.")]
+Symbol = Annotated[
+    str,
+    typer.Argument(
+        parser=symbol_of, metavar="SYMBOL", help="As providers write it: AAPL, ^GSPC, BTC-USD, EURUSD=X."
+    ),
+]
 IntervalOption = Annotated[Interval, typer.Option("--interval", "-i", help="What one bar covers.")]
 Start = Annotated[
     str | None, typer.Option(parser=time, metavar="TIME", help="Bars that opened at or after this (UTC).")
