@@ -24,10 +24,24 @@ def test_what_is_refused_of_a_file_is_listed_with_its_reason(system: System, tmp
     listed = system.json("rejected", "--source", "file:refused.csv", "--symbol", "REFUSED")["rejected"]
     assert [(row["reason"], row["row"]) for row in listed] == [("NEGATIVE", 2), ("HIGH_BELOW_LOW", 1)]
     assert listed[0]["detail"] == "volume is -5.0; 0 or above is accepted"
-    assert "HIGH_BELOW_LOW" in system.command("rejected", "--symbol", "REFUSED").stdout
+    table = system.command("rejected", "--symbol", "REFUSED").stdout
+    assert "HIGH_BELOW_LOW" in table
+    assert re.search(r"row\b.*reason", table)
     with Client(ingest=system.ingest) as finstage:
         assert len(list(finstage.rejected_bars(symbol="REFUSED", interval="1d"))) == 2
         assert not list(finstage.rejected_bars(symbol="REFUSED", interval="1h"))
+
+
+def test_a_file_is_written_anew_after_other_data(system: System, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    first.write_text("date,open,high,low,close\n2024-01-02,1,1,1,1\n")
+    second.write_text("date,open,high,low,close\n2024-01-02,2,2,2,2\n")
+    for path in (first, second):
+        system.command("ingest", str(path), "--symbol", "AGAIN")
+    (before,) = system.json("ingest", str(first), "--symbol", "AGAIN")["files"]
+    assert (before["written_before"], before["sent_now"], before["rows"]["inserted"]) == (1, 0, 1)
+    (again,) = system.json("ingest", str(first), "--symbol", "AGAIN", "--again")["files"]
+    assert (again["written_before"], again["sent_now"], again["rows"]["updated"]) == (0, 1, 1)
 
 
 def test_the_mode_says_what_a_row_may_do(system: System, tmp_path: Path) -> None:
