@@ -133,7 +133,7 @@ def check_batch(sent: SentBatch, *, now_ms: int) -> Batch:
         )
     columns = Columns.of(**sent.arrays)
     adjusted = sent.adjusted_close if len(sent.adjusted_close) else None
-    checked = check(interval, columns, now_ms=now_ms, adjusted_close=adjusted)
+    checked = check(interval, columns, now_ms=now_ms, adjusted_close=adjusted, of_client=True)
     kept = checked.columns
     return Batch(
         sequence=sent.sequence,
@@ -153,6 +153,7 @@ def check_batch(sent: SentBatch, *, now_ms: int) -> Batch:
 
 def _all_refused(sent: SentBatch, detail: str) -> tuple[RejectedRow, ...]:
     """The first rows of a batch that is malformed, each with its fault."""
+    given = {**{name: sent.arrays[name] for name in VALUES}, "adjusted_close": sent.adjusted_close}
     times = sent.arrays["open_time_ms"]
     if sent.rows > MAX_LISTED_ROWS:
         detail += f"; the first {MAX_LISTED_ROWS:,} of {sent.rows:,} rows are listed"
@@ -163,7 +164,7 @@ def _all_refused(sent: SentBatch, detail: str) -> tuple[RejectedRow, ...]:
             reason=RejectReason.MALFORMED_BATCH,
             detail=detail,
             values=" ".join(
-                f"{name}={float(sent.arrays[name][row])!r}" for name in VALUES if row < len(sent.arrays[name])
+                f"{name}={float(values[row])!r}" for name, values in given.items() if row < len(values)
             ),
         )
         for row in range(min(sent.rows, MAX_LISTED_ROWS))

@@ -46,6 +46,14 @@ class Grid:
         """No bar of the grid covers less, whatever daylight saving does."""
         return self.step_ms or (self.days + 28 * self.months) * DAY_MS - HOUR_MS
 
+    @property
+    def spacing_ms(self) -> int:
+        """Two bars that open closer than this are of one day, week or month; 0: intraday.
+
+        There the multiples that bars open at keep them apart, and a session's last bar may be a short one.
+        """
+        return 0 if self.is_intraday else self.shortest_ms
+
     def end_ms(self, open_ms: int, zone: tzinfo) -> int:
         """The end, exclusive, of what a bar that opened then covers."""
         if self.step_ms:

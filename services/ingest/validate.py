@@ -1,16 +1,20 @@
 """Row truth: which rows can be bars, which cannot and why, and which are odd but kept.
 
 A row is refused when a value is not finite or below zero; when high is below low, or open or close outside
-them, by more than rounding; when its open time is before the row's before it, there already, in the future,
-before 1800 or after 2200, or no bar of the interval can open then. Rounding is what a float32 loses (1e-6 of
-the price) or, where the price precision is known, half a unit of the last digit (at most 1e-3 of the price).
+them, by more than rounding; when a client's adjusted close is 0 for a close above 0, or more than 20 times
+the close; when its open time is before the row's before it, there already, in the future, before 1800 or
+after 2200, or no bar of the interval can open then. Rounding is what a float32 loses (1e-6 of the price) or,
+where the price precision is known, half a unit of the last digit (at most 1e-3 of the price).
 
 The grid of open times:
 
 - intraday: multiples of the interval, but of 15 minutes for 30m and 1h, which count from the session's start,
   and sessions open at :15, :30 and :45 too;
 - daily and longer: any time of day (providers stamp local midnight or the session's start, both moved by
-  daylight saving), at least half an interval after the bar before, so never two bars a day.
+  daylight saving), but a day, week or month after the bar before, less the hour of daylight saving: 23 h,
+  6 d 23 h, 27 d 23 h. So a day never has two bars, within one batch as between two (Grid.spacing_ms). Of
+  what providers bring, weeks and months are half of one apart at least: files stamp them by their first or
+  last trading day, which holidays move (of the S&P 500's weeks since 1990, one in twelve).
 
 A bar may open at most 10 s after now, for clocks that differ; a daily or longer one 14 h, because a file's
 dates are midnights of no zone, and the day begins 14 h before UTC's at the most.
@@ -24,6 +28,7 @@ import numpy.typing as npt
 
 from libs.market.columns import PRICES, VALUES, Columns, Float64s, Int64s
 from libs.market.interval import Interval
+from services.ingest.grid import DAY_MS, GRIDS, HOUR_MS, MINUTE_MS
 from services.ingest.series import BarFlag, FlagReason, RejectedRow, RejectReason
 
 Mask = npt.NDArray[np.bool_]
@@ -31,10 +36,6 @@ Mask = npt.NDArray[np.bool_]
 FIRST_MS = int(np.datetime64("1800-01-01", "ms").astype(np.int64))
 END_MS = int(np.datetime64("2200-01-01", "ms").astype(np.int64))
 JUMP_FACTOR = 20.0
-
-_MINUTE_MS = 60_000
-_HOUR_MS = 60 * _MINUTE_MS
-_DAY_MS = 24 * _HOUR_MS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +54,40 @@ class Checked:
     flags: tuple[BarFlag, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rows:
+    """What check() was given."""
+
+    interval: Interval
+    columns: Columns
+    adjusted_close: Float64s | None
+    now_ms: int
+    price_precision: int | None
+    of_client: bool
+
+    @property
+    def latest_ms(self) -> int:
+        """The last time at which a bar may open."""
+        ahead_ms = 10_000 if self.interval.is_intraday else 14 * HOUR_MS
+        return min(self.now_ms + ahead_ms, END_MS - 1)
+
+    @property
+    def spacing_ms(self) -> int:
+        """How far apart bars open at least."""
+        if self.interval in (Interval.W1, Interval.MO1) and not self.of_client:
+            return self.interval.nominal_ms // 2
+        return max(1, GRIDS[self.interval].spacing_ms)
+
+    @property
+    def off_close(self) -> Mask:
+        """bool[n]: where a client's adjusted close does not go with the close."""
+        close, adjusted = self.columns.close, self.adjusted_close
+        if adjusted is None or not self.of_client:
+            return np.zeros(len(close), dtype=np.bool_)
+        off: Mask = (adjusted / JUMP_FACTOR > close) | ((adjusted <= 0) & (close > 0))
+        return off
+
+
 def check(
     interval: Interval,
     columns: Columns,
@@ -60,15 +95,20 @@ def check(
     now_ms: int,
     adjusted_close: Float64s | None = None,
     price_precision: int | None = None,
+    of_client: bool = False,
 ) -> Checked:
     """Part rows into bars and refused ones.
 
     Args:
         adjusted_close: float64[len(columns)]; NaN is "none", anything else must be a price.
         price_precision: digits after the point of the instrument's prices, when known.
+        of_client: whether a client sent them, not a provider. Then an adjusted close must go with its close,
+            and is among a refused row's values; a provider's changes from one refresh to the next, and a bad
+            bar that each of them meets must look the same to be kept once.
     """
-    if not _is_clean(interval, columns, now_ms=now_ms, adjusted_close=adjusted_close):
-        return _part(interval, columns, now_ms, adjusted_close, price_precision)
+    rows = _Rows(interval, columns, adjusted_close, now_ms, price_precision, of_client)
+    if not _is_clean(rows):
+        return _part(rows)
     return Checked(columns, np.arange(len(columns)), adjusted_close, (), tuple(_jumps(columns)))
 
 
@@ -77,28 +117,21 @@ def is_over(interval: Interval, open_time_ms: int, now_ms: int) -> bool:
 
     A month counts as 31 days.
     """
-    length_ms = 31 * _DAY_MS if interval is Interval.MO1 else interval.nominal_ms
+    length_ms = 31 * DAY_MS if interval is Interval.MO1 else interval.nominal_ms
     return open_time_ms + length_ms <= now_ms
 
 
 def grid_ms(interval: Interval) -> int | None:
     """Open times of an intraday interval are multiples of this; None: of a daily or longer one."""
-    return min(interval.nominal_ms, 15 * _MINUTE_MS) if interval.is_intraday else None
+    return min(interval.nominal_ms, 15 * MINUTE_MS) if interval.is_intraday else None
 
 
-def _latest_ms(interval: Interval, now_ms: int) -> int:
-    return min(now_ms + (10_000 if interval.is_intraday else 14 * _HOUR_MS), END_MS - 1)
-
-
-def _spacing_ms(interval: Interval) -> int:
-    return 1 if interval.is_intraday else interval.nominal_ms // 2
-
-
-def _is_clean(interval: Interval, columns: Columns, *, now_ms: int, adjusted_close: Float64s | None) -> bool:
+def _is_clean(rows: _Rows) -> bool:
     """Whether nothing is to refuse or to mark but jumps: the usual case, in as few passes as can be."""
+    columns, adjusted_close = rows.columns, rows.adjusted_close
     if not len(columns):
         return True
-    times, grid = columns.open_time_ms, grid_ms(interval)
+    times, grid = columns.open_time_ms, grid_ms(rows.interval)
     return bool(
         # Every comparison with NaN is false; low <= the others <= high < inf leaves no infinity either.
         np.all(columns.low > 0)
@@ -110,30 +143,27 @@ def _is_clean(interval: Interval, columns: Columns, *, now_ms: int, adjusted_clo
         and np.all(columns.volume >= 0)
         and np.all(columns.volume < np.inf)
         and (adjusted_close is None or not np.any(np.isinf(adjusted_close) | (adjusted_close < 0)))
-        and np.all(np.diff(times) >= _spacing_ms(interval))
+        and not np.any(rows.off_close)
+        and np.all(np.diff(times) >= rows.spacing_ms)
         and np.min(times) >= FIRST_MS
-        and np.max(times) <= _latest_ms(interval, now_ms)
+        and np.max(times) <= rows.latest_ms
         and (grid is None or not np.any(times % grid))
     )
 
 
-def _part(
-    interval: Interval,
-    columns: Columns,
-    now_ms: int,
-    adjusted_close: Float64s | None,
-    price_precision: int | None,
-) -> Checked:
+def _part(given: _Rows) -> Checked:
+    columns, adjusted_close = given.columns, given.adjusted_close
     refused: dict[int, tuple[RejectReason, str]] = {}
-    for reason, mask, detail in _faults(interval, columns, now_ms, adjusted_close, price_precision):
+    for reason, mask, detail in _faults(given):
         for row in np.flatnonzero(mask).tolist():
             if row not in refused:
                 refused[row] = reason, detail(row)
     rows = np.setdiff1d(np.arange(len(columns)), np.fromiter(refused, np.int64, len(refused)))
-    late = _misplaced(columns.open_time_ms[rows], rows, _spacing_ms(interval))
+    late = _misplaced(columns.open_time_ms[rows], rows, given.spacing_ms)
     refused |= late
     rows = rows[~np.isin(rows, np.fromiter(late, np.int64, len(late)))]
 
+    listed = adjusted_close if given.of_client else None
     kept, marked = _widened(columns[rows])
     flags = [*_zeros(kept), *marked, *_jumps(kept)]
     return Checked(
@@ -141,21 +171,16 @@ def _part(
         rows,
         None if adjusted_close is None else adjusted_close[rows],
         tuple(
-            RejectedRow(row, int(columns.open_time_ms[row]), reason, detail, as_text(columns, row))
+            RejectedRow(row, int(columns.open_time_ms[row]), reason, detail, as_text(columns, row, listed))
             for row, (reason, detail) in sorted(refused.items())
         ),
         tuple(sorted(flags, key=lambda flag: flag.open_time_ms)),
     )
 
 
-def _faults(
-    interval: Interval,
-    columns: Columns,
-    now_ms: int,
-    adjusted_close: Float64s | None,
-    price_precision: int | None,
-) -> Iterator[tuple[RejectReason, Mask, Callable[[int], str]]]:
+def _faults(rows: _Rows) -> Iterator[tuple[RejectReason, Mask, Callable[[int], str]]]:
     """The rows that are refused whatever the others are, and what to say of each: the first fault counts."""
+    interval, columns, adjusted_close = rows.interval, rows.columns, rows.adjusted_close
     times = columns.open_time_ms
     given = {name: getattr(columns, name) for name in VALUES}
     if adjusted_close is not None:
@@ -179,11 +204,11 @@ def _faults(
         lambda row: named(row, negative, "0 or above"),
     )
     open_, high, low, close = (np.where(all_finite, given[name], 0.0) for name in PRICES)
-    room = _rounding(np.maximum(high, low), price_precision)
+    room = _rounding(np.maximum(high, low), rows.price_precision)
     yield (
         RejectReason.HIGH_BELOW_LOW,
         high < low - room,
-        lambda row: f"high {high[row]} is below low {low[row]}",
+        lambda row: f"high {high[row]} is below low {low[row]}; high at or above low is accepted",
     )
     outside = {
         name: (price > high + room) | (price < low - room)
@@ -194,26 +219,39 @@ def _faults(
         outside["open"] | outside["close"],
         lambda row: named(row, outside, f"low..high, {low[row]}..{high[row]},"),
     )
+    off_close = {"adjusted_close": rows.off_close}
+    most = f"above 0 and at most {JUMP_FACTOR:.0f} times the close"
+    yield (
+        RejectReason.OUTSIDE_RANGE,
+        off_close["adjusted_close"],
+        lambda row: named(row, off_close, f"{most}, {close[row]},"),
+    )
     yield (
         RejectReason.OUT_OF_RANGE,
         (times < FIRST_MS) | (times >= END_MS),
         lambda row: f"its open time is {times[row]} ms; 1800 to 2199 is accepted",
     )
+    ahead = "10 s" if interval.is_intraday else "14 h"
     yield (
         RejectReason.IN_FUTURE,
-        times > _latest_ms(interval, now_ms),
-        lambda row: f"{instant(row)}, and now is {_iso(now_ms)}",
+        times > rows.latest_ms,
+        lambda row: f"{instant(row)}, and now is {_iso(rows.now_ms)}; at most {ahead} ahead is accepted",
     )
     if grid := grid_ms(interval):
         yield (
             RejectReason.OFF_GRID,
             times % grid != 0,
-            lambda row: f"{instant(row)}; a {interval} bar opens at a multiple of {grid // _MINUTE_MS} min",
+            lambda row: f"{instant(row)}; a {interval} bar opens at a multiple of {grid // MINUTE_MS} min",
         )
 
 
 def _misplaced(times: Int64s, rows: Int64s, spacing_ms: int) -> dict[int, tuple[RejectReason, str]]:
     """The rows that do not follow the last kept one before them."""
+    days, hours = divmod(spacing_ms // HOUR_MS, 24)
+    accepted = "a later time is accepted"
+    if spacing_ms > 1:
+        length = f"{days} d {hours} h" if days else f"{hours} h"
+        accepted = f"{length} or more after it is accepted"
     refused: dict[int, tuple[RejectReason, str]] = {}
     if np.all(np.diff(times) >= spacing_ms):
         return refused
@@ -229,9 +267,9 @@ def _misplaced(times: Int64s, rows: Int64s, spacing_ms: int) -> dict[int, tuple[
                 f"{_iso(time)} was there already, and the first row is kept",
             )
         elif time < last:
-            refused[row] = RejectReason.UNORDERED, f"{_iso(time)} comes after {_iso(last)}"
+            refused[row] = RejectReason.UNORDERED, f"{_iso(time)} comes after {_iso(last)}; {accepted}"
         else:
-            refused[row] = RejectReason.OFF_GRID, f"{_iso(time)} is too soon after {_iso(last)}"
+            refused[row] = RejectReason.OFF_GRID, f"{_iso(time)} is too soon after {_iso(last)}; {accepted}"
     return refused
 
 
@@ -274,9 +312,12 @@ def _rounding(price: Float64s, price_precision: int | None) -> Float64s:
     return np.maximum(float32, np.minimum(0.5 * 10.0**-price_precision, price * 1e-3))
 
 
-def as_text(columns: Columns, row: int) -> str:
+def as_text(columns: Columns, row: int, adjusted_close: Float64s | None = None) -> str:
     """A row's values as RejectedRow has them."""
-    return " ".join(f"{name}={float(getattr(columns, name)[row])!r}" for name in VALUES)
+    values = {name: float(getattr(columns, name)[row]) for name in VALUES}
+    if adjusted_close is not None and not np.isnan(adjusted_close[row]):
+        values["adjusted_close"] = float(adjusted_close[row])
+    return " ".join(f"{name}={value!r}" for name, value in values.items())
 
 
 def _iso(ms: int) -> str:

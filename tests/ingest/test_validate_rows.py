@@ -45,7 +45,7 @@ def test_good_rows_pass_untouched() -> None:
     [
         ((np.nan, np.inf, 9, 10, 1), "open is nan, high is inf; a finite number is accepted"),
         ((10, 11, -9, 10, -1), "low is -9.0, volume is -1.0; 0 or above is accepted"),
-        ((10, 9, 11, 10, 1), "high 9.0 is below low 11.0"),
+        ((10, 9, 11, 10, 1), "high 9.0 is below low 11.0; high at or above low is accepted"),
         ((12, 11, 9, 8, 1), "open is 12.0, close is 8.0; low..high, 9.0..11.0, is accepted"),
     ],
 )
@@ -55,7 +55,7 @@ def test_the_detail_names_the_field_what_was_given_and_what_is_accepted(
     assert [r.detail for r in check(Interval.D1, bars(GOOD, row), now_ms=NOW_MS).rejected] == [detail]
 
 
-def test_the_detail_of_an_adjusted_close_and_of_a_time() -> None:
+def test_the_detail_of_an_adjusted_close_and_of_times() -> None:
     columns = bars(GOOD, GOOD)
     rejected = check(Interval.D1, columns, now_ms=NOW_MS, adjusted_close=np.array([np.inf, -1.0])).rejected
     assert [r.detail for r in rejected] == [
@@ -65,6 +65,12 @@ def test_the_detail_of_an_adjusted_close_and_of_a_time() -> None:
     late = bars(GOOD, start_ms=NOW_MS + DAY_MS)
     assert [r.detail for r in check(Interval.D1, late, now_ms=NOW_MS).rejected] == [
         "it opens at 2023-11-15T22:13:20.000Z, and now is 2023-11-14T22:13:20.000Z"
+        "; at most 14 h ahead is accepted"
+    ]
+    minute = bars(GOOD, start_ms=NOW_MS // 60_000 * 60_000 + 60_000)
+    assert [r.detail for r in check(Interval.M1, minute, now_ms=NOW_MS).rejected] == [
+        "it opens at 2023-11-14T22:14:00.000Z, and now is 2023-11-14T22:13:20.000Z"
+        "; at most 10 s ahead is accepted"
     ]
 
 
@@ -164,6 +170,37 @@ def test_there_is_one_daily_bar_a_day_whatever_daylight_saving_does_to_its_hour(
     assert reasons(columns) == {3: RejectReason.OFF_GRID}
 
 
+MONDAY_MS = 1_599_436_800_000  # 2020-09-07
+
+
+@pytest.mark.parametrize(
+    ("interval", "days", "accepted"),
+    [
+        ("1d", [0, 0.5, 23 / 24, 2], "23 h"),
+        ("1w", [0, 4, 7 - 1 / 24, 14], "6 d 23 h"),
+        ("1mo", [0, 16, 28 - 1 / 24, 56], "27 d 23 h"),
+    ],
+)
+def test_a_client_s_day_week_or_month_has_one_bar_and_the_detail_says_how_far_the_next_is(
+    interval: str, days: list[float], accepted: str
+) -> None:
+    times = [MONDAY_MS + round(d * DAY_MS) for d in [*days, -1]]
+    columns = Columns.of(times, *np.tile(np.array(GOOD)[:, None], 5))
+    refused = check(Interval(interval), columns, now_ms=NOW_MS, of_client=True).rejected
+    assert [(r.row, r.reason) for r in refused] == [(1, RejectReason.OFF_GRID), (4, RejectReason.UNORDERED)]
+    assert refused[0].detail == (
+        f"{np.datetime64(times[1], 'ms')}Z is too soon after 2020-09-07T00:00:00.000Z"
+        f"; {accepted} or more after it is accepted"
+    )
+    assert refused[1].detail.endswith(f"; {accepted} or more after it is accepted")
+
+
+def test_weeks_of_a_provider_may_be_stamped_by_their_first_trading_day() -> None:
+    times = MONDAY_MS + DAY_MS * np.array([0, 8, 14, 21])  # the second Monday is a holiday
+    columns = Columns.of(times, *np.tile(np.array(GOOD)[:, None], 4))
+    assert not reasons(columns, Interval.W1)
+
+
 def test_a_daily_date_may_be_ahead_by_the_furthest_time_zone() -> None:
     assert not reasons(bars(GOOD, start_ms=NOW_MS + 13 * DAY_MS // 24))
     assert reasons(bars(GOOD, start_ms=NOW_MS + 15 * DAY_MS // 24)) == {0: RejectReason.IN_FUTURE}
@@ -182,6 +219,33 @@ def test_adjusted_closes_go_with_their_rows() -> None:
         3: RejectReason.NEGATIVE,
         4: RejectReason.NOT_FINITE,
     }
+
+
+@pytest.mark.parametrize(
+    ("close", "adjusted", "accepted"),
+    [
+        (10.5, 0.0, False),
+        (10.5, 1e-9, True),
+        (10.5, np.nan, True),
+        (10.5, 210.0, True),
+        (10.5, 210.1, False),
+        (0.0, 0.0, True),
+        (0.0, 1.0, False),
+    ],
+)
+def test_a_client_s_adjusted_close_must_go_with_its_close(
+    close: float, adjusted: float, accepted: bool
+) -> None:
+    columns = bars(GOOD, (10.0, 11.0, 0.0, close, 100.0))
+    given = np.array([10.0, adjusted])
+    refused = check(Interval.D1, columns, now_ms=NOW_MS, adjusted_close=given, of_client=True).rejected
+    expected = (
+        RejectReason.OUTSIDE_RANGE,
+        f"adjusted_close is {adjusted}; above 0 and at most 20 times the close, {close}, is accepted",
+        f"open=10.0 high=11.0 low=0.0 close={close} volume=100.0 adjusted_close={adjusted}",
+    )
+    assert [(r.reason, r.detail, r.values) for r in refused] == ([] if accepted else [expected])
+    assert not check(Interval.D1, columns, now_ms=NOW_MS, adjusted_close=given).rejected
 
 
 def test_the_recorded_pence_defect_is_marked_where_the_price_jumps(fixtures: Path) -> None:

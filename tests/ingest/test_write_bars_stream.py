@@ -122,6 +122,35 @@ async def test_a_bad_row_is_refused_alone_and_listed_with_its_reason(ingest: Ing
     assert listed[0].values == "open=11.0 high=nan low=10.0 close=11.0 volume=110.0"
 
 
+async def test_an_adjusted_close_that_does_not_go_with_its_close_is_refused_alone(
+    ingest: Ingest, store: Store
+) -> None:
+    batch = bar_batch(1, bars({0: 10, 1: 11, 2: 12}), adjusted_close=[9.0, 0.0, 11.0])
+    _, (ack,) = await ingest.write(HEADER, [batch])
+    assert [(r.row, r.reason) for r in ack.rejected] == [(1, pb.REJECT_REASON_OUTSIDE_RANGE)]
+    assert ack.rejected[0].values.endswith("volume=110.0 adjusted_close=0.0")
+    read = store.read(KEY, adjustment="ALL")
+    assert read is not None
+    assert closes(read.columns) == {0: 9, 2: 11}
+
+
+@pytest.mark.parametrize(
+    ("interval", "days"),
+    [(series_pb2.INTERVAL_1D, 0.5), (series_pb2.INTERVAL_1W, 4), (series_pb2.INTERVAL_1MO, 16)],
+)
+async def test_a_second_bar_of_a_day_week_or_month_is_refused_in_the_same_batch_and_in_the_next(
+    ingest: Ingest, interval: int, days: float
+) -> None:
+    both = bars({0: 10, 1: 11})
+    both.open_time_ms[1] = day(0) + round(days * 86_400_000)
+    first, second = (bar_batch(i + 1, both[i : i + 1], interval=interval) for i in range(2))
+    _, at_once = await ingest.write(HEADER, [bar_batch(1, both, symbol="ONE", interval=interval)])
+    _, in_turn = await ingest.write(pb.WriteBarsHeader(idempotency_key="k2", source="s"), [first, second])
+    assert [counts(ack.rows) for ack in at_once] == [(2, 1, 0, 0, 1)]
+    assert [counts(ack.rows) for ack in in_turn] == [(1, 1, 0, 0, 0), (1, 0, 0, 0, 1)]
+    assert at_once[0].rejected[0].reason == in_turn[1].rejected[0].reason == pb.REJECT_REASON_OFF_GRID
+
+
 async def test_modes_refuse_what_is_there_or_not_row_by_row(ingest: Ingest, store: Store) -> None:
     await ingest.write(HEADER, [bar_batch(1, bars({0: 10, 2: 12}))])
     insert = pb.WriteBarsHeader(idempotency_key="i", source="s", mode=pb.WRITE_MODE_INSERT)

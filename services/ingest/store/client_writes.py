@@ -195,8 +195,7 @@ def _write(
             Bars(batch.columns, batch.adjusted_close),
             last_is_final=batch.last_is_final,
             mode=header.mode,
-            # Intraday bars are on a grid that keeps them apart.
-            spacing_ms=0 if batch.key.interval.is_intraday else GRIDS[batch.key.interval].shortest_ms,
+            spacing_ms=GRIDS[batch.key.interval].spacing_ms,
         )
         rows += outcome.counts
         rejected += _refused(header.mode, batch, outcome)
