@@ -2,7 +2,8 @@
 
 from .errors import NoColumn, NoRows, NoZone, Unreadable
 from .mapping import FIELDS
-from .reading import SUFFIXES, BarFile, RefusedRow, read
+from .reading import SUFFIXES, BarFile, read
+from .table import RefusedRow
 from .times import zone_of
 
 __all__ = [

@@ -2,34 +2,38 @@
 
 import csv
 import gzip
+import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Literal, Self, cast
+from typing import IO, Self, cast
 
 import numpy as np
 import pandas as pd
 
 from libs.barfile.errors import Unreadable
 from libs.barfile.numbers import NOTHING, numbers
-from libs.barfile.table import Cells
+from libs.barfile.table import Cells, RefusedRow
 from libs.market.columns import Float64s, Int64s
 
 _GZIP = b"\x1f\x8b"
 _SEPARATORS = ",;\t|"
 # A longer line is no header; it is some other kind of file.
 _LONGEST_LINE = 1 << 20
+# Of a line that is refused so many characters are kept.
+_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CsvTable:
     """A header and lines of cells. thousands: whether 1,234 is a number: between other separators it may well
-    be 1.234.
+    be 1.234. refused: the lines that have more cells than the header.
     """
 
     names: tuple[str, ...]
     rows: Int64s
+    refused: tuple[RefusedRow, ...]
     thousands: bool
     _cells: pd.DataFrame
     row_name: str = "line"
@@ -39,36 +43,32 @@ class CsvTable:
         """The table of a file, UTF-8, also compressed by gzip; separated by commas, semicolons, tabs or bars.
 
         Raises:
-            Unreadable: it is not UTF-8, has no header, or has a line of more cells than the header.
+            Unreadable: it is not UTF-8, has no header, or each of its lines has more cells than that.
         """
-        compression: Literal["gzip"] | None = "gzip" if file.read(2) == _GZIP else None
+        compressed = file.read(2) == _GZIP
         file.seek(0)
         with _told():
-            before, header, first = _beginning(file, compressed=compression is not None)
+            before, header, first = _beginning(file, compressed=compressed)
             separator = max(_SEPARATORS, key=header.count)
             names, cells = (_split(line, separator) for line in (header, first))
-            width = max(len(names), len(cells))
             file.seek(0)
-            table = pd.read_csv(
-                file,
-                sep=separator,
-                encoding="utf-8-sig",
-                compression=compression,
-                skiprows=before,
-                header=0,
-                names=list(range(width)),
-                dtype="str",
-                index_col=False,
-                keep_default_na=False,
-                na_values=list(NOTHING),
-                skip_blank_lines=False,  # so that a row's place is its line
-                skipinitialspace=True,
-            ).dropna(how="all")
+            refused: tuple[RefusedRow, ...] = ()
+            try:
+                # A separator at the end of each line is usual; a value after it belongs to no column.
+                width = max(len(names), len(cells))
+                table = _parsed(file, separator, before, width, compressed=compressed)
+                odd = bool(table.iloc[:, len(names) :].notna().any(axis=None))
+            except pd.errors.ParserError:
+                odd = True
+            if odd:
+                file.seek(0)
+                data = gzip.decompress(file.read()) if compressed else file.read()
+                data, refused = _without_long(data, separator, before, len(names))
+                table = _parsed(io.BytesIO(data), separator, before, len(names), compressed=False)
+        if refused and not len(table):
+            raise Unreadable(f"line {refused[0].row} has {refused[0].reason}")
         rows = table.index.to_numpy(dtype=np.int64) + before + 2
-        # A separator at the end of each line is usual; a value after it belongs to no column.
-        if (over := table.iloc[:, len(names) :].notna().any(axis=1).to_numpy()).any():
-            raise Unreadable(f"line {rows[over][0]} has more cells than the header, which has {len(names)}")
-        return cls(tuple(names), rows, separator == ",", table)
+        return cls(tuple(names), rows, refused, separator == ",", table)
 
     def times(self, name: str) -> Cells:
         return cast("Cells", self._column(name).str.strip())
@@ -81,6 +81,48 @@ class CsvTable:
 
     def _column(self, name: str) -> Cells:
         return self._cells.iloc[:, self.names.index(name)]
+
+
+def _parsed(file: IO[bytes], separator: str, before: int, width: int, *, compressed: bool) -> pd.DataFrame:
+    """The lines after the header that are not blank, `width` cells each, numbered from 0."""
+    return pd.read_csv(
+        file,
+        sep=separator,
+        encoding="utf-8-sig",
+        compression="gzip" if compressed else None,
+        skiprows=before,
+        header=0,
+        names=list(range(width)),
+        dtype="str",
+        index_col=False,
+        keep_default_na=False,
+        na_values=list(NOTHING),
+        skip_blank_lines=False,  # so that a row's place is its line
+        skipinitialspace=True,
+    ).dropna(how="all")
+
+
+def _without_long(
+    data: bytes, separator: str, before: int, width: int
+) -> tuple[bytes, tuple[RefusedRow, ...]]:
+    """The file with at most `width` cells in a line: lines that have more are told, and blank."""
+    lines, refused = data.splitlines(), []
+    mark = separator.encode()
+    for at, line in enumerate(lines):
+        if at <= before or line.count(mark) < width:
+            continue
+        text = line.decode()
+        cells = _split(text, separator)
+        count = max((place for place, cell in enumerate(cells, 1) if cell not in NOTHING), default=0)
+        lines[at] = b""
+        if count > width:
+            reason = f"{count} cells, and the header has {width}"
+            refused.append(RefusedRow(at + 1, "cells", text[:_SHOWN], reason))
+        else:
+            out = io.StringIO()
+            csv.writer(out, delimiter=separator, lineterminator="").writerow(cells[:width])
+            lines[at] = out.getvalue().encode()
+    return b"\n".join(lines), tuple(refused)
 
 
 def _beginning(file: IO[bytes], *, compressed: bool) -> tuple[int, str, str]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from libs.barfile.errors import Unreadable
 from libs.barfile.numbers import NOTHING, numbers
-from libs.barfile.table import Cells, Texts
+from libs.barfile.table import Cells, RefusedRow, Texts
 from libs.market.columns import Float64s, Int64s
 
 MAGIC = b"PAR1"
@@ -24,6 +24,7 @@ class ParquetTable:
     rows: Int64s
     _file: Any
     row_name: str = "row"
+    refused: tuple[RefusedRow, ...] = ()
 
     @classmethod
     def read(cls, file: IO[bytes]) -> Self:

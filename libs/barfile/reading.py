@@ -7,7 +7,7 @@ every other judgement is left to who takes the bars.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -17,25 +17,10 @@ from libs.barfile import times as times_of
 from libs.barfile.csv_table import CsvTable
 from libs.barfile.errors import NoRows, Unreadable
 from libs.barfile.parquet_table import MAGIC, ParquetTable
-from libs.barfile.table import Table
+from libs.barfile.table import RefusedRow, Table
 from libs.market.columns import PRICES, Columns, Float64s, Int64s
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet", ".pq")
-
-
-@dataclass(frozen=True, slots=True)
-class RefusedRow:
-    """A row that cannot be read.
-
-    row: its place in the file, as BarFile.rows has it.
-    what: what of it cannot be read, "time" or "cells": there are more of these than the header has.
-    cell: what stands there.
-    """
-
-    row: int
-    what: Literal["time", "cells"]
-    cell: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,9 +113,12 @@ def _bars(
         events={name: numbers(name) for name in columns_of.EVENTS if name in found},
         rows=table.rows[order],
         row_name=table.row_name,
-        refused=tuple(
-            RefusedRow(int(table.rows[row]), "time", str(cells.iloc[row]), times.refusal(row))
-            for row in unread.tolist()
+        refused=(
+            *table.refused,
+            *(
+                RefusedRow(int(table.rows[row]), "time", str(cells.iloc[row]), times.refusal(row))
+                for row in unread.tolist()
+            ),
         ),
         mapping=found,
         times=times.how,

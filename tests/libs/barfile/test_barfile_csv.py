@@ -175,8 +175,28 @@ def test_cells_that_belong_to_no_column_are_never_dropped(tmp_path: Path, line: 
     header, row = "date,open,high,low,close\n", f"2024-01-01,{line}\n"
     with pytest.raises(Unreadable, match="line 2"):
         read(text(tmp_path, header + row))
-    with pytest.raises(Unreadable, match="line 4"):
-        read(text(tmp_path, header + "2024-01-02,1,1,1,1\n2024-01-03,1,1,1,1\n" + row))
+    bars = read(text(tmp_path, header + "2024-01-02,1,1,1,1\n2024-01-03,1,1,1,1\n" + row))
+    assert list(bars.rows) == [2, 3]
+    assert [(each.row, each.what, each.cell) for each in bars.refused] == [(4, "cells", row.strip())]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("place", range(6))
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_line_of_more_cells_than_the_header_is_refused_alone(
+    tmp_path: Path, end: str, place: int, compressed: bool
+) -> None:
+    lines = [f"2024-01-0{day},1,1,1,{day},7" for day in range(1, 6)]
+    lines.insert(place, "2024-01-09,1,1,1,1,1,,8")
+    lines = ["date,open,high,low,close,volume", *lines, '2024-01-08,1,1,1,"8",8,,', ""]
+    content = end.join(lines).encode()
+    path = tmp_path / "bars.csv"
+    path.write_bytes(gzip.compress(content) if compressed else content)
+    bars = read(path)
+    assert list(bars.columns.close) == [1, 2, 3, 4, 5, 8]
+    assert list(bars.rows) == [row for row in range(2, 9) if row != place + 2]
+    (refused,) = bars.refused
+    assert (refused.row, refused.reason) == (place + 2, "8 cells, and the header has 6")
 
 
 def test_separators_at_the_end_and_blank_lines_at_the_beginning(tmp_path: Path) -> None:
