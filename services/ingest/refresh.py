@@ -65,21 +65,24 @@ class Refresher:
         deadline: in clock.monotonic() seconds; None: none.
 
         Raises:
-            NotFound: SYMBOL_NOT_FOUND, NO_DATA, where the store has nothing; and so the
+            NotFound: SYMBOL_NOT_FOUND, NO_DATA, where the store has no bars; and so the
                 other errors of providers.
         """
         state = await run_blocking(self._database, self._store.series, key)
-        if state is not None and self._is_fresh(state, max_age_s):
-            return state, None
-        try:
-            return await self._flights.do(
-                key, lambda until: self._refresh(key, until), deadline=deadline
-            ), None
-        except FinstageError as error:
-            if state is None:
-                raise
-            _log.warning("refresh_failed", series=str(key), reason=error.reason, detail=error.message)
-            return state, error
+        failure: FinstageError | None = None
+        if state is None or not self._is_fresh(state, max_age_s):
+            try:
+                state = await self._flights.do(
+                    key, lambda until: self._refresh(key, until), deadline=deadline
+                )
+            except FinstageError as error:
+                if state is None or not state.count:
+                    raise
+                _log.warning("refresh_failed", series=str(key), reason=error.reason, detail=error.message)
+                failure = error
+        if not state.count:
+            raise no_data(key.symbol, key.interval)
+        return state, failure
 
     def trail(self, key: SeriesKey) -> tuple[Attempt, ...]:
         """Who was asked when this process last fetched the series; empty when the first one answered."""
@@ -94,7 +97,8 @@ class Refresher:
         tail = await self._in_database(self._store.read, key, limit=OVERLAP_BARS + 1)
         if tail is None or not len(tail.columns):
             fetched = await self._fetch(self._provider, key, None, deadline)
-            if not len(fetched.columns) and tail is None:
+            # What was refused is kept with its reasons, also where nothing else came.
+            if not len(fetched.columns) and not fetched.rejected and tail is None:
                 raise no_data(key.symbol, key.interval)
             return await self._write(fetched, replace=tail is None)
         provider = self._provider

@@ -19,6 +19,7 @@ from libs.rpc.executor import BoundedExecutor
 from services.ingest.inquiries import Inquiries
 from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_providers
 from services.ingest.providers.fallback import Providers
+from services.ingest.providers.file import FileProvider
 from services.ingest.refresh import Refresher
 from services.ingest.series import EventKind, Quote, SeriesKey, SeriesState
 from services.ingest.store.api import Store
@@ -278,6 +279,27 @@ async def test_a_symbol_without_bars_has_no_data(world: World) -> None:
     with pytest.raises(NotFound) as error:
         await world.refresh(SeriesKey("X-NODATA", Interval.D1))
     assert error.value.reason is Reason.NO_DATA
+
+
+async def test_rows_that_are_all_refused_are_no_data_and_kept_with_their_reasons(
+    world: World, tmp_path: Path
+) -> None:
+    (tmp_path / "BAD_1d.csv").write_text("Date,Open,High,Low,Close\n2024-01-02,1,0,1,1\n2024-01-03,1,x,1,1\n")
+    clock, threads = MarketClock(world.market), BoundedExecutor(threads=2, queued=10, name="threads")
+    provider = FileProvider(tmp_path, clock=clock)
+    refresher = Refresher(
+        world.store, provider, upstream=threads, database=threads, writing=threads, clock=clock
+    )
+    for max_age_s in (0.0, 0.0, 3600.0):
+        with pytest.raises(NotFound) as error:
+            await refresher.ensure(SeriesKey("BAD", Interval.D1), max_age_s=max_age_s, deadline=None)
+        assert error.value.reason is Reason.NO_DATA
+    threads.close()
+    kept = world.store.rejected(symbol="BAD")
+    assert [(each.row.row, each.row.reason.value) for each in kept] == [
+        (3, "NOT_FINITE"),
+        (2, "HIGH_BELOW_LOW"),
+    ]
 
 
 async def test_what_only_clients_wrote_is_theirs(world: World) -> None:
