@@ -128,7 +128,7 @@ def grid_ms(interval: Interval) -> int | None:
 
 def _is_clean(rows: _Rows) -> bool:
     """Whether nothing is to refuse or to mark but jumps: the usual case, in as few passes as can be."""
-    columns, adjusted_close = rows.columns, rows.adjusted_close
+    columns, adjusted = rows.columns, rows.adjusted_close
     if not len(columns):
         return True
     times, grid = columns.open_time_ms, grid_ms(rows.interval)
@@ -142,8 +142,11 @@ def _is_clean(rows: _Rows) -> bool:
         and np.all(columns.high < np.inf)
         and np.all(columns.volume >= 0)
         and np.all(columns.volume < np.inf)
-        and (adjusted_close is None or not np.any(np.isinf(adjusted_close) | (adjusted_close < 0)))
-        and not np.any(rows.off_close)
+        # A client's that goes with a close above 0 is neither infinite nor negative.
+        and (
+            adjusted is None
+            or not np.any(rows.off_close if rows.of_client else np.isinf(adjusted) | (adjusted < 0))
+        )
         and np.all(np.diff(times) >= rows.spacing_ms)
         and np.min(times) >= FIRST_MS
         and np.max(times) <= rows.latest_ms
