@@ -250,14 +250,18 @@ class _Rpc:
                 task.uncancel()
                 error = _stopping()
             except grpc.aio.BaseError:
-                # gRPC's own: the connection is gone.
-                code = _Code.CANCELLED
                 raise
             except Exception as caught:
                 error = caught
             status = to_status(error)
             code = code_of(status)
             await context.abort(code, status.message, trailers(status))
+        except grpc.aio.AbortError:
+            raise
+        except grpc.aio.BaseError:
+            # The caller is gone while something was on its way to it. gRPC would log that as a fault of ours.
+            code = _Code.CANCELLED
+            raise asyncio.CancelledError from None
         finally:
             calls.leave(task)
             seconds = time.perf_counter() - begun

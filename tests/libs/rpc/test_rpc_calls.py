@@ -308,6 +308,30 @@ async def test_a_caller_that_leaves_cancels_the_servicer(start: Any, connect: An
     assert server.registry.get_sample_value("grpc_server_handled_total", labels) == 1
 
 
+async def test_a_caller_that_leaves_while_a_message_is_on_its_way_is_no_error(
+    start: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It does not read; its flow control holds the message back."""
+    part = pb.StreamBarsResponse(header=series_pb2.BarSeries(symbol="x" * 1_000_000))
+
+    class Endless:
+        async def StreamBars(self, request: Any, context: Any) -> AsyncIterator[Any]:
+            while True:
+                yield part
+
+    server = await start(Endless(), log_level="DEBUG")
+    with capture_logs() as logs:
+        async with grpc.aio.insecure_channel(f"localhost:{server.port}") as channel:
+            stream = channel.unary_stream(f"{PRICE}/StreamBars")(b"")
+            await stream.read()
+            await asyncio.sleep(0.2)
+            stream.cancel()
+            await asyncio.sleep(0.2)
+        await server.stop()
+    assert [e["code"] for e in logs if e["event"] == "call"] == ["CANCELLED"]
+    assert not [each for each in caplog.records if each.levelname == "ERROR"]
+
+
 async def test_past_its_bound_of_calls_the_server_refuses_and_then_recovers(start: Any, connect: Any) -> None:
     go, full = asyncio.Event(), asyncio.Event()
 
