@@ -6,13 +6,16 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from finstage.ingest.v1 import ingest_service_pb2 as pb
 from finstage.ingest.v1 import jobs_pb2
 from finstage.market.v1 import series_pb2
-from libs.market.errors import FinstageError
+from libs.market.errors import FinstageError, NotFound, Reason
 from libs.market.interval import Interval
 from libs.market.times import timestamp
 from libs.rpc.errors import to_status
 from services.ingest.series import RejectedRow
-from services.ingest.store.values import Batch, BatchResult, Job, RowCounts, StoredRejection
+from services.ingest.store.values import Batch, BatchResult, ChunkFailure, Job, RowCounts, StoredRejection
 from services.ingest.upstream.guard import ProviderStatus
+
+# How long an upstream asked us to wait is not kept with the job.
+_RETRY_S = 60.0
 
 
 def row_counts(of: RowCounts) -> jobs_pb2.RowCounts:
@@ -68,7 +71,7 @@ def job(of: Job, *, now_ms: int) -> jobs_pb2.Job:
         ended_at=_time(of.ended_at_ms),
     )
     for failure in of.failures:
-        error = to_status(FinstageError(failure.reason, failure.message))
+        error = to_status(_error(failure))
         message.failures.add(symbol=failure.key.symbol, interval=failure.key.interval.proto, error=error)
     if of.chunks_done and of.started_at_ms is not None:
         ran_s = max(1, (of.ended_at_ms or now_ms) - of.started_at_ms) / 1000
@@ -77,6 +80,21 @@ def job(of: Job, *, now_ms: int) -> jobs_pb2.Job:
         if not of.state.has_ended:
             message.remaining_s = ran_s / ended * (of.chunks_total - ended)
     return message
+
+
+def _error(of: ChunkFailure) -> FinstageError:
+    """Why a series of a job failed, with what its reason promises to tell."""
+    symbol, interval = of.key.symbol, of.key.interval
+    match of.reason:
+        case Reason.SYMBOL_NOT_FOUND:
+            return NotFound(of.reason, of.message, resource_type="symbol", resource_name=symbol)
+        case Reason.NO_DATA:
+            name = f"{symbol}/{interval}"
+            return NotFound(of.reason, of.message, resource_type="series", resource_name=name)
+        case Reason.UPSTREAM_RATE_LIMITED:
+            return FinstageError(of.reason, of.message, retry_after_s=_RETRY_S)
+        case _:
+            return FinstageError(of.reason, of.message)
 
 
 def _rejected(

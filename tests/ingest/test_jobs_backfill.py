@@ -17,10 +17,12 @@ from libs.market.errors import (
     NotFound,
     RateLimited,
     Reason,
+    no_data,
     symbol_not_found,
 )
 from libs.market.interval import Interval
 from libs.market.times import milliseconds, timestamp
+from libs.rpc.errors import from_status
 from services.ingest.jobs import JobPolicy
 from services.ingest.series import FetchedBars, SeriesKey
 from services.ingest.store.api import Store
@@ -137,6 +139,29 @@ async def test_a_passing_failure_is_tried_again_and_a_lasting_one_is_told(store:
         ("NOSUCH", "no provider knows the symbol NOSUCH"),
         ("BUG", "internal error: RuntimeError"),
     ]
+
+
+async def test_a_failure_has_the_details_that_its_reason_promises(store: Store) -> None:
+    errors = {
+        "NOSUCH": symbol_not_found("NOSUCH"),
+        "EMPTY": no_data("EMPTY", Interval.D1),
+        "BUSY": RateLimited(Reason.UPSTREAM_RATE_LIMITED, "slow down", retry_after_s=0.01),
+    }
+
+    async def fetch(key: SeriesKey, start_ms: int | None, end_ms: int | None) -> FetchedBars:
+        raise errors[key.symbol]
+
+    async with running_ingest(store, clock=SYSTEM, fetch=fetch, policy=QUICK) as ingest:
+        request = pb.CreateBackfillRequest(symbols=list(errors), intervals=[D1])
+        job = (await ingest.stub.CreateBackfill(request)).job
+        last = (await until_ended(ingest, job.id))[-1]
+    nosuch, empty, busy = [from_status(failure.error) for failure in last.failures]
+    assert isinstance(nosuch, NotFound)
+    assert (nosuch.resource_type, nosuch.resource_name) == ("symbol", "NOSUCH")
+    assert isinstance(empty, NotFound)
+    assert (empty.resource_type, empty.resource_name) == ("series", "EMPTY/1d")
+    assert isinstance(busy, RateLimited)
+    assert busy.retry_after_s == 60.0
 
 
 async def test_a_cancelled_job_ends_and_what_it_committed_stays(store: Store) -> None:
