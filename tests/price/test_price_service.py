@@ -316,6 +316,15 @@ async def test_bad_input_names_each_field(
     assert not price.store.calls
 
 
+@pytest.mark.parametrize("query", ["a\x00b", "a\n", "x" * 65, " "])
+async def test_a_query_is_a_short_printable_text(price: Price, query: str) -> None:
+    method = "/finstage.price.v1.PriceService/SearchInstruments"
+    request = pb.SearchInstrumentsRequest(query=query)
+    with pytest.raises(InvalidRequest) as raised:
+        await price.channel.call(method, request, pb.SearchInstrumentsResponse)
+    assert [v.field for v in raised.value.violations] == ["query"]
+
+
 async def test_instruments_and_search(price: Price) -> None:
     base = "/finstage.price.v1.PriceService/"
     get = pb.GetInstrumentRequest(symbol="A")
