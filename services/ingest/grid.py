@@ -51,8 +51,11 @@ class Grid:
         """Two bars that open closer than this are of one day, week or month; 0: intraday.
 
         There the multiples that bars open at keep them apart, and a session's last bar may be a short one.
+        Some stamp weeks and months by their first or last trading day, which holidays move by a few days.
         """
-        return 0 if self.is_intraday else self.shortest_ms
+        if self.is_intraday:
+            return 0
+        return (self.days - 2 * (self.days == 7) + 23 * self.months) * DAY_MS - HOUR_MS
 
     def end_ms(self, open_ms: int, zone: tzinfo) -> int:
         """The end, exclusive, of what a bar that opened then covers."""

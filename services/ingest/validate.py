@@ -11,10 +11,9 @@ The grid of open times:
 - intraday: multiples of the interval, but of 15 minutes for 30m and 1h, which count from the session's start,
   and sessions open at :15, :30 and :45 too;
 - daily and longer: any time of day (providers stamp local midnight or the session's start, both moved by
-  daylight saving), but a day, week or month after the bar before, less the hour of daylight saving: 23 h,
-  6 d 23 h, 27 d 23 h. So a day never has two bars, within one batch as between two (Grid.spacing_ms). Of
-  what providers bring, weeks and months are half of one apart at least: files stamp them by their first or
-  last trading day, which holidays move (of the S&P 500's weeks since 1990, one in twelve).
+  daylight saving), but days at least 23 h after the bar before, weeks 4 d 23 h, months 22 d 23 h: many stamp
+  them by their first or last trading day, which holidays move (of the S&P 500's weeks since 1990, one in
+  twelve). So a day never has two bars, within one batch as between two (Grid.spacing_ms).
 
 A bar may open at most 10 s after now, for clocks that differ; a daily or longer one 14 h, because a file's
 dates are midnights of no zone, and the day begins 14 h before UTC's at the most.
@@ -74,8 +73,6 @@ class _Rows:
     @property
     def spacing_ms(self) -> int:
         """How far apart bars open at least."""
-        if self.interval in (Interval.W1, Interval.MO1) and not self.of_client:
-            return self.interval.nominal_ms // 2
         return max(1, GRIDS[self.interval].spacing_ms)
 
     @property

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -177,16 +178,16 @@ MONDAY_MS = 1_599_436_800_000  # 2020-09-07
     ("interval", "days", "accepted"),
     [
         ("1d", [0, 0.5, 23 / 24, 2], "23 h"),
-        ("1w", [0, 4, 7 - 1 / 24, 14], "6 d 23 h"),
-        ("1mo", [0, 16, 28 - 1 / 24, 56], "27 d 23 h"),
+        ("1w", [0, 4, 5 - 1 / 24, 14], "4 d 23 h"),
+        ("1mo", [0, 16, 23 - 1 / 24, 56], "22 d 23 h"),
     ],
 )
-def test_a_client_s_day_week_or_month_has_one_bar_and_the_detail_says_how_far_the_next_is(
+def test_a_day_week_or_month_has_one_bar_and_the_detail_says_how_far_the_next_is(
     interval: str, days: list[float], accepted: str
 ) -> None:
     times = [MONDAY_MS + round(d * DAY_MS) for d in [*days, -1]]
     columns = Columns.of(times, *np.tile(np.array(GOOD)[:, None], 5))
-    refused = check(Interval(interval), columns, now_ms=NOW_MS, of_client=True).rejected
+    refused = check(Interval(interval), columns, now_ms=NOW_MS).rejected
     assert [(r.row, r.reason) for r in refused] == [(1, RejectReason.OFF_GRID), (4, RejectReason.UNORDERED)]
     assert refused[0].detail == (
         f"{np.datetime64(times[1], 'ms')}Z is too soon after 2020-09-07T00:00:00.000Z"
@@ -195,10 +196,16 @@ def test_a_client_s_day_week_or_month_has_one_bar_and_the_detail_says_how_far_th
     assert refused[1].detail.endswith(f"; {accepted} or more after it is accepted")
 
 
-def test_weeks_of_a_provider_may_be_stamped_by_their_first_trading_day() -> None:
-    times = MONDAY_MS + DAY_MS * np.array([0, 8, 14, 21])  # the second Monday is a holiday
-    columns = Columns.of(times, *np.tile(np.array(GOOD)[:, None], 4))
-    assert not reasons(columns, Interval.W1)
+@pytest.mark.parametrize("day", ["first", "last"])
+def test_weeks_and_months_may_be_stamped_by_their_first_or_last_trading_day(fixtures: Path, day: str) -> None:
+    dates = pd.read_csv(fixtures / "ohlcv/spx_daily_1990_2022.csv", encoding="utf-8-sig")["date"]
+    days = pd.Series(pd.to_datetime(dates, format="%m/%d/%Y"))
+    for interval, period in ((Interval.W1, "W"), (Interval.MO1, "M")):
+        opens = days.groupby(days.dt.to_period(period)).agg("min" if day == "first" else "max")[:-1]
+        times = opens.to_numpy("datetime64[ms]").astype(np.int64)
+        refused = reasons(Columns.of(times, *np.tile(np.array(GOOD)[:, None], len(times))), interval)
+        # Of one week only the Monday was traded: 2001-09-10.
+        assert [str(opens.iloc[row].date()) for row in refused] in ([], ["2001-09-10"])
 
 
 def test_a_daily_date_may_be_ahead_by_the_furthest_time_zone() -> None:

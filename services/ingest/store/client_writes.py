@@ -91,7 +91,7 @@ class ClientWriting(CommitLog):
         return results
 
 
-_CROWDED = "the series has a bar of that time already, stamped otherwise"
+_CROWDED = "the series has a bar of that day, week or month already, stamped otherwise; its stamp is accepted"
 
 
 class _Ledger:
@@ -220,7 +220,7 @@ def _refused(mode: WriteMode, batch: Batch, outcome: Outcome) -> list[RejectedRo
             open_time_ms=int(columns.open_time_ms[i]),
             reason=RejectReason.OFF_GRID if outcome.crowded[i] else reason,
             detail=_CROWDED if outcome.crowded[i] else detail,
-            values=as_text(columns, i),
+            values=as_text(columns, i, batch.adjusted_close),
         )
         for i in np.flatnonzero(outcome.rejected).tolist()
     ]
