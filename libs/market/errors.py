@@ -39,7 +39,7 @@ class Reason(StrEnum):
 class Violation:
     """One field of a request that is wrong.
 
-    field: its path: "symbol", "specs[1].params[timeperiod]".
+    field: its path: "symbol", "specs[1].params[timeperiod]"; empty: the whole message.
     description: what was given and what is accepted.
     """
 
@@ -75,7 +75,8 @@ class InvalidRequest(FinstageError):
     """Fields of the request are wrong."""
 
     def __init__(self, violations: Sequence[Violation]) -> None:
-        super().__init__(Reason.INVALID_FIELD, "; ".join(f"{v.field}: {v.description}" for v in violations))
+        told = (f"{v.field}: {v.description}" if v.field else v.description for v in violations)
+        super().__init__(Reason.INVALID_FIELD, "; ".join(told))
         self.violations = tuple(violations)
 
 
