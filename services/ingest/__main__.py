@@ -39,13 +39,13 @@ async def main(config: IngestSettings) -> None:
     upstream = BoundedExecutor(threads=config.upstream_threads, queued=QUEUED, name="upstream")
     database = BoundedExecutor(threads=config.database_threads, queued=QUEUED, name="database")
     writing = BoundedExecutor(threads=config.database_threads, queued=QUEUED, name="database writing")
-    alone = config.cache_url.startswith("memory:")
+    url = config.redis_url
     # A request waits for it: where it does not answer, the pace is this process's own.
     shared_pace = (
-        None if alone else Redis.from_url(config.cache_url, socket_timeout=0.25, socket_connect_timeout=0.25)
+        None if url is None else Redis.from_url(url, socket_timeout=0.25, socket_connect_timeout=0.25)
     )
     # It waits for news for up to commit_feed's BLOCK_MS.
-    shared_feed = None if alone else redis.asyncio.Redis.from_url(config.cache_url, socket_timeout=30.0)
+    shared_feed = None if url is None else redis.asyncio.Redis.from_url(url, socket_timeout=30.0)
     calendars = Calendars()
     asked = UpstreamSettings(
         url=config.upstream_url,

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 from typing import Annotated, Self
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import AfterValidator, Field, model_validator
 from sqlalchemy import make_url
@@ -56,11 +56,8 @@ def _database_url(text: str) -> str:
 
 
 def _cache_url(text: str) -> str:
-    parts = urlsplit(check_url(text))
-    if parts.scheme not in ("memory", "redis", "rediss"):
+    if urlsplit(check_url(text)).scheme.removeprefix("memory+") not in ("memory", "redis", "rediss"):
         raise ValueError("its scheme is none of memory, redis and rediss")
-    if parts.query and parts.scheme != "memory":
-        raise ValueError("options have no meaning here")
     return text
 
 
@@ -115,6 +112,13 @@ class IngestSettings(ServerSettings):
     )
     upstream_threads: int = Field(16, ge=1, le=256, description="requests to the upstream at once, 1 to 256")
     database_threads: int = Field(8, ge=1, le=64, description="database calls at once, 1 to 64")
+
+    @property
+    def redis_url(self) -> str | None:
+        """The Redis of cache_url, without the options that caches have; None: it is in memory."""
+        parts = urlsplit(self.cache_url)
+        scheme = parts.scheme.removeprefix("memory+")
+        return None if scheme == "memory" else urlunsplit((scheme, parts.netloc, parts.path, "", ""))
 
     @model_validator(mode="after")
     def _folder(self) -> Self:

@@ -40,8 +40,8 @@ def refused(capsys: pytest.CaptureFixture[str]) -> str:
         ("DATABASE_URL", "here", "it is no URL of a database"),
         ("CACHE_URL", "redis://host:notaport", "was given; port could not be cast"),
         ("CACHE_URL", "http://x", "accepted: memory:// or redis://HOST:PORT/DB"),
-        ("CACHE_URL", "memory+redis://x", "its scheme is none of memory, redis and rediss"),
-        ("CACHE_URL", "redis://x?prefix=a", "options have no meaning here"),
+        ("CACHE_URL", "redis+cluster://x", "its scheme is none of memory, redis and rediss"),
+        ("CACHE_URL", "redis://x?prefx=a", "option 'prefx' is unknown"),
         ("UPSTREAM_URL", "ftp://x", "it is no URL of HTTP with a host"),
         ("UPSTREAM_URL", "http://[bad", "'http://[bad' was given; "),
         ("UPSTREAM_URL", "http://", "it is no URL of HTTP with a host"),
@@ -75,6 +75,21 @@ def test_a_wrong_setting_is_one_line(
 def test_what_is_right_is_taken(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
     monkeypatch.setenv(f"FINSTAGE_{variable}", value)
     assert variable.lower() in load(IngestSettings).model_fields_set
+
+
+@pytest.mark.parametrize(
+    ("value", "server"),
+    [
+        ("memory://?entries=5", None),
+        ("redis://u:p@host:6379/1?prefix=a:", "redis://u:p@host:6379/1"),
+        ("memory+rediss://host/2?lag_s=1", "rediss://host/2"),
+    ],
+)
+def test_the_redis_of_the_cache_is_the_one_that_replicas_share(
+    monkeypatch: pytest.MonkeyPatch, value: str, server: str | None
+) -> None:
+    monkeypatch.setenv("FINSTAGE_CACHE_URL", value)
+    assert load(IngestSettings).redis_url == server
 
 
 @pytest.mark.parametrize("name", ["none", "plain"])
