@@ -318,11 +318,10 @@ def main(arguments: Sequence[str]) -> int:
             return figure
 
         for rows in sizes:
-            rounds = 5 if rows == sizes[0] else 3
-            found = stores("SQLite", sqlite_url, lambda url: None, executemany, rows=rows, rounds=rounds)
+            found = stores("SQLite", sqlite_url, lambda url: None, executemany, rows=rows, rounds=5)
             goals = {"ours, empty": 0.80, "ours, again": 0.80, "ORM": 80}
             lines += store_rows("SQLite", rows, found, goals)
-            found = stores("PostgreSQL", postgres_url, checkpoint, ways.bare_copy, rows=rows, rounds=rounds)
+            found = stores("PostgreSQL", postgres_url, checkpoint, ways.bare_copy, rows=rows, rounds=5)
             goals = {"ours, empty": 0.85, "ours, mixed": 0.40, "ours, again": 0.50, "ORM": 400}
             lines += store_rows("PostgreSQL", rows, found, goals)
 
