@@ -101,7 +101,7 @@ class Write:
         while True:
             try:
                 with Client(ingest=place.target) as client:
-                    rows = client.write(upload(columns, "proof"), self._seen).rows
+                    rows = client.write(upload(columns, "proof"), self._seen, patience_s=0).rows
                 break
             except FinstageError as error:
                 self.errors.append(str(error))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from finstage_client import Client, Upload
+from finstage_client import Client, Upload, WriteProgress
 from libs.market.errors import NotFound, Reason, Unavailable
 from sim.server import Sim, start
 from tests.e2e.running import START_S, ServiceProcess, free_ports
@@ -72,6 +72,34 @@ def test_price_serves_what_it_has_as_stale_and_says_when_to_come_back_for_the_re
     finally:
         ingest.kill()
         price.kill()
+
+
+def test_a_write_goes_on_by_itself_when_ingest_is_back(upstream: Sim, tmp_path: Path) -> None:
+    ingest, _ = services(tmp_path, "sim", upstream.url)
+    bars = pd.DataFrame(
+        dict.fromkeys(("open", "high", "low", "close", "volume"), 1.0),
+        index=pd.date_range("1990-01-01", periods=10_000, tz="UTC", name="open_time"),
+    )
+    upload = Upload(
+        bars, symbol="MINE", interval="1d", source="client:test", idempotency_key="k", batch_rows=100
+    )
+    killed = False
+
+    def kill_once(progress: WriteProgress) -> None:
+        nonlocal killed
+        if progress.rows.sent > 2_000 and not killed:
+            killed = True
+            ingest.kill()
+            ingest.start()
+
+    try:
+        ingest.start()
+        with Client(ingest=ingest.target) as finstage:
+            written = finstage.write(upload, kill_once)
+    finally:
+        ingest.kill()
+    assert killed
+    assert (written.rows.sent, written.rows.inserted, written.resumed) == (10_000, 10_000, 0)
 
 
 def test_price_drops_what_it_holds_of_a_database_that_was_replaced(upstream: Sim, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """The client for asyncio code."""
 
+import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
@@ -11,8 +13,9 @@ import pandas as pd
 from finstage_client import calls, specs
 from finstage_client.calls import SeriesOptions, Service, When
 from finstage_client.specs import IndicatorSpec
-from finstage_client.upload import Upload, WriteProgress
+from finstage_client.upload import PATIENCE_S, Upload, WriteProgress
 from finstage_client.values import Catalogue, Instrument, Job, ProviderStatus, Quote, QuoteResult, RejectedBar
+from libs.market.errors import Unavailable
 from libs.market.interval import Interval
 from libs.rpc.channel import open_channel
 from libs.rpc.errors import from_rpc_error
@@ -121,8 +124,19 @@ class AsyncClient:
                 yield call.read(message)
 
     async def write(
-        self, upload: Upload, progress: Callable[[WriteProgress], None] | None = None
+        self,
+        upload: Upload,
+        progress: Callable[[WriteProgress], None] | None = None,
+        *,
+        patience_s: float = PATIENCE_S,
     ) -> WriteProgress:
+        while True:
+            try:
+                return await self._write(upload, progress)
+            except Unavailable as error:
+                await asyncio.sleep(upload.pause_s(error, patience_s=patience_s, now_s=time.monotonic()))
+
+    async def _write(self, upload: Upload, progress: Callable[[WriteProgress], None] | None) -> WriteProgress:
         channel = self._channels["ingest"]
         method: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.grpc.stream_stream(
             calls.WRITE_BARS

@@ -1,5 +1,6 @@
 """The client for ordinary code."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from queue import SimpleQueue
 from types import TracebackType
@@ -11,9 +12,9 @@ import pandas as pd
 from finstage_client import calls, specs
 from finstage_client.calls import SeriesOptions, Service, When
 from finstage_client.specs import IndicatorSpec
-from finstage_client.upload import Upload, WriteProgress
+from finstage_client.upload import PATIENCE_S, Upload, WriteProgress
 from finstage_client.values import Catalogue, Instrument, Job, ProviderStatus, Quote, QuoteResult, RejectedBar
-from libs.market.errors import FinstageError
+from libs.market.errors import FinstageError, Unavailable
 from libs.market.interval import Interval
 from libs.rpc.channel import open_blocking_channel
 from libs.rpc.errors import from_rpc_error
@@ -161,11 +162,25 @@ class Client:
         finally:
             stream.cancel()
 
-    def write(self, upload: Upload, progress: Callable[[WriteProgress], None] | None = None) -> WriteProgress:
+    def write(
+        self,
+        upload: Upload,
+        progress: Callable[[WriteProgress], None] | None = None,
+        *,
+        patience_s: float = PATIENCE_S,
+    ) -> WriteProgress:
         """Carries out a write, and tells `progress` after each commit.
 
-        A write with the same idempotency key that was broken off continues where it was.
+        A write that is broken off continues where it was: by itself, as long as no more than patience_s pass
+        without a commit; and when the same (its idempotency key and content) is written again.
         """
+        while True:
+            try:
+                return self._write(upload, progress)
+            except Unavailable as error:
+                time.sleep(upload.pause_s(error, patience_s=patience_s, now_s=time.monotonic()))
+
+    def _write(self, upload: Upload, progress: Callable[[WriteProgress], None] | None) -> WriteProgress:
         requests: SimpleQueue[bytes | None] = SimpleQueue()
         requests.put(upload.header)
         channel = self._channels["ingest"]

@@ -1,6 +1,6 @@
 """One write of bars: what to send next, given what the service answered. The clients only carry messages."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,9 @@ BATCH_ROWS = 5_000
 
 # Batches under way: while one is committed the next one travels.
 _WINDOW = 2
+# Between two attempts to reach a service that is away.
+_PAUSE_S = 0.5
+PATIENCE_S = 30.0
 
 _BATCH = pb.WriteBarsRequest.DESCRIPTOR.fields_by_name["batch"].number
 _COLUMNS = pb.BarBatch.DESCRIPTOR.fields_by_name["columns"].number
@@ -89,6 +92,8 @@ class Upload:
         self.header = pb.WriteBarsRequest(header=header).SerializeToString()
         self.progress = WriteProgress(RowCounts(0, 0, 0, 0, 0), len(bars), 0, None, ())
         self.is_done = False
+        self._is_begun = False
+        self._broken: tuple[int, float] | None = None
 
     def result(self) -> WriteProgress:
         """What became of the write, once the service has ended its answers.
@@ -103,14 +108,32 @@ class Upload:
             )
         return self.progress
 
+    def pause_s(self, error: Unavailable, *, patience_s: float, now_s: float) -> float:
+        """How long to wait before the write is taken up again, after it was broken off.
+
+        Args:
+            patience_s: for how long nothing may come of it.
+            now_s: the time, in seconds of any clock that does not go back.
+
+        Raises:
+            Unavailable: `error`: the service was not there to begin with, or patience is at its end.
+        """
+        if self._broken is None or self._broken[0] != self._acked:
+            self._broken = self._acked, now_s
+        if not self._is_begun or now_s - self._broken[1] >= patience_s:
+            raise error
+        return min(error.retry_after_s or _PAUSE_S, _PAUSE_S)
+
     def receive(self, message: bytes) -> list[bytes]:
         """Takes an answer of the service; returns the messages to send now."""
         response = pb.WriteBarsResponse.FromString(message)
         if response.HasField("ready"):
             self._next = response.ready.next_sequence
             self._acked = self._next - 1
-            committed = decode(RowCounts, response.ready.committed)
-            self.progress = WriteProgress(committed, len(self._bars), committed.sent, None, ())
+            committed, before = decode(RowCounts, response.ready.committed), self.progress
+            resumed = before.resumed if self._is_begun else committed.sent
+            self.progress = replace(before, rows=committed, resumed=resumed)
+            self._is_begun = True
             wanted = _WINDOW
         else:
             self._acknowledge(response.ack)
