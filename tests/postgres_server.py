@@ -138,7 +138,7 @@ def postgres_server(*, durable: bool = False) -> Iterator[PostgresServer]:
 
 
 def create_database(
-    admin_url: str, name: str, *, template: str = "template0", tablespace: str = "pg_default"
+    admin_url: str, name: str, *, template: str = "template1", tablespace: str = "pg_default"
 ) -> str:
     """Make a database, and return its URL."""
     with psycopg.connect(admin_url, autocommit=True) as connection:

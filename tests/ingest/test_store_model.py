@@ -11,16 +11,18 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from finstage.market.v1 import series_pb2
 from libs.cache.clock import ManualClock
+from libs.market.interval import Interval
 from services.ingest.batches import SentBatch, check_batch
+from services.ingest.series import SeriesKey
 from services.ingest.store.api import Store
 from services.ingest.store.sql import open_store
 from services.ingest.store.values import Batch, WriteHeader, WriteMode
 from tests.ingest.conftest import empty_tables
-from tests.ingest.stores import KEY, NOW_MS, bars, closes, day, fetched
+from tests.ingest.stores import NOW_MS, bars, closes, day, fetched
 
-DAYS = st.integers(0, 11)
+# From 2020-12-26 to 2021-01-06: intraday bars are in two partitions then.
+DAYS = st.integers(103, 114)
 CLOSE = st.sampled_from([10.0, 11.0, 12.0])
 BARS = st.dictionaries(DAYS, CLOSE, max_size=6).map(lambda d: dict(sorted(d.items())))
 
@@ -70,8 +72,9 @@ class StoreMachine(RuleBasedStateMachine):
 
     fresh_url: Callable[[], AbstractContextManager[str]]
 
-    @initialize()
-    def start(self) -> None:
+    @initialize(interval=st.sampled_from([Interval.D1, Interval.H1]))
+    def start(self, interval: Interval) -> None:
+        self.key = SeriesKey("AAPL", interval)
         self.resources = ExitStack()
         self.url = self.resources.enter_context(type(self).fresh_url())
         self.store = self.open()
@@ -93,7 +96,8 @@ class StoreMachine(RuleBasedStateMachine):
         first, end = min(*ends, *sent), max(*ends, *sent) + 1
         was = set(self.model.bars.items())
         result = self.store.write_fetched(
-            fetched(bars(sent), first_day=first, end_day=end, last_is_final=last_is_final), replace=replace
+            fetched(bars(sent), key=self.key, first_day=first, end_day=end, last_is_final=last_is_final),
+            replace=replace,
         )
         assert result.rows.sent == len(sent)
         assert result.rows.unchanged == len(was & set(sent.items()))
@@ -112,7 +116,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.write += 1
         header = WriteHeader(f"write {self.write}", mode, "client:test")
         self.store.open_write(header)
-        sent = [checked(i, rows) for i, rows in enumerate(batches, 1)]
+        sent = [checked(i, self.key, rows) for i, rows in enumerate(batches, 1)]
         results = self.store.write_batches(header, sent)
         for rows, result in zip(batches, results, strict=True):
             kept: dict[int, float] = {}
@@ -150,11 +154,11 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_store_is_the_model(self) -> None:
-        state = self.store.series(KEY)
+        state = self.store.series(self.key)
         if state is None:
             assert self.model == Model()
             return
-        assert closes(self.store.tail(KEY, 99)) == self.model.bars
+        assert closes(self.store.tail(self.key, 99)) == self.model.bars
         assert (state.epoch, state.revision) == (self.model.epoch, self.model.revision)
         assert state.last_is_final == self.model.last_is_final
         assert state.count == len(self.model.bars)
@@ -174,7 +178,7 @@ class StoreMachine(RuleBasedStateMachine):
             self.seen = commits[-1].token
 
 
-def checked(sequence: int, rows: list[tuple[int, float]]) -> Batch:
+def checked(sequence: int, key: SeriesKey, rows: list[tuple[int, float]]) -> Batch:
     close = np.array([c for _, c in rows])
     arrays = {
         "open_time_ms": np.array([day(d) for d, _ in rows]),
@@ -184,7 +188,7 @@ def checked(sequence: int, rows: list[tuple[int, float]]) -> Batch:
         "close": close,
         "volume": close * 10,
     }
-    sent = SentBatch(sequence, "AAPL", series_pb2.INTERVAL_1D, arrays, np.empty(0))
+    sent = SentBatch(sequence, key.symbol, key.interval.proto, arrays, np.empty(0))
     return check_batch(sent, now_ms=NOW_MS)
 
 
@@ -210,7 +214,7 @@ def test_sqlite_agrees_with_the_model(tmp_path: Path) -> None:
         for file in tmp_path.glob("store.db*"):
             file.unlink()
 
-    run(fresh_url, examples=40)
+    run(fresh_url, examples=80)
 
 
 def test_postgres_agrees_with_the_model(shared_postgres_url: str) -> None:
@@ -219,4 +223,4 @@ def test_postgres_agrees_with_the_model(shared_postgres_url: str) -> None:
         yield shared_postgres_url
         empty_tables(shared_postgres_url)
 
-    run(fresh_url, examples=20)
+    run(fresh_url, examples=40)

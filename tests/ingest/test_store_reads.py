@@ -105,15 +105,17 @@ def test_many_series_are_read_from_one_snapshot_in_the_order_asked(store: Store)
     ]
 
 
-def test_long_series_and_far_apart_bars_are_compared_rightly(store: Store) -> None:
+@pytest.mark.parametrize("interval", [Interval.D1, Interval.H1])
+def test_long_series_and_far_apart_bars_are_compared_rightly(store: Store, interval: Interval) -> None:
+    key = SeriesKey("AAPL", interval)
     whole = series_of(5000)
     store.open_write(HEADER)
-    store.write_batches(HEADER, [batch(1, whole)])
+    store.write_batches(HEADER, [batch(1, whole, key=key)])
     few = whole[np.array([0, 7, 2500, 4999])]
     few.close[1] += 0.001
-    result = store.write_batches(HEADER, [batch(2, few)])[0]
+    result = store.write_batches(HEADER, [batch(2, few, key=key)])[0]
     assert (result.rows.unchanged, result.rows.updated) == (3, 1)
-    read = store.read(KEY, start_ms=int(whole.open_time_ms[7]), limit=None)
+    read = store.read(key, start_ms=int(whole.open_time_ms[7]), limit=None)
     assert read is not None
     assert read.columns.close[0] == few.close[1]
     assert len(read.columns) == 4993

@@ -3,10 +3,11 @@
 import threading
 from pathlib import Path
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine
 
 from libs.cache.clock import SYSTEM
 from libs.market.errors import Unavailable
@@ -50,15 +51,15 @@ def test_processes_that_start_at_once_make_them_once(
     assert failures == []
 
 
-def test_intraday_bars_are_partitioned_by_year(postgres_url: str) -> None:
+def test_intraday_bars_are_partitioned_by_time(postgres_url: str) -> None:
     open_store(postgres_url, clock=SYSTEM).close()
-    engine = create_engine(postgres_url.replace("postgresql:", "postgresql+psycopg:"))
-    with engine.connect() as connection:
-        partitions = connection.execute(
-            text("SELECT count(*) FROM pg_inherits WHERE inhparent = 'bars_intraday'::regclass")
-        ).scalar_one()
-    engine.dispose()
-    assert partitions == 17
+    by_year = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'bars_intraday'::regclass"
+    by_timescale = "SELECT hypertable_name, column_name FROM timescaledb_information.dimensions"
+    with psycopg.connect(postgres_url) as connection:
+        if connection.execute("SELECT 1 FROM pg_extension WHERE extname = 'timescaledb'").fetchone():
+            assert connection.execute(by_timescale).fetchall() == [("bars_intraday", "open_time_ms")]
+        else:
+            assert connection.execute(by_year).fetchall() == [(17,)]
 
 
 @pytest.mark.parametrize("url", ["mysql://host/name", "sqlite://", "sqlite:///:memory:"])

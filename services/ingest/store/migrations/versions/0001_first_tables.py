@@ -228,7 +228,7 @@ def upgrade() -> None:
     if hypertable:
         op.execute(
             "SELECT create_hypertable('bars_intraday', 'open_time_ms', "
-            f"chunk_time_interval => {_HYPERTABLE_CHUNK_MS})"
+            f"chunk_time_interval => {_HYPERTABLE_CHUNK_MS}, create_default_indexes => false)"
         )
     elif postgres:
         _partition_by_year()
