@@ -210,7 +210,6 @@ def _transport(
     """(options, credentials) of a channel; without credentials it is plain text."""
     options = [
         ("grpc.max_receive_message_length", MESSAGE_BYTES),
-        ("grpc.max_send_message_length", MESSAGE_BYTES),
         ("grpc.keepalive_time_ms", _PING_EVERY_S * 1000),
         ("grpc.keepalive_timeout_ms", _PING_TIMEOUT_S * 1000),
         ("grpc.keepalive_permit_without_calls", 1),

@@ -198,7 +198,8 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 def _options(settings: ServerSettings) -> list[tuple[str, int]]:
     return [
         ("grpc.so_reuseport", 0),  # or a second server on the same port starts, and takes half of the calls
-        ("grpc.max_receive_message_length", MESSAGE_BYTES),
+        # Twice what is accepted: what is a little too long is refused by us, with details, and not by gRPC.
+        ("grpc.max_receive_message_length", 2 * MESSAGE_BYTES),
         ("grpc.max_send_message_length", MESSAGE_BYTES),
         ("grpc.keepalive_time_ms", _PING_EVERY_S * 1000),
         ("grpc.keepalive_timeout_ms", _PING_TIMEOUT_S * 1000),

@@ -64,7 +64,7 @@ class Limits:
     """What a server allows, and what it tells of.
 
     unary_calls, streams: how many calls without and with a stream may be served at once.
-    message_bytes: the longest reply.
+    message_bytes: the longest message, either way; a servicer sees to those that it gets as bytes.
     slow_call_s: unary calls from this on are logged.
     log_calls: log each call, at debug.
     """
@@ -297,6 +297,7 @@ class _Rpc:
         self._metrics.received()
         if self._raw_request:
             return data
+        self._check_length("request", data, "send")
         try:
             return self._request.FromString(data)
         except DecodeError:
@@ -310,10 +311,13 @@ class _Rpc:
             data = response.SerializeToString()
         else:
             raise TypeError(f"{self._path} answered with a {type(response).__name__}")
-        if len(data) > self._limits.message_bytes:
+        self._check_length("reply", data, "ask for")
+        return data
+
+    def _check_length(self, kind: str, data: bytes, do: str) -> None:
+        most = self._limits.message_bytes
+        if len(data) > most:
             raise RateLimited(
                 Reason.OWN_LIMIT,
-                f"the reply has {len(data)} bytes, and a message may have {self._limits.message_bytes}: "
-                "ask for less at once",
+                f"the {kind} has {len(data)} bytes, and a message may have {most}: {do} less at once",
             )
-        return data

@@ -194,18 +194,18 @@ async def test_a_malformed_batch_is_refused_whole_and_the_stream_goes_on(
 async def test_a_large_malformed_batch_is_counted_whole_and_listed_in_part(
     ingest: Ingest, store: Store
 ) -> None:
-    large = bar_batch(1, bars({0: 10}), adjusted_close=np.ones(500_000))
+    large = bar_batch(1, bars({0: 10}), adjusted_close=np.ones(600_000))
     _, (ack, after) = await ingest.write(HEADER, [large, bar_batch(2, bars({0: 10}))])
-    assert counts(ack.rows) == (500_000, 0, 0, 0, 500_000)
+    assert counts(ack.rows) == (600_000, 0, 0, 0, 600_000)
     assert counts(after.rows) == (1, 1, 0, 0, 0)
     listed = store.rejected(limit=2000)
     assert [each.row.row for each in listed] == list(range(999, -1, -1))
     assert {each.row.detail for each in listed} == {
-        "500,000 adjusted closes for 1 bars; 500,000 rows were sent; 1 to 50,000 are accepted"
-        "; the first 1,000 of 500,000 rows are listed"
+        "600,000 adjusted closes for 1 bars; 600,000 rows were sent; 1 to 50,000 are accepted"
+        "; the first 1,000 of 600,000 rows are listed"
     }
     ready, (again,) = await ingest.write(HEADER, [large])
-    assert (counts(ready.committed), counts(again.rows)) == ((500_001, 1, 0, 0, 500_000), counts(ack.rows))
+    assert (counts(ready.committed), counts(again.rows)) == ((600_001, 1, 0, 0, 600_000), counts(ack.rows))
     assert again.rejected == ack.rejected
 
 

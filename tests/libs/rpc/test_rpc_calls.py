@@ -219,8 +219,9 @@ async def test_a_request_past_the_message_limit_is_refused(start: Any, connect: 
     servicer = Prices()
     channel = connect(await start(servicer))
     found = await failure(channel.call(f"{PRICE}/GetQuote", b"x" * (MESSAGE_BYTES + 1), bytes))
-    assert found.reason is Reason.OWN_LIMIT
-    assert servicer.calls == 0
+    assert isinstance(found, RateLimited)
+    assert (found.reason, servicer.calls) == (Reason.OWN_LIMIT, 0)
+    assert f"the request has {MESSAGE_BYTES + 1} bytes" in found.message
 
 
 class Writes:
