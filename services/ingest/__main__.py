@@ -1,6 +1,7 @@
 """python -m services.ingest: config -> objects -> serve."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import redis.asyncio
@@ -28,6 +29,7 @@ from services.ingest.series import FetchedBars, SeriesKey
 from services.ingest.store.api import Store
 from services.ingest.store.metered import MeteredStore, StoreMetrics
 from services.ingest.store.sql import open_store
+from services.ingest.upkeep import keep_pruned
 from services.ingest.upstream.metrics import UpstreamMetrics
 
 # How many calls may wait for a thread of each kind: more are refused, and told when to come back.
@@ -110,7 +112,15 @@ async def main(config: IngestSettings) -> None:
         Service(servicer.SERVICE, writes, servicer.RAW_REQUESTS),
         Service(market_store.SERVICE, reads),
     ]
-    parts_running = {"jobs": jobs.run, "commit_feed": feed.run, "watch_list": schedule.run}
+    pruned = partial(
+        keep_pruned, store, database=writing, clock=SYSTEM, records_s=config.keep_records_days * 86_400
+    )
+    parts_running: dict[str, Callable[[], Awaitable[None]]] = {
+        "jobs": jobs.run,
+        "commit_feed": feed.run,
+        "watch_list": schedule.run,
+        "upkeep": pruned,
+    }
     working = [asyncio.create_task(kept_running(name, part)) for name, part in parts_running.items()]
     await serve(config, services, registry=registry)
     for task in working:

@@ -29,8 +29,6 @@ _log = structlog.get_logger(__name__)
 
 # How many entries the stream keeps, about: it only has to wake those who are awake.
 STREAM_ENTRIES = 10_000
-KEEP_S = 7 * 86_400.0
-_PRUNE_EVERY_S = 600.0
 _RETRY_S = 1.0
 _BLOCK_MS = 5000
 
@@ -41,7 +39,6 @@ class CommitFeed:
     database: where the store's calls block.
     redis: where replicas hear of each other's commits; None: there is one, or poll_s is soon enough.
     poll_s: how often to look without being told.
-    keep_s: how long lines are kept; who resumes from further back starts anew.
     """
 
     def __init__(
@@ -52,14 +49,12 @@ class CommitFeed:
         clock: Clock,
         redis: Client | None = None,
         poll_s: float = 1.0,
-        keep_s: float = KEEP_S,
     ) -> None:
         self._store = store
         self._database = database
         self._clock = clock
         self._redis = redis
         self._poll_s = poll_s
-        self._keep_s = keep_s
         self._sleepers: set[asyncio.Event] = set()
 
     async def watch(self, token: str | None, *, heartbeat_s: float) -> AsyncIterator[Commit | None]:
@@ -90,7 +85,7 @@ class CommitFeed:
                     await asyncio.wait_for(woken.wait(), min(self._poll_s, heartbeat_s - silent_s))
 
     async def run(self) -> None:
-        """Wakes the watchers, tells other replicas, and forgets old lines, until it is cancelled."""
+        """Wakes the watchers, and tells other replicas, until it is cancelled."""
         loop = asyncio.get_running_loop()
 
         def committed() -> None:
@@ -98,19 +93,15 @@ class CommitFeed:
 
         stop = self._store.on_commit(committed)
         try:
+            if self._redis is None:
+                await loop.create_future()
+                return
+            stream = _Stream(self._redis)
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._again_and_again(self._prune))
-                if self._redis is not None:
-                    stream = _Stream(self._redis)
-                    group.create_task(self._again_and_again(lambda: self._tell(stream)))
-                    group.create_task(self._again_and_again(lambda: self._listen(stream)))
+                group.create_task(self._again_and_again(lambda: self._tell(stream)))
+                group.create_task(self._again_and_again(lambda: self._listen(stream)))
         finally:
             stop()
-
-    async def _prune(self) -> None:
-        before_ms = int((self._clock.wall() - self._keep_s) * 1000)
-        await self._in_database(self._store.prune_commits, before_ms=before_ms)
-        await asyncio.sleep(_PRUNE_EVERY_S)
 
     async def _tell(self, stream: "_Stream") -> None:
         """Send the log to the stream, from where the stream ends."""

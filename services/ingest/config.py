@@ -102,6 +102,9 @@ class IngestSettings(ServerSettings):
     job_lease_s: float = Field(
         60.0, ge=1, le=3600, description="seconds after which a dead worker's chunk is taken over, 1 to 3600"
     )
+    keep_records_days: int = Field(
+        90, ge=1, le=36_500, description="days that ended jobs, refused rows and idle writes are kept"
+    )
     watch_list: Annotated[str, AfterValidator(_watch_list)] = Field(
         "", description="series that are kept fresh by themselves: AAPL/1d, BTC-USD/5m"
     )

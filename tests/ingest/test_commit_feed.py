@@ -192,7 +192,7 @@ async def test_a_token_that_is_none_or_too_old_is_refused(store: Store) -> None:
     start = store.commit_token()
     for i in range(3):
         await write(store, i)
-    store.prune_commits(before_ms=int(SYSTEM.wall() * 1000) + 1)
+    store.prune(commits_before_ms=int(SYSTEM.wall() * 1000) + 1, records_before_ms=0)
     async with running(store) as feed:
         with pytest.raises(ValueError, match="token"):
             await take(feed, "nonsense", 1)

@@ -194,10 +194,6 @@ class Store(Protocol):
         """What names this database among others: made with it, the same for every process that opens it."""
         ...
 
-    def prune_commits(self, *, before_ms: int) -> None:
-        """Forget lines of the log from before a time. Readers that are further back read anew."""
-        ...
-
     def on_commit(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener` after each commit of this process, from the thread that made it.
 
@@ -264,6 +260,21 @@ class Store(Protocol):
 
         Raises:
             LeaseLost: it is no longer the caller's.
+        """
+        ...
+
+    # All of it
+
+    def prune(self, *, commits_before_ms: int, records_before_ms: int) -> bool:
+        """Forget some of what is old: readers of the log that are further back read anew.
+
+        Args:
+            commits_before_ms: commits of the log from before this.
+            records_before_ms: jobs that ended, rows that were refused, and writes that were last continued
+                before this; with a write, what makes a batch that is sent again count once.
+
+        Returns:
+            Whether there may be more of it.
         """
         ...
 

@@ -52,6 +52,8 @@ class ClientWriting(CommitLog):
                 }
                 connection.execute(insert(writes).values(values))
                 return WriteProgress(1, RowCounts())
+            continued = update(writes).where(writes.c.id == row.id).values(updated_at_ms=self._now_ms())
+            connection.execute(continued)
             return WriteProgress(row.next_sequence, read_counts(row))
 
     def write_batches(self, header: WriteHeader, batches: Sequence[Batch]) -> list[BatchResult]:

@@ -12,7 +12,7 @@ import re
 import threading
 from collections.abc import Callable
 
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import select, tuple_
 
 from libs.cache.clock import Clock
 from libs.market.errors import PreconditionFailed, Reason
@@ -89,19 +89,6 @@ class CommitLog(Part):
             with self._database.read() as connection:
                 self._identity = str(connection.execute(select(identity.c.id)).scalar_one())
         return self._identity
-
-    def prune_commits(self, *, before_ms: int) -> None:
-        """As Store.prune_commits()."""
-        newest = (
-            select(outbox.c.xact_id, outbox.c.id)
-            .where(outbox.c.committed_at_ms < before_ms)
-            .order_by(outbox.c.xact_id.desc(), outbox.c.id.desc())
-            .limit(1)
-        )
-        with self._database.write() as connection:
-            row = connection.execute(newest).first()
-            if row is not None:
-                connection.execute(delete(outbox).where(tuple_(*row) > _PLACE))
 
     def on_commit(self, listener: Callable[[], None]) -> Callable[[], None]:
         """As Store.on_commit()."""

@@ -15,11 +15,12 @@ from services.ingest.store.postgres import PostgresDatabase
 from services.ingest.store.reading import SeriesReading
 from services.ingest.store.rejections import Rejections
 from services.ingest.store.sqlite import SqliteDatabase
+from services.ingest.store.upkeep import Upkeep
 
 CONNECTIONS = 8
 
 
-class SqlStore(SeriesReading, FetchedWriting, ClientWriting, Rejections, Instruments, JobLedger):
+class SqlStore(SeriesReading, FetchedWriting, ClientWriting, Rejections, Instruments, JobLedger, Upkeep):
     """services.ingest.store.api.Store: its parts together."""
 
     def close(self) -> None:

@@ -155,7 +155,8 @@ class IngestServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListRejectedBars(self, request, context):
-        """ListRejectedBars returns rows that were refused, newest first.
+        """ListRejectedBars returns rows that were refused, newest first; they are kept for 90 days (the
+        operator's setting).
 
         Errors of its own: none.
         """

@@ -1,0 +1,34 @@
+"""Forgetting what is old, from time to time."""
+
+import asyncio
+
+import structlog
+
+from libs.cache.clock import Clock
+from libs.market.errors import FinstageError
+from libs.rpc.executor import BoundedExecutor, run_blocking
+from services.ingest.store.api import Store
+
+# How far back WatchCommits can be resumed.
+COMMITS_S = 7 * 86_400
+_EVERY_S = 600.0
+
+_log = structlog.get_logger(__name__)
+
+
+async def keep_pruned(store: Store, *, database: BoundedExecutor, clock: Clock, records_s: float) -> None:
+    """Prunes the store until it is cancelled. Any number of replicas may.
+
+    records_s: how long ended jobs, refused rows, and writes that nobody continues are kept.
+    """
+    while True:
+        now_s = clock.wall()
+        commits_ms, records_ms = (int((now_s - age_s) * 1000) for age_s in (COMMITS_S, records_s))
+        try:
+            while await run_blocking(
+                database, store.prune, commits_before_ms=commits_ms, records_before_ms=records_ms
+            ):
+                pass
+        except FinstageError as error:
+            _log.warning("upkeep_interrupted", error=type(error).__name__, detail=str(error))
+        await asyncio.sleep(_EVERY_S)

@@ -1,0 +1,74 @@
+"""What is old is forgotten, and nothing that is still in use."""
+
+import asyncio
+
+import pytest
+
+from libs.cache.clock import ManualClock
+from libs.market.errors import NotFound, PreconditionFailed, Reason
+from libs.market.interval import Interval
+from libs.rpc.executor import BoundedExecutor
+from services.ingest.series import RejectedRow, RejectReason
+from services.ingest.store.api import Store
+from services.ingest.store.values import JobSpec, WriteHeader, WriteMode
+from services.ingest.upkeep import COMMITS_S, keep_pruned
+from tests.ingest.stores import DAY_MS, KEY, NOW_MS, bars, batch, closes
+from tests.libs.cache.waiting import until
+
+SPEC = JobSpec(("AAPL",), (Interval.D1,), None, None)
+BAD = RejectedRow(1, NOW_MS, RejectReason.IN_FUTURE, "it is not yet", "close=1")
+
+
+def header(key: str) -> WriteHeader:
+    return WriteHeader(key, WriteMode.UPSERT, "client:test")
+
+
+def written(store: Store, key: str) -> None:
+    store.open_write(header(key))
+    store.write_batches(header(key), [batch(1, bars({0: 10}), rejected=(BAD,))])
+
+
+def next_sequence(store: Store, key: str) -> int:
+    return store.open_write(header(key)).next_sequence
+
+
+def test_old_records_go_and_young_ones_and_bars_stay(store: Store, clock: ManualClock) -> None:
+    written(store, "old")
+    written(store, "continued")
+    ended, running = store.create_job(SPEC, request_id="a"), store.create_job(SPEC)
+    store.cancel_job(ended.id)
+    clock.advance(100)
+    written(store, "young")
+    assert next_sequence(store, "continued") == 2
+    before_ms = NOW_MS + 50_000
+    assert store.prune(commits_before_ms=0, records_before_ms=before_ms)
+    assert not store.prune(commits_before_ms=0, records_before_ms=before_ms)
+    assert [each.rejected_at_ms for each in store.rejected()] == [NOW_MS + 100_000]
+    assert [next_sequence(store, key) for key in ("old", "continued", "young")] == [1, 2, 2]
+    with pytest.raises(NotFound) as caught:
+        store.job(ended.id)
+    assert caught.value.reason is Reason.JOB_NOT_FOUND
+    assert [job.id for job in store.jobs()] == [running.id]
+    assert store.create_job(SPEC, request_id="a").id != ended.id
+    lease = store.lease_chunk(worker="w", lease_s=60)
+    assert lease is not None
+    assert lease.job_id == running.id
+    assert closes(store.tail(KEY, 9)) == {0: 10}
+
+
+async def test_it_goes_on_until_nothing_old_is_left(store: Store, clock: ManualClock) -> None:
+    start = store.commit_token()
+    jobs = [store.create_job(SPEC).id for _ in range(150)]
+    for each in jobs:
+        store.cancel_job(each)
+    written(store, "old")
+    clock.advance(COMMITS_S + 1)
+    database = BoundedExecutor(threads=1, queued=10, name="database")
+    keeping = asyncio.create_task(keep_pruned(store, database=database, clock=clock, records_s=DAY_MS / 1000))
+    await until(lambda: not store.jobs() and not store.rejected())
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+    database.close()
+    with pytest.raises(PreconditionFailed) as caught:
+        store.commits_after(start)
+    assert caught.value.reason is Reason.RESUME_EXPIRED
