@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Protocol, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 from finstage.ingest.v1 import market_store_service_pb2 as store_pb2
 from finstage.market.v1 import instrument_pb2, series_pb2
@@ -19,7 +19,7 @@ from services.ingest.commit_feed import CommitFeed
 from services.ingest.inquiries import Inquiries
 from services.ingest.series import Attempt, Instrument, SeriesKey, SeriesState
 from services.ingest.store.api import Store
-from services.ingest.store.values import Adjustment, ChunkedRead
+from services.ingest.store.values import Adjustment, CoverageRead
 
 SERVICE = store_pb2.DESCRIPTOR.services_by_name["MarketStoreService"]
 MAX_SYMBOLS = 500
@@ -27,6 +27,7 @@ MAX_TOKEN = 128
 DEFAULT_MAX_AGE_S = 60.0
 DEFAULT_HEARTBEAT_S = 15.0
 _COLUMNS_PART = store_pb2.ReadBarsResponse.DESCRIPTOR.fields_by_name["columns"].number
+_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
@@ -97,8 +98,10 @@ class MarketStoreServicer:
         if isinstance(error, NotFound) and state.fetched_at_ms is None:
             # Clients wrote this series, and no provider has it: there is nothing that it could lag behind.
             error = None
-        header = await self._in_database(
-            self._header, state, series_pb2.ADJUSTMENT_SPLITS, state.last_is_final, None, None
+        coverage = await self._in_database(self._store.coverage, key)
+        instrument = await self._in_database(self._store.instrument, key.symbol)
+        header = self._header(
+            state, coverage, instrument, series_pb2.ADJUSTMENT_SPLITS, last_is_final=state.last_is_final
         )
         return store_pb2.EnsureBarsResponse(
             series=header,
@@ -117,21 +120,22 @@ class MarketStoreServicer:
         bars = fields.bar_range(request, most=2**31 - 1, default_limit=None)
         fields.done()
         wanted: Adjustment = "ALL" if adjustment == series_pb2.ADJUSTMENT_ALL else "SPLITS"
-        reading = self._store.read_chunks(
-            key, start_ms=bars.start_ms, end_ms=bars.end_ms, limit=bars.limit, adjustment=wanted
+        read = await self._in_database(
+            self._store.read_chunks,
+            key,
+            start_ms=bars.start_ms,
+            end_ms=bars.end_ms,
+            limit=bars.limit,
+            adjustment=wanted,
         )
-        read: ChunkedRead | None = await self._in_database(reading.__enter__)
-        try:
-            if read is None:
-                raise no_data(key.symbol, key.interval)
-            header = await self._in_database(
-                self._header, read.state, adjustment, read.last_is_final, bars.start_ms, bars.end_ms
-            )
-            yield store_pb2.ReadBarsResponse(header=header)
-            while (chunk := await self._in_database(next, read.chunks, None)) is not None:
-                yield length_delimited(_COLUMNS_PART, columns_to_wire(chunk))
-        finally:
-            await self._in_database(reading.__exit__, None, None, None)
+        if read is None:
+            raise no_data(key.symbol, key.interval)
+        header = self._header(
+            read.state, read.coverage, read.instrument, adjustment, last_is_final=read.last_is_final
+        )
+        yield store_pb2.ReadBarsResponse(header=header)
+        while (chunk := await self._in_database(next, read.chunks, None)) is not None:
+            yield length_delimited(_COLUMNS_PART, columns_to_wire(chunk))
 
     async def WatchCommits(
         self, request: store_pb2.WatchCommitsRequest, context: Context
@@ -194,18 +198,17 @@ class MarketStoreServicer:
     def _header(
         self,
         state: SeriesState,
+        coverage: CoverageRead,
+        instrument: Instrument | None,
         adjustment: series_pb2.Adjustment,
+        *,
         last_is_final: bool,
-        start_ms: int | None,
-        end_ms: int | None,
     ) -> series_pb2.BarSeries:
-        coverage = self._store.coverage(state.key, start_ms=start_ms, end_ms=end_ms)
-        instrument = self._store.instrument(state.key.symbol)
         header = messages.series_header(state, coverage, instrument, adjustment, last_is_final=last_is_final)
         header.provenance.attempts.extend(messages.attempts(self._refreshes.trail(state.key)))
         return header
 
-    async def _in_database(self, fn: Callable[..., _T], *args: object, **kwargs: object) -> _T:
+    async def _in_database(self, fn: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         return await run_blocking(self._database, fn, *args, **kwargs)
 
 

@@ -15,6 +15,7 @@ from services.ingest.series import (
     RejectedRow,
     SeriesKey,
 )
+from services.ingest.store.api import Store
 from services.ingest.store.values import Batch
 
 DAY_MS = 86_400_000
@@ -38,6 +39,12 @@ def closes(columns: Columns) -> dict[int, float]:
     """The inverse of bars()."""
     days = (columns.open_time_ms - T0_MS) // DAY_MS
     return dict(zip(days.tolist(), columns.close.tolist(), strict=True))
+
+
+def tail(store: Store, key: SeriesKey, n: int) -> Columns:
+    """The newest n bars of a series."""
+    found = store.read(key, limit=n)
+    return Columns.empty() if found is None else found.columns
 
 
 def fetched(

@@ -29,7 +29,7 @@ from services.ingest.store.api import Store
 from services.ingest.store.values import ChunkLease, JobSpec
 from tests.ingest.conftest import Reopen
 from tests.ingest.ingest_server import Ingest, failed, running_ingest
-from tests.ingest.stores import bars, closes, day, fetched
+from tests.ingest.stores import bars, closes, day, fetched, tail
 
 D1, W1 = series_pb2.INTERVAL_1D, series_pb2.INTERVAL_1W
 QUICK = JobPolicy(idle_s=0.02, retry_base_s=0.01, lease_s=60)
@@ -64,7 +64,7 @@ async def test_a_backfill_brings_every_series_in_and_tells_its_progress(store: S
     assert last.rows_per_second > 0
     assert not last.HasField("remaining_s")
     assert milliseconds(last.ended_at) >= milliseconds(last.started_at) >= milliseconds(last.created_at)
-    assert closes(store.tail(SeriesKey("MSFT", Interval.W1), 9)) == {0: 10, 1: 11, 2: 12}
+    assert closes(tail(store, SeriesKey("MSFT", Interval.W1), 9)) == {0: 10, 1: 11, 2: 12}
 
 
 async def test_the_range_is_passed_to_the_provider(store: Store) -> None:
@@ -96,7 +96,7 @@ async def test_a_range_that_differs_from_what_is_held_brings_the_whole_series_in
         request = pb.CreateBackfillRequest(symbols=["A"], intervals=[D1], start=timestamp(day(2)))
         job = (await ingest.stub.CreateBackfill(request)).job
         await until_ended(ingest, job.id)
-    assert closes(store.tail(key, 9)) == {0: 10, 1: 11, 2: 12}
+    assert closes(tail(store, key, 9)) == {0: 10, 1: 11, 2: 12}
 
 
 async def test_a_worker_outlives_a_fault_of_ours(reopen: Reopen, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,7 +190,7 @@ async def test_a_cancelled_job_ends_and_what_it_committed_stays(store: Store) ->
         await until_ended(ingest, other.id)
         last = (await ingest.stub.GetJob(pb.GetJobRequest(job_id=job.id))).job
     assert (last.chunks_done, last.chunks_total) == (1, 3)
-    assert closes(store.tail(SeriesKey("A", Interval.D1), 9)) == {0: 10, 1: 11, 2: 12}
+    assert closes(tail(store, SeriesKey("A", Interval.D1), 9)) == {0: 10, 1: 11, 2: 12}
     assert store.series(SeriesKey("B", Interval.D1)) is None
     assert store.series(SeriesKey("C", Interval.D1)) is None
 

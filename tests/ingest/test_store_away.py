@@ -10,7 +10,7 @@ from libs.cache.clock import ManualClock
 from libs.market.errors import Unavailable
 from services.ingest.store.api import Store
 from services.ingest.store.sql import open_store
-from tests.ingest.stores import KEY, bars, closes, fetched
+from tests.ingest.stores import KEY, bars, closes, fetched, tail
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_a_server_that_became_a_standby_is_away_until_it_is_none(
                 with pytest.raises(Unavailable, match="read-only"):
                     write(store, 0)
     write(store, 0)
-    assert closes(store.tail(KEY, 9)) == {0: 10}
+    assert closes(tail(store, KEY, 9)) == {0: 10}
     store.close()
 
 
@@ -51,13 +51,13 @@ def test_a_file_that_was_deleted_takes_no_more_writes_and_is_used_again_when_it_
     store = open_store(f"sqlite:///{path}", clock=clock)
     write(store, 0)
     aside = path.rename(path.with_suffix(".aside"))
-    for call in (lambda: write(store, 1), lambda: store.tail(KEY, 9)):
+    for call in (lambda: write(store, 1), lambda: tail(store, KEY, 9)):
         with pytest.raises(Unavailable, match="deleted or replaced"):
             call()
     assert not path.exists()
     aside.rename(path)
     write(store, 1)
-    assert closes(store.tail(KEY, 9)) == {0: 10, 1: 10}
+    assert closes(tail(store, KEY, 9)) == {0: 10, 1: 10}
     store.close()
 
 

@@ -19,7 +19,7 @@ from services.ingest.store.api import Store
 from services.ingest.store.sql import open_store
 from services.ingest.store.values import Batch, WriteHeader, WriteMode
 from tests.ingest.conftest import empty_tables
-from tests.ingest.stores import NOW_MS, bars, closes, day, fetched
+from tests.ingest.stores import NOW_MS, bars, closes, day, fetched, tail
 
 # From 2020-12-26 to 2021-01-06: intraday bars are in two partitions then.
 DAYS = st.integers(103, 114)
@@ -158,7 +158,7 @@ class StoreMachine(RuleBasedStateMachine):
         if state is None:
             assert self.model == Model()
             return
-        assert closes(self.store.tail(self.key, 99)) == self.model.bars
+        assert closes(tail(self.store, self.key, 99)) == self.model.bars
         assert (state.epoch, state.revision) == (self.model.epoch, self.model.revision)
         assert state.last_is_final == self.model.last_is_final
         assert state.count == len(self.model.bars)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from libs.market.columns import VALUES, Columns
+from libs.market.errors import Unavailable
 from libs.market.interval import Interval
 from services.ingest.series import (
     BarFlag,
@@ -17,11 +18,12 @@ from services.ingest.series import (
     RejectReason,
     SeriesKey,
 )
+from services.ingest.store import reading
 from services.ingest.store.api import Store
 from services.ingest.store.values import WriteHeader, WriteMode
 from tests.ingest.conftest import Reopen
 from tests.ingest.ingest_server import series_of
-from tests.ingest.stores import KEY, NOW_MS, bars, batch, closes, day, fetched
+from tests.ingest.stores import KEY, NOW_MS, bars, batch, closes, day, fetched, tail
 
 HEADER = WriteHeader("key", WriteMode.UPSERT, "client:test")
 TEN = {i: 10.0 + i for i in range(10)}
@@ -47,10 +49,10 @@ def test_a_read_gives_the_range_or_the_newest_of_it(
     store.write_fetched(fetched(bars(TEN), last_is_final=False))
     start_ms, end_ms = (None if i is None else day(i) for i in (start, end))
     if chunked:
-        with store.read_chunks(KEY, start_ms=start_ms, end_ms=end_ms, limit=limit, chunk_rows=3) as found:
-            assert found is not None
-            parts = list(found.chunks)
-            last_is_final = found.last_is_final
+        found = store.read_chunks(KEY, start_ms=start_ms, end_ms=end_ms, limit=limit, chunk_rows=3)
+        assert found is not None
+        parts = list(found.chunks)
+        last_is_final = found.last_is_final
         assert all(len(part) <= 3 for part in parts)
         columns = Columns.concat(parts)
     else:
@@ -68,29 +70,47 @@ def test_every_value_comes_back_bit_for_bit(store: Store) -> None:
         [day(0), day(1)], [1e-300, 0.0], [1e300, 1 / 3], [5e-324, 0.0], [0.1, 0.2], [2**53, 1.5]
     )
     store.write_fetched(fetched(columns))
-    read = store.tail(KEY, 2)
+    read = tail(store, KEY, 2)
     for name in VALUES:
         assert getattr(read, name).tobytes() == getattr(columns, name).tobytes()
 
 
-def test_chunks_are_of_one_version_while_the_series_is_written(store: Store, reopen: Reopen) -> None:
+def test_chunks_are_of_one_version_while_the_series_grows(store: Store, reopen: Reopen) -> None:
+    store.write_fetched(fetched(bars(TEN), last_is_final=False))
+    found = store.read_chunks(KEY, chunk_rows=4)
+    assert found is not None
+    first = next(found.chunks)
+    reopen().write_fetched(fetched(bars({9: 99.0, 10: 100.0}), first_day=9))
+    assert closes(Columns.concat([first, *found.chunks])) == TEN
+    assert (found.state.revision, found.last_is_final) == (1, False)
+
+
+def test_a_series_that_is_restated_between_chunks_is_to_be_read_again(store: Store, reopen: Reopen) -> None:
     store.write_fetched(fetched(bars(TEN)))
-    with store.read_chunks(KEY, chunk_rows=4) as found:
-        assert found is not None
-        first = next(found.chunks)
-        reopen().write_fetched(fetched(bars(dict.fromkeys(range(12), 99.0))))
-        rest = list(found.chunks)
-    assert closes(Columns.concat([first, *rest])) == TEN
-    assert found.state.revision == 1
+    found = store.read_chunks(KEY, chunk_rows=4)
+    assert found is not None
+    assert closes(next(found.chunks)) == {i: TEN[i] for i in range(4)}
+    reopen().write_fetched(fetched(bars(dict.fromkeys(range(12), 99.0))))
+    with pytest.raises(Unavailable, match="restated"):
+        next(found.chunks)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 9, 10, 11])
+def test_chunks_of_any_size_are_the_whole(store: Store, rows: int) -> None:
+    store.write_fetched(fetched(bars(TEN)))
+    found = store.read_chunks(KEY, chunk_rows=rows)
+    assert found is not None
+    parts = list(found.chunks)
+    assert closes(Columns.concat(parts)) == TEN
+    assert all(0 < len(part) <= rows for part in parts)
 
 
 def test_what_is_not_there_is_none(store: Store) -> None:
     assert store.read(KEY) is None
-    assert len(store.tail(KEY, 3)) == 0
+    assert len(tail(store, KEY, 3)) == 0
     assert store.coverage(KEY).gaps == ()
     assert store.instrument("AAPL") is None
-    with store.read_chunks(KEY) as found:
-        assert found is None
+    assert store.read_chunks(KEY) is None
 
 
 def test_many_series_are_read_from_one_snapshot_in_the_order_asked(store: Store) -> None:
@@ -181,10 +201,13 @@ def test_bars_that_clients_write_fill_gaps(store: Store) -> None:
     )
 
 
-def test_the_newest_gaps_are_given_and_the_others_counted(store: Store) -> None:
+def test_the_newest_gaps_are_given_and_the_others_counted(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "MAX_ANNOTATIONS", 2)
     gaps = tuple(Gap(day(i), day(i + 1), GapReason.NO_TRADES, 1) for i in range(0, 10, 2))
     store.write_fetched(fetched(bars({1: 10}), end_day=10, gaps=gaps))
-    covered = store.coverage(KEY, limit=2)
+    covered = store.coverage(KEY)
     assert (covered.gaps, covered.gaps_left_out) == (gaps[-2:], 3)
 
 
@@ -231,7 +254,7 @@ def test_prices_before_a_dividend_are_lowered_by_its_part_of_the_close_before(st
     assert read.columns.close.tolist() == [98.0, 98.0, 98.0, 98.0]
     assert read.columns.high.tolist() == pytest.approx([101 * 0.98, 101 * 0.98, 99, 99])
     assert read.columns.volume.tolist() == [1000.0, 1000.0, 980.0, 980.0]
-    assert closes(store.tail(KEY, 9)) == {0: 100, 1: 100, 2: 98, 3: 98}
+    assert closes(tail(store, KEY, 9)) == {0: 100, 1: 100, 2: 98, 3: 98}
     part = store.read(KEY, end_ms=day(1), adjustment="ALL")
     assert part is not None
     assert part.columns.close.tolist() == [98.0]
@@ -282,9 +305,9 @@ def test_a_dividend_after_the_adjusted_closes_lowers_them_too_without_a_rewrite(
     read = store.read(KEY, adjustment="ALL")
     assert read is not None
     assert read.columns.close.tolist() == pytest.approx([97.02, 97.02, 98, 98, 98])
-    with store.read_chunks(KEY, adjustment="ALL", chunk_rows=2) as found:
-        assert found is not None
-        assert Columns.concat(list(found.chunks)).close.tolist() == read.columns.close.tolist()
+    found = store.read_chunks(KEY, adjustment="ALL", chunk_rows=2)
+    assert found is not None
+    assert Columns.concat(list(found.chunks)).close.tolist() == read.columns.close.tolist()
 
 
 def test_a_dividend_in_the_wrong_currency_lowers_nothing(store: Store) -> None:

@@ -9,7 +9,7 @@ from services.ingest.series import Event, EventKind, SeriesKey
 from services.ingest.store.api import Store
 from services.ingest.store.values import WriteHeader, WriteMode
 from tests.ingest.conftest import Reopen
-from tests.ingest.stores import KEY, bars, batch, closes, day, fetched
+from tests.ingest.stores import KEY, bars, batch, closes, day, fetched, tail
 
 HEADER = WriteHeader("key", WriteMode.UPSERT, "client:test")
 
@@ -58,7 +58,7 @@ def test_a_final_bar_that_changes_or_goes_is_a_restatement(
     result = store.write_fetched(fetched(bars(change), end_day=3), replace=replace)
     assert result.restated
     assert version(store) == (2, 2)
-    assert closes(store.tail(KEY, 9)) == change
+    assert closes(tail(store, KEY, 9)) == change
 
 
 def test_a_bar_before_the_last_final_one_is_a_restatement(store: Store) -> None:
@@ -120,7 +120,7 @@ def test_each_batch_of_a_transaction_is_a_write_of_its_own(store: Store) -> None
     batches = [batch(1, bars({0: 10, 1: 11})), batch(2, bars({2: 12})), batch(3, bars({1: 9, 3: 13}))]
     results = store.write_batches(HEADER, batches)
     assert [(r.epoch, r.revision) for r in results] == [(1, 1), (1, 2), (2, 3)]
-    assert closes(store.tail(KEY, 9)) == {0: 10, 1: 9, 2: 12, 3: 13}
+    assert closes(tail(store, KEY, 9)) == {0: 10, 1: 9, 2: 12, 3: 13}
 
 
 def test_the_log_of_commits_says_what_changed_and_goes_on_behind_a_token(

@@ -12,7 +12,7 @@ from services.ingest.series import RejectedRow, RejectReason
 from services.ingest.store.api import Store
 from services.ingest.store.values import JobSpec, WriteHeader, WriteMode
 from services.ingest.upkeep import COMMITS_S, keep_pruned
-from tests.ingest.stores import DAY_MS, KEY, NOW_MS, bars, batch, closes
+from tests.ingest.stores import DAY_MS, KEY, NOW_MS, bars, batch, closes, tail
 from tests.libs.cache.waiting import until
 
 SPEC = JobSpec(("AAPL",), (Interval.D1,), None, None)
@@ -53,7 +53,7 @@ def test_old_records_go_and_young_ones_and_bars_stay(store: Store, clock: Manual
     lease = store.lease_chunk(worker="w", lease_s=60)
     assert lease is not None
     assert lease.job_id == running.id
-    assert closes(store.tail(KEY, 9)) == {0: 10}
+    assert closes(tail(store, KEY, 9)) == {0: 10}
 
 
 async def test_it_goes_on_until_nothing_old_is_left(store: Store, clock: ManualClock) -> None:

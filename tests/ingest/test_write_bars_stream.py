@@ -17,7 +17,7 @@ from services.ingest.series import SeriesKey
 from services.ingest.store.api import Store
 from services.ingest.store.values import Batch, WriteHeader, WriteMode
 from tests.ingest.ingest_server import Ingest, bar_batch, failed, running_ingest, series_of
-from tests.ingest.stores import KEY, bars, closes, day
+from tests.ingest.stores import KEY, bars, closes, day, tail
 
 HEADER = pb.WriteBarsHeader(idempotency_key="k1", source="file:a+b.csv")
 
@@ -40,7 +40,7 @@ async def test_each_batch_is_acknowledged_with_its_counts_and_version(ingest: In
     assert (ready.next_sequence, counts(ready.committed)) == (1, (0, 0, 0, 0, 0))
     assert [counts(ack.rows) for ack in acks] == [(2, 2, 0, 0, 0), (2, 1, 0, 1, 0), (1, 0, 1, 0, 0)]
     assert [(ack.version.epoch, ack.version.revision) for ack in acks] == [(1, 1), (1, 2), (2, 3)]
-    assert closes(store.tail(KEY, 9)) == {0: 10, 1: 11, 2: 13}
+    assert closes(tail(store, KEY, 9)) == {0: 10, 1: 11, 2: 13}
     state = store.series(KEY)
     assert state is not None
     assert (state.source, state.fetched_at_ms) == ("file:a b.csv", None)
@@ -114,7 +114,7 @@ async def test_a_bad_row_is_refused_alone_and_listed_with_its_reason(ingest: Ing
     assert counts(ack.rows) == (3, 2, 0, 0, 1)
     (refused,) = ack.rejected
     assert (refused.row, refused.reason) == (1, pb.REJECT_REASON_NOT_FINITE)
-    assert closes(store.tail(KEY, 9)) == {0: 10, 2: 12}
+    assert closes(tail(store, KEY, 9)) == {0: 10, 2: 12}
     listed = (await ingest.stub.ListRejectedBars(pb.ListRejectedBarsRequest())).bars
     assert [(b.symbol, b.interval, b.open_time_ms, b.row, b.source) for b in listed] == [
         ("AAPL", series_pb2.INTERVAL_1D, day(1), 1, "file:a+b.csv")
@@ -164,7 +164,7 @@ async def test_modes_refuse_what_is_there_or_not_row_by_row(ingest: Ingest, stor
     _, (ack,) = await ingest.write(update, [bar_batch(1, bars({0: 10, 1: 99, 3: 13}))])
     assert counts(ack.rows) == (3, 0, 1, 1, 1)
     assert [(r.row, r.reason) for r in ack.rejected] == [(2, pb.REJECT_REASON_ABSENT)]
-    assert closes(store.tail(KEY, 9)) == {0: 10, 1: 99, 2: 12}
+    assert closes(tail(store, KEY, 9)) == {0: 10, 1: 99, 2: 12}
 
 
 async def test_a_malformed_batch_is_refused_whole_and_the_stream_goes_on(
@@ -188,7 +188,7 @@ async def test_a_malformed_batch_is_refused_whole_and_the_stream_goes_on(
     assert all(r.reason == pb.REJECT_REASON_MALFORMED_BATCH for ack in acks[:6] for r in ack.rejected)
     assert not acks[0].HasField("version")
     assert len(acks[5].rejected) == 20
-    assert closes(store.tail(KEY, 9)) == {0: 10}
+    assert closes(tail(store, KEY, 9)) == {0: 10}
 
 
 async def test_a_large_malformed_batch_is_counted_whole_and_listed_in_part(
@@ -273,7 +273,7 @@ async def test_what_is_no_batch_ends_the_stream_after_those_before_it(
     error = failed(caught.value)
     assert isinstance(error, InvalidRequest)
     assert [(v.field, v.description) for v in error.violations] == [(field, description)]
-    assert closes(store.tail(KEY, 9)) == {0: 10}
+    assert closes(tail(store, KEY, 9)) == {0: 10}
 
 
 async def test_numbers_that_were_not_sent_packed_are_read_all_the_same(ingest: Ingest, store: Store) -> None:

@@ -19,10 +19,8 @@ Versions (of one series, written in the same transaction as its bars and its lin
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from typing import Protocol
 
-from libs.market.columns import Columns
 from libs.market.errors import Reason
 from libs.market.interval import Interval
 from services.ingest.series import Event, FetchedBars, Instrument, SeriesKey, SeriesState
@@ -52,10 +50,6 @@ class Store(Protocol):
 
     def series(self, key: SeriesKey) -> SeriesState | None:
         """What is held of a series; None: it is not there. A series that is there may have no bars."""
-        ...
-
-    def tail(self, key: SeriesKey, n: int) -> Columns:
-        """The newest n bars, oldest first, split-adjusted; fewer when there are fewer."""
         ...
 
     def read(
@@ -89,18 +83,18 @@ class Store(Protocol):
         limit: int | None = None,
         adjustment: Adjustment = "SPLITS",
         chunk_rows: int = 16_384,
-    ) -> AbstractContextManager[ChunkedRead | None]:
+    ) -> ChunkedRead | None:
         """As read(), in chunks of at most chunk_rows bars, all of one version: memory stays bounded.
 
-        The chunks must be taken within the context, which holds a connection. It may be entered, iterated
-        and left from different threads, one at a time.
+        No connection is held between the chunks, however slowly they are taken. Where the series is restated
+        before the last one is read, the next raises Unavailable (SERVICE_UNAVAILABLE): read it again.
         """
         ...
 
     def coverage(
-        self, key: SeriesKey, *, start_ms: int | None = None, end_ms: int | None = None, limit: int = 1000
+        self, key: SeriesKey, *, start_ms: int | None = None, end_ms: int | None = None
     ) -> CoverageRead:
-        """Gaps and flags in [start_ms, end_ms); of each the newest `limit`. Unset: of the whole series."""
+        """Gaps and flags in [start_ms, end_ms); of each the newest 1,000. Unset: of the whole series."""
         ...
 
     def events(self, symbol: str) -> tuple[Event, ...]:

@@ -1,12 +1,12 @@
 """Reading series: one snapshot a call, columns from the driver to NumPy without a loop."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 import numpy as np
 from sqlalchemy import Connection, select
 
 from libs.market.columns import Columns
+from libs.market.errors import Reason, Unavailable
 from services.ingest.series import Event, EventKind, Gap, GapReason, SeriesKey, SeriesState
 from services.ingest.store import annotations
 from services.ingest.store.adjust import Dividend, adjusted, dividends
@@ -17,6 +17,9 @@ from services.ingest.store.part import Part
 from services.ingest.store.schema import events
 from services.ingest.store.values import Adjustment, ChunkedRead, CoverageRead, SeriesRead
 
+# Of the gaps, and of the flags, of a range: the newest.
+MAX_ANNOTATIONS = 1000
+
 
 class SeriesReading(Part):
     """Reading bars and what is known of them."""
@@ -26,11 +29,6 @@ class SeriesReading(Part):
         with self._database.read() as connection:
             found = _find(connection, key)
             return None if found is None else found.state
-
-    def tail(self, key: SeriesKey, n: int) -> Columns:
-        """As Store.tail()."""
-        found = self.read(key, limit=n)
-        return Columns.empty() if found is None else found.columns
 
     def read(
         self,
@@ -52,7 +50,6 @@ class SeriesReading(Part):
         with self._database.read() as connection:
             return [self._read(connection, key, None, None, limit, adjustment) for key in keys]
 
-    @contextmanager
     def read_chunks(
         self,
         key: SeriesKey,
@@ -62,38 +59,38 @@ class SeriesReading(Part):
         limit: int | None = None,
         adjustment: Adjustment = "SPLITS",
         chunk_rows: int = 16_384,
-    ) -> Iterator[ChunkedRead | None]:
+    ) -> ChunkedRead | None:
         """As Store.read_chunks()."""
         with self._database.read() as connection:
             found = _find(connection, key)
             if found is None:
-                yield None
-                return
-            paid = self._dividends(connection, found) if adjustment == "ALL" else None
-            end = MAX_MS if end_ms is None else end_ms
-            first = _or(start_ms, MIN_MS)
+                return None
+            first, end, last = _or(start_ms, MIN_MS), _or(end_ms, MAX_MS), found.extent.last_ms
             if limit is not None:
                 first = self._newest_start(connection, found, first, end, limit)
-            chunks = self._chunks(connection, found, first, end, chunk_rows, paid)
-            reaches_last = found.extent.last_ms is not None and first <= found.extent.last_ms < end
-            yield ChunkedRead(found.state, chunks, found.extent.last_is_final or not reaches_last)
+            paid = self._dividends(connection, found) if adjustment == "ALL" else None
+            part = self._part(connection, found, first, end, chunk_rows, paid)
+            newest = None
+            reaches_last = last is not None and first <= last < end
+            if last is not None and reaches_last and len(part) == chunk_rows:
+                # The other bars stay as they are for as long as the epoch does; the last one may be forming.
+                if part.open_time_ms[-1] < last:
+                    newest = self._part(connection, found, last, last + 1, 1, paid)
+                end = last
+            return ChunkedRead(
+                state=found.state,
+                coverage=_coverage(connection, found, start_ms, end_ms),
+                instrument=read_instrument(connection, key.symbol),
+                chunks=self._chunks(found, part, newest, end, chunk_rows, paid),
+                last_is_final=found.extent.last_is_final or not reaches_last,
+            )
 
     def coverage(
-        self, key: SeriesKey, *, start_ms: int | None = None, end_ms: int | None = None, limit: int = 1000
+        self, key: SeriesKey, *, start_ms: int | None = None, end_ms: int | None = None
     ) -> CoverageRead:
         """As Store.coverage()."""
-        start, end = _or(start_ms, MIN_MS), _or(end_ms, MAX_MS)
         with self._database.read() as connection:
-            found = _find(connection, key)
-            if found is None or found.id is None:
-                return CoverageRead(tuple(_never_asked(None, start_ms, end_ms)), 0, ())
-            gaps, left_out = annotations.read_gaps(
-                connection, found.id, start_ms=start, end_ms=end, limit=limit
-            )
-            flags = annotations.read_flags(connection, found.id, start_ms=start, end_ms=end, limit=limit)
-        gaps = sorted([*gaps, *_never_asked(found.covered, start_ms, end_ms)], key=lambda gap: gap.start_ms)
-        left_out += max(0, len(gaps) - limit)
-        return CoverageRead(tuple(gaps[-limit:]), left_out, tuple(flags))
+            return _coverage(connection, _find(connection, key), start_ms, end_ms)
 
     def events(self, symbol: str) -> tuple[Event, ...]:
         """As Store.events()."""
@@ -133,30 +130,50 @@ class SeriesReading(Part):
 
     def _chunks(
         self,
-        connection: Connection,
         found: OpenSeries,
-        start_ms: int,
+        part: Columns,
+        newest: Columns | None,
         end_ms: int,
         chunk_rows: int,
         paid: Sequence[Dividend] | None,
     ) -> Iterator[Columns]:
+        """The first part, which is read; what follows it, each part in a transaction of its own; `newest`."""
+        while len(part):
+            yield part
+            start_ms = int(part.open_time_ms[-1]) + 1
+            if len(part) < chunk_rows or start_ms >= end_ms:
+                break
+            with self._database.read() as connection:
+                now = _find(connection, found.key)
+                if now is None or now.epoch != found.epoch:
+                    raise Unavailable(
+                        Reason.SERVICE_UNAVAILABLE, "the series was restated while it was read; read it again"
+                    )
+                part = self._part(connection, found, start_ms, end_ms, chunk_rows, paid)
+        if newest is not None:
+            yield newest
+
+    def _part(
+        self,
+        connection: Connection,
+        found: OpenSeries,
+        start_ms: int,
+        end_ms: int,
+        limit: int,
+        paid: Sequence[Dividend] | None,
+    ) -> Columns:
+        """The first `limit` bars of a range; adjusted for dividends where these are given."""
         assert found.id is not None
-        while True:
-            bars = self._database.bars_between(
-                connection,
-                found.table,
-                found.id,
-                start_ms=start_ms,
-                end_ms=end_ms,
-                limit=chunk_rows,
-                with_adjusted=paid is not None,
-            )
-            if len(bars):
-                columns = bars.columns
-                yield columns if paid is None else adjusted(bars, paid, adjusted_at_ms=found.adjusted_at_ms)
-                start_ms = int(bars.times[-1]) + 1
-            if len(bars) < chunk_rows:
-                return
+        bars = self._database.bars_between(
+            connection,
+            found.table,
+            found.id,
+            start_ms=start_ms,
+            end_ms=end_ms,
+            limit=limit,
+            with_adjusted=paid is not None,
+        )
+        return bars.columns if paid is None else adjusted(bars, paid, adjusted_at_ms=found.adjusted_at_ms)
 
     def _newest_start(
         self, connection: Connection, found: OpenSeries, start_ms: int, end_ms: int, limit: int
@@ -206,6 +223,21 @@ def read_events(connection: Connection, symbol: str) -> tuple[Event, ...]:
 def _find(connection: Connection, key: SeriesKey) -> OpenSeries | None:
     found = open_series(connection, has_key(key))
     return found[0] if found else None
+
+
+def _coverage(
+    connection: Connection, found: OpenSeries | None, start_ms: int | None, end_ms: int | None
+) -> CoverageRead:
+    if found is None or found.id is None:
+        return CoverageRead(tuple(_never_asked(None, start_ms, end_ms)), 0, ())
+    start, end = _or(start_ms, MIN_MS), _or(end_ms, MAX_MS)
+    gaps, left_out = annotations.read_gaps(
+        connection, found.id, start_ms=start, end_ms=end, limit=MAX_ANNOTATIONS
+    )
+    flags = annotations.read_flags(connection, found.id, start_ms=start, end_ms=end, limit=MAX_ANNOTATIONS)
+    gaps = sorted([*gaps, *_never_asked(found.covered, start_ms, end_ms)], key=lambda gap: gap.start_ms)
+    left_out += max(0, len(gaps) - MAX_ANNOTATIONS)
+    return CoverageRead(tuple(gaps[-MAX_ANNOTATIONS:]), left_out, tuple(flags))
 
 
 def _or(value: int | None, default: int) -> int:

@@ -8,7 +8,7 @@ from typing import Literal
 from libs.market.columns import Columns, Float64s, Int64s
 from libs.market.errors import Reason
 from libs.market.interval import Interval
-from services.ingest.series import BarFlag, Gap, RejectedRow, SeriesKey, SeriesState
+from services.ingest.series import BarFlag, Gap, Instrument, RejectedRow, SeriesKey, SeriesState
 
 Adjustment = Literal["SPLITS", "ALL"]
 
@@ -69,18 +69,6 @@ class SeriesRead:
     last_is_final: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ChunkedRead:
-    """As SeriesRead, for any length: `chunks` yields the bars straight from the cursor, oldest first.
-
-    last_is_final: of the last bar that `chunks` will yield.
-    """
-
-    state: SeriesState
-    chunks: Iterator[Columns]
-    last_is_final: bool
-
-
 @dataclass(frozen=True, slots=True)
 class CoverageRead:
     """What is known of a range besides its bars.
@@ -93,6 +81,21 @@ class CoverageRead:
     gaps: tuple[Gap, ...]
     gaps_left_out: int
     flags: tuple[BarFlag, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChunkedRead:
+    """As SeriesRead, for any length, with what is known of the range and of the symbol.
+
+    chunks: yields the bars straight from the cursor, oldest first. It blocks, and may raise Unavailable.
+    last_is_final: of the last bar that `chunks` will yield.
+    """
+
+    state: SeriesState
+    coverage: CoverageRead
+    instrument: Instrument | None
+    chunks: Iterator[Columns]
+    last_is_final: bool
 
 
 @dataclass(frozen=True, slots=True)
