@@ -9,7 +9,7 @@ send them: Redis takes each once, in order.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, ParamSpec, TypeVar
 
@@ -57,15 +57,21 @@ class CommitFeed:
         self._poll_s = poll_s
         self._sleepers: set[asyncio.Event] = set()
 
-    async def watch(self, token: str | None, *, heartbeat_s: float) -> AsyncIterator[Commit | None]:
-        """Every commit behind `token`, or from now on, in order; None after each heartbeat_s of silence.
+    async def watch(self, token: str | None, *, heartbeat_s: float) -> AsyncGenerator[Commit | str, None]:
+        """Every commit behind `token`, or from now on, in order.
+
+        Without a token, and after each heartbeat_s of silence, comes the token of where it stands.
 
         Raises:
             ValueError: it is no token.
             PreconditionFailed: RESUME_EXPIRED.
             Unavailable: the database is away.
         """
-        at = token if token else await self._in_database(self._store.commit_token)
+        if token:
+            at = token
+        else:
+            at = await self._in_database(self._store.commit_token)
+            yield at
         silent_since = self._clock.monotonic()
         with self._sleeper() as woken:
             while True:
@@ -79,7 +85,7 @@ class CommitFeed:
                     continue
                 silent_s = self._clock.monotonic() - silent_since
                 if silent_s >= heartbeat_s:
-                    yield None
+                    yield at
                     silent_since, silent_s = self._clock.monotonic(), 0.0
                 with suppress(TimeoutError):
                     await asyncio.wait_for(woken.wait(), min(self._poll_s, heartbeat_s - silent_s))
@@ -184,20 +190,24 @@ class _Stream:
                 "last_changed_ms": commit.last_changed_ms,
                 "committed_at_ms": commit.committed_at_ms,
             }
-            place = commit.token.removeprefix(f"{name}.").replace(".", "-")
-            pipe.xadd(_key(name), fields, id=place, maxlen=STREAM_ENTRIES)
+            pipe.xadd(_key(name), fields, id=_place(name, commit.token), maxlen=STREAM_ENTRIES)
         for answer in await pipe.execute(raise_on_error=False):
             if isinstance(answer, Exception) and "equal or smaller" not in str(answer):
                 raise answer
 
     async def additions(self, name: str) -> AsyncIterator[None]:
         """Comes back each time that there are new lines."""
-        last: Any = "$"
+        end = await self.end(name)
+        last: Any = "0-0" if end is None else _place(name, end)
         while True:
             found: Any = await self._redis.xread({_key(name): last}, count=1000, block=_BLOCK_MS)
             if found:
                 last = found[0][1][-1][0]
                 yield
+
+
+def _place(name: str, token: str) -> str:
+    return token.removeprefix(f"{name}.").replace(".", "-")
 
 
 def _key(name: str) -> str:

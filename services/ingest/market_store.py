@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from typing import ParamSpec, Protocol, TypeVar
 
 from finstage.ingest.v1 import market_store_service_pb2 as store_pb2
@@ -146,15 +147,17 @@ class MarketStoreServicer:
         fields.done()
         last_data_at = None
         try:
-            async for commit in self._commits.watch(token or None, heartbeat_s=heartbeat_s):
-                if commit is None:
-                    beat = series_pb2.Heartbeat(
-                        sent_at=timestamp(int(self._wall() * 1000)), last_data_at=last_data_at
-                    )
-                    yield store_pb2.WatchCommitsResponse(heartbeat=beat, resume_token=token)
-                else:
-                    token, last_data_at = commit.token, timestamp(commit.last_changed_ms)
-                    yield store_pb2.WatchCommitsResponse(commit=messages.commit(commit), resume_token=token)
+            async with aclosing(self._commits.watch(token or None, heartbeat_s=heartbeat_s)) as watching:
+                async for each in watching:
+                    if isinstance(each, str):
+                        now = timestamp(int(self._wall() * 1000))
+                        beat = series_pb2.Heartbeat(sent_at=now, last_data_at=last_data_at)
+                        yield store_pb2.WatchCommitsResponse(heartbeat=beat, resume_token=each)
+                    else:
+                        last_data_at = timestamp(each.last_changed_ms)
+                        yield store_pb2.WatchCommitsResponse(
+                            commit=messages.commit(each), resume_token=each.token
+                        )
         except ValueError:
             fields.wrong("resume_token", f"{shown(token)} is not a token that was given")
             fields.done()
