@@ -34,7 +34,15 @@ from services.ingest.store.database import MAX_MS, MIN_MS, Database
 from services.ingest.store.diff import Bars
 from services.ingest.store.migrate import migrate
 
-_CONNECT_S = 5
+# Of libpq; the URL's go before them. Connections to a host that is cut off end after about 25 s.
+_CONNECT: dict[str, str | int] = {
+    "application_name": "finstage-ingest",
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
 _MIGRATION_LOCK = 7_461_002_113_094_555_001
 _COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _COPY_END = b"\xff\xff"
@@ -56,7 +64,7 @@ class PostgresDatabase(Database):
             pool_size=connections,
             max_overflow=0,
             pool_pre_ping=True,
-            connect_args={"connect_timeout": _CONNECT_S, "application_name": "finstage-ingest"},
+            connect_args={name: value for name, value in _CONNECT.items() if name not in url.query},
         )
 
         @event.listens_for(engine, "connect")
