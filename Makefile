@@ -70,7 +70,7 @@ generate: $(VENV)/.dev ## regenerate the code of the contracts
 $(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(call install,dev$(comma)bench)
 
-BENCHES := $(patsubst bench/%.py,%,$(filter-out bench/report.py,$(wildcard bench/[a-z]*.py)))
+BENCHES := $(patsubst bench/%.py,%,$(shell grep -l __main__ bench/*.py))
 .PHONY: bench
 bench: $(addprefix bench-,$(BENCHES)) ## run all benchmarks
 
