@@ -167,7 +167,7 @@ def search(context: typer.Context, query: str, limit: int = 10, as_json: Json = 
         for each in found
     ]
     names = ("symbol", "name", "type", "exchange", "currency", "source")
-    out().print(output.table(f"{len(found)} instruments for {escape(repr(query))}", names, cells))
+    out().print(output.table(f"{output.counted(len(found), 'instrument')} for {escape(repr(query))}", names, cells))
 
 
 def indicators(
@@ -184,7 +184,7 @@ def indicators(
         return
     cells = [_indicator_row(each) for each in catalogue.indicators]
     names = ("name", "what", "parameters", "outputs", "lookback", "variants")
-    out().print(output.table(f"{len(cells)} indicators", names, cells, right=("lookback",)))
+    out().print(output.table(output.counted(len(cells), "indicator"), names, cells, right=("lookback",)))
     out().print(f"engine: {escape(catalogue.engine)}")
 
 
