@@ -174,7 +174,7 @@ def reading(sim: Sim) -> list[report.Row]:
 async def asking(sim: Sim) -> list[report.Row]:
     """One price, again and again."""
     sim.faults.add(Fault("latency", seconds=LATENCY_S))
-    settings = UpstreamSettings(url=sim.url)
+    settings = UpstreamSettings(sim_url=sim.url)
     provider = open_provider("sim", Parts(settings, SYSTEM, UpstreamMetrics(CollectorRegistry())))
 
     def alone() -> None:

@@ -105,7 +105,7 @@ def place(url: str, upstream: str, folder: Path) -> Iterator[Place]:
         folder,
         *free_ports(2),
         PROVIDER="sim",
-        UPSTREAM_URL=upstream,
+        SIM_URL=upstream,
         DATABASE_URL=url,
         JOB_LEASE_S="1",
         DRAIN_WAIT_S="0",

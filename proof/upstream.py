@@ -266,7 +266,9 @@ def together(*, callers: int) -> list[Finding]:
 
 
 def _provider(sim: Sim, retry: RetryPolicy) -> Provider:
-    parts = Parts(UpstreamSettings(url=sim.url, retry=retry), SYSTEM, UpstreamMetrics(CollectorRegistry()))
+    parts = Parts(
+        UpstreamSettings(sim_url=sim.url, retry=retry), SYSTEM, UpstreamMetrics(CollectorRegistry())
+    )
     return open_provider("sim", parts)
 
 

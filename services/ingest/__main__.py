@@ -51,6 +51,7 @@ async def main(config: IngestSettings) -> None:
     calendars = Calendars()
     asked = UpstreamSettings(
         url=config.upstream_url,
+        sim_url=config.sim_url,
         user_agent=config.user_agent,
         max_rate_per_s=config.max_rate_per_s,
         max_in_flight=config.upstream_threads,
@@ -65,7 +66,7 @@ async def main(config: IngestSettings) -> None:
         calendars=calendars,
     )
     try:
-        providers = open_providers(config.provider.split(","), parts)
+        providers = open_providers(config.providers, parts)
     except ModuleNotFoundError as error:
         line = f"FINSTAGE_IMPERSONATE needs {error.name}: pip install finstage[impersonate]"
         raise StartError(line) from error

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from libs.cache import check_url
 from libs.market.symbol import parse_symbol
 from libs.rpc.settings import PREFIX, ServerSettings
-from services.ingest.providers.catalogue import PROVIDERS
+from services.ingest.providers.catalogue import MOVABLE, PROVIDERS, SIM_URL
 from services.ingest.schedule import parse_watch_list
 from services.ingest.servicer import MAX_SYMBOLS
 from services.ingest.upstream.client import DEFAULT_USER_AGENT
@@ -29,7 +29,7 @@ def _providers(text: str) -> str:
     return ",".join(names)
 
 
-def _upstream_url(text: str) -> str:
+def _http_url(text: str) -> str:
     parts = urlsplit(text)
     if text and (parts.scheme not in ("http", "https") or not _HOST.fullmatch(parts.hostname or "")):
         raise ValueError("it is no URL of HTTP with a host")
@@ -77,8 +77,11 @@ class IngestSettings(ServerSettings):
     provider: Annotated[str, AfterValidator(_providers)] = Field(
         "sim", description=f"{', '.join(PROVIDERS)}; or several with commas between, asked in that order"
     )
-    upstream_url: Annotated[str, AfterValidator(_upstream_url)] = Field(
+    upstream_url: Annotated[str, AfterValidator(_http_url)] = Field(
         "", description="http:// or https:// URL of the upstream; empty: the provider's own"
+    )
+    sim_url: Annotated[str, AfterValidator(_http_url)] = Field(
+        SIM_URL, min_length=1, description="http:// or https:// URL of the local market, for the provider sim"
     )
     database_url: Annotated[str, AfterValidator(_database_url)] = Field(
         "sqlite:///var/finstage.db",
@@ -123,8 +126,25 @@ class IngestSettings(ServerSettings):
         scheme = parts.scheme.removeprefix("memory+")
         return None if scheme == "memory" else urlunsplit((scheme, parts.netloc, parts.path, "", ""))
 
+    @property
+    def providers(self) -> list[str]:
+        """The names of the providers, in the order in which they are asked."""
+        return self.provider.split(",")
+
+    @field_validator("upstream_url")
+    @classmethod
+    def _of_one_provider(cls, text: str, info: ValidationInfo) -> str:
+        chosen = info.data.get("provider")
+        if text and chosen and len(MOVABLE.intersection(chosen.split(","))) != 1:
+            movable = ", ".join(sorted(MOVABLE))
+            raise ValueError(
+                f"it is for exactly one provider of: {movable}; {PREFIX}PROVIDER is {chosen}, "
+                f"and the address of sim is {PREFIX}SIM_URL"
+            )
+        return text
+
     @model_validator(mode="after")
     def _folder(self) -> Self:
-        if "file" in self.provider.split(",") and not self.files.is_dir():
+        if "file" in self.providers and not self.files.is_dir():
             raise ValueError(f"{PREFIX}FILES: {str(self.files)!r} was given; it is no folder that is there")
         return self

@@ -54,15 +54,18 @@ def test_free_ports_pass(ports: Ports) -> None:
     check_ports(parts(ports, {}))
 
 
-def test_the_local_market_runs_only_where_it_is_the_provider(ports: Ports) -> None:
+def test_the_local_market_runs_only_where_it_is_a_provider(ports: Ports) -> None:
     """What is simulated is kept in a database of its own."""
     simulated = {part.name: part for part in parts(ports, {})}
     assert list(simulated) == ["sim", "ingest", "price", "indicators"]
-    assert simulated["ingest"].environment["FINSTAGE_UPSTREAM_URL"] == f"http://127.0.0.1:{ports.sim_port}"
+    assert simulated["ingest"].environment["FINSTAGE_SIM_URL"] == f"http://127.0.0.1:{ports.sim_port}"
     assert simulated["ingest"].environment["FINSTAGE_DATABASE_URL"] == "sqlite:///var/finstage-sim.db"
     real = {part.name: part for part in parts(ports, {"FINSTAGE_PROVIDER": "yahoo"})}
     assert list(real) == ["ingest", "price", "indicators"]
-    assert not {"FINSTAGE_UPSTREAM_URL", "FINSTAGE_DATABASE_URL"} & set(real["ingest"].environment)
+    assert not {"FINSTAGE_SIM_URL", "FINSTAGE_DATABASE_URL"} & set(real["ingest"].environment)
+    both = {part.name: part for part in parts(ports, {"FINSTAGE_PROVIDER": "yahoo, sim"})}
+    assert list(both) == list(simulated)
+    assert both["ingest"].environment["FINSTAGE_DATABASE_URL"] == "sqlite:///var/finstage-sim.db"
 
 
 def test_a_folder_that_cannot_be_written_to_is_one_line(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def services(folder: Path, provider: str, url: str) -> tuple[ServiceProcess, Ser
         folder,
         *ports[:2],
         PROVIDER=provider,
-        UPSTREAM_URL=url,
+        **{"SIM_URL" if provider == "sim" else "UPSTREAM_URL": url},
         DATABASE_URL=f"sqlite:///{folder}/finstage.db",
     )
     return ingest, ServiceProcess("price", folder, *ports[2:], INGEST_TARGET=ingest.target)

@@ -1,11 +1,13 @@
 """The settings of ingest: a wrong one is a line that names it, before anything is opened."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from libs.rpc.settings import load
 from services.ingest.config import IngestSettings
+from services.ingest.providers.catalogue import SIM_URL
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +48,12 @@ def refused(capsys: pytest.CaptureFixture[str]) -> str:
         ("UPSTREAM_URL", "http://[bad", "'http://[bad' was given; "),
         ("UPSTREAM_URL", "http://", "it is no URL of HTTP with a host"),
         ("UPSTREAM_URL", "http://a b/", "it is no URL of HTTP with a host"),
+        ("SIM_URL", "sim:8080", "it is no URL of HTTP with a host"),
+        (
+            "UPSTREAM_URL",
+            "http://sim:8080",
+            "it is for exactly one provider of: yahoo; FINSTAGE_PROVIDER is sim",
+        ),
         ("PROVIDER", "yahooo", "there is no provider 'yahooo'"),
         ("PROVIDER", "sim,sim", "a provider is there twice"),
     ],
@@ -68,7 +76,7 @@ def test_a_wrong_setting_is_one_line(
         ("DATABASE_URL", "postgresql:///main?host=/run/postgresql"),
         ("DATABASE_URL", "sqlite:////tmp/x.db"),
         ("CACHE_URL", "rediss://user:secret@host:6379/1"),
-        ("UPSTREAM_URL", "http://[::1]:8080"),
+        ("SIM_URL", "http://[::1]:8080"),
         ("UNIVERSES", '{"a": ["aapl"]}'),
     ],
 )
@@ -101,3 +109,32 @@ def test_the_folder_of_the_provider_file_is_there(
     load(IngestSettings)
     monkeypatch.setenv("FINSTAGE_PROVIDER", "sim,file")
     assert refused(capsys).startswith(f"FINSTAGE_FILES: '{tmp_path / name}' was given; it is no folder")
+
+
+def test_the_address_of_an_upstream_is_that_of_one_provider(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FINSTAGE_FILES", str(tmp_path))
+    monkeypatch.setenv("FINSTAGE_UPSTREAM_URL", "http://127.0.0.1:9")
+    for provider in ("yahoo", "yahoo, sim", "file,yahoo"):
+        monkeypatch.setenv("FINSTAGE_PROVIDER", provider)
+        assert load(IngestSettings).sim_url == SIM_URL
+    for provider in ("sim", "file", "file,sim"):
+        monkeypatch.setenv("FINSTAGE_PROVIDER", provider)
+        assert refused(capsys).startswith("FINSTAGE_UPSTREAM_URL: 'http://127.0.0.1:9' was given; ")
+
+
+@pytest.mark.parametrize("provider", ["yahoo", "yahoo,sim", None])
+def test_compose_aims_only_the_provider_sim_at_the_local_market(
+    monkeypatch: pytest.MonkeyPatch, provider: str | None
+) -> None:
+    """The variables are as compose would make them."""
+    given = {} if provider is None else {"FINSTAGE_PROVIDER": provider}
+    text = (Path(__file__).parents[2] / "docker-compose.yml").read_text()
+    [block] = re.findall(r"\n  ingest:\n(.*?)\n\n", text, re.DOTALL)
+    for name, value in re.findall(r"(FINSTAGE_\w+): (.*)", block):
+        value = re.sub(r"\$\{(\w+):?-(.*?)\}", lambda found: given.get(found[1], found[2]), value)
+        monkeypatch.setenv(name, value)
+    settings = load(IngestSettings)
+    assert settings.provider == (provider or "sim")
+    assert (settings.upstream_url, settings.sim_url) == ("", "http://sim:8080")

@@ -10,7 +10,7 @@ from libs.cache.clock import SystemClock
 from libs.market.errors import DeadlineTooShort, NotFound, Reason, Unavailable
 from libs.market.interval import Interval
 from services.ingest.calendars import Calendars
-from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_provider
+from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_provider, open_providers
 from services.ingest.providers.fallback import Providers
 from services.ingest.providers.file import FileProvider
 from services.ingest.series import Attempt, Quote, SeriesKey
@@ -87,6 +87,18 @@ def test_a_symbol_is_unknown_only_when_all_say_so(providers: Providers, server: 
         providers.instrument("OTHER", deadline=None)
     [answer] = providers.fetch_quotes(["OTHER"], deadline=None)
     assert isinstance(answer, Unavailable)
+
+
+def test_the_address_of_an_upstream_is_never_that_of_the_local_market(server: ScriptedUpstream) -> None:
+    with upstream(Answer(503)) as market:
+        retry = RetryPolicy(retries=0, reconnects=0)
+        settings = UpstreamSettings(url=server.url, sim_url=market.url, retry=retry)
+        parts = Parts(settings, SystemClock(), UpstreamMetrics(CollectorRegistry()))
+        both = open_providers(["sim", "yahoo"], parts)
+        [quote] = both.fetch_quotes(["AAPL"], deadline=None)
+        assert isinstance(quote, Quote)
+        assert (quote.source, len(market.asked), len(server.asked)) == ("yahoo", 1, 1)
+        both.close()
 
 
 def test_want_of_time_asks_nobody_else(providers: Providers) -> None:

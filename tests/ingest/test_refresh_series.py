@@ -105,7 +105,7 @@ async def world(market: tuple[Sim, FakeClock], tmp_path: Path) -> AsyncIterator[
     sim.faults.clear()
     clock = MarketClock(fake)
     settings = UpstreamSettings(
-        url=sim.url, retry=RetryPolicy(base_s=0.01), breaker=BreakerPolicy(failures=100)
+        sim_url=sim.url, retry=RetryPolicy(base_s=0.01), breaker=BreakerPolicy(failures=100)
     )
     parts = Parts(settings, clock, UpstreamMetrics(CollectorRegistry()))
     provider = open_providers(["sim"], parts)

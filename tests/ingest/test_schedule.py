@@ -114,7 +114,7 @@ async def watched(tmp_path: Path) -> AsyncIterator[tuple[Schedule, Sim, FakeCloc
     market = FakeClock(epoch("2024-07-12T19:50:00Z"))
     with start(clock=market) as sim:
         clock, calendars = MarketClock(market), Calendars()
-        settings = UpstreamSettings(url=sim.url, retry=RetryPolicy(retries=0, reconnects=0))
+        settings = UpstreamSettings(sim_url=sim.url, retry=RetryPolicy(retries=0, reconnects=0))
         parts = Parts(settings, clock, UpstreamMetrics(CollectorRegistry()), calendars=calendars)
         provider = open_providers(["sim"], parts)
         store = open_store(f"sqlite:///{tmp_path}/finstage.db", clock=clock)

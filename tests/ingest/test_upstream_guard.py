@@ -28,7 +28,9 @@ POLICY = PacePolicy(max_rate_per_s=16.0, min_rate_per_s=1.0, burst=4, recovery_s
 def provider_of(
     server: ScriptedUpstream, clock: SkippingClock, *, retry: RetryPolicy = NO_RETRIES, in_flight: int = 16
 ) -> Provider:
-    settings = UpstreamSettings(url=server.url, retry=retry, max_rate_per_s=1000.0, max_in_flight=in_flight)
+    settings = UpstreamSettings(
+        sim_url=server.url, retry=retry, max_rate_per_s=1000.0, max_in_flight=in_flight
+    )
     return open_provider("sim", Parts(settings, clock, UpstreamMetrics(CollectorRegistry()), clock.sleep))
 
 

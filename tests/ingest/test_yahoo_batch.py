@@ -163,7 +163,7 @@ async def test_five_hundred_symbols_are_ten_requests() -> None:
     """Of the simulated market, which asks for no crumb; the unknown ones are asked for alone."""
     with start() as sim:
         known = [symbol for symbol in sim.market.instruments if not symbol.startswith("X-")]
-        settings = UpstreamSettings(url=sim.url)
+        settings = UpstreamSettings(sim_url=sim.url)
         parts = Parts(settings, SkippingClock(), UpstreamMetrics(CollectorRegistry()))
         provider = open_provider("sim", parts)
         upstream_threads = BoundedExecutor(threads=8, queued=1000, name="upstream")

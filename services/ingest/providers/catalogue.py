@@ -29,13 +29,16 @@ from services.ingest.upstream.transport import RequestsTransport, Transport
 YAHOO_URL = "https://query1.finance.yahoo.com"
 YAHOO_COOKIE_URL = "https://fc.yahoo.com"
 SIM_URL = "http://127.0.0.1:8080"
+# Whose address may be another one, by UpstreamSettings.url.
+MOVABLE = frozenset({"yahoo"})
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamSettings:
     """How upstreams are asked.
 
-    url: instead of the provider's own address; empty: that.
+    url: instead of the own address of the provider of MOVABLE; empty: that.
+    sim_url: where the local market is: an address of its own, so that no other provider is aimed at it.
     max_rate_per_s: requests a second at most; None: the provider's own.
     max_in_flight: requests of one provider at once.
     files: the folder of the provider "file".
@@ -43,6 +46,7 @@ class UpstreamSettings:
     """
 
     url: str = ""
+    sim_url: str = SIM_URL
     user_agent: str = DEFAULT_USER_AGENT
     timeout_s: float = TIMEOUT_S
     max_rate_per_s: float | None = None
@@ -69,8 +73,8 @@ class Parts:
     redis: Redis | None = None
     calendars: Calendars = field(default_factory=Calendars)
 
-    def client(self, name: str, default_url: str, pace: PacePolicy) -> UpstreamClient:
-        """An HTTP client for the provider `name`."""
+    def client(self, name: str, url: str, pace: PacePolicy) -> UpstreamClient:
+        """An HTTP client for the provider `name` at `url`."""
         settings, clock = self.settings, self.clock
         if settings.max_rate_per_s is not None:
             pace = pace.scaled_to(settings.max_rate_per_s)
@@ -93,7 +97,7 @@ class Parts:
         )
         return UpstreamClient(
             name=name,
-            base_url=settings.url or default_url,
+            base_url=url,
             transport=self._transport(),
             retrier=Retrier(settings.retry, clock=clock, sleep=self.sleep, rng=self.rng, provider=name),
             guard=guard,
@@ -114,14 +118,15 @@ class Parts:
 
 def _yahoo(parts: Parts) -> Provider:
     pace = PacePolicy(max_rate_per_s=5.0, min_rate_per_s=0.5, burst=20)
-    client = parts.client("yahoo", YAHOO_URL, pace)
-    crumbs = Crumbs(client, cookie_url=parts.settings.url or YAHOO_COOKIE_URL, clock=parts.clock)
+    url = parts.settings.url
+    client = parts.client("yahoo", url or YAHOO_URL, pace)
+    crumbs = Crumbs(client, cookie_url=url or YAHOO_COOKIE_URL, clock=parts.clock)
     return YahooProvider(client, clock=parts.clock, batch=BatchQuotes(client, crumbs))
 
 
 def _sim(parts: Parts) -> Provider:
     pace = PacePolicy(max_rate_per_s=500.0, min_rate_per_s=20.0, burst=500)
-    client = parts.client("sim", SIM_URL, pace)
+    client = parts.client("sim", parts.settings.sim_url, pace)
     return YahooProvider(client, clock=parts.clock, batch=BatchQuotes(client, None))
 
 

@@ -55,13 +55,13 @@ class Part:
 
 
 def parts(ports: Ports, environment: Mapping[str, str]) -> list[Part]:
-    """The processes, in the order in which data flows; the local market only where it is the provider."""
+    """The processes, in the order in which data flows; the local market only where it is a provider."""
     provider = environment.get("FINSTAGE_PROVIDER") or "sim"
     ingest = {"FINSTAGE_PROVIDER": provider}
     planned = []
-    if provider == "sim":
+    if "sim" in (name.strip() for name in provider.split(",")):
         url = f"http://{HOST}:{ports.sim_port}"
-        ingest["FINSTAGE_UPSTREAM_URL"] = url
+        ingest["FINSTAGE_SIM_URL"] = url
         # A file of its own: what was simulated does not get among what is real.
         ingest["FINSTAGE_DATABASE_URL"] = (
             environment.get("FINSTAGE_DATABASE_URL") or "sqlite:///var/finstage-sim.db"
