@@ -167,7 +167,9 @@ def search(context: typer.Context, query: str, limit: int = 10, as_json: Json = 
         for each in found
     ]
     names = ("symbol", "name", "type", "exchange", "currency", "source")
-    out().print(output.table(f"{output.counted(len(found), 'instrument')} for {escape(repr(query))}", names, cells))
+    out().print(
+        output.table(f"{output.counted(len(found), 'instrument')} for {escape(repr(query))}", names, cells)
+    )
 
 
 def indicators(
