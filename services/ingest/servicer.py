@@ -13,6 +13,7 @@ from libs.rpc.executor import BoundedExecutor, run_blocking
 from libs.rpc.fields import Fields, shown
 from services.ingest import ingest_messages as messages
 from services.ingest.batches import read_header
+from services.ingest.providers.catalogue import PROVIDERS
 from services.ingest.store.api import Store
 from services.ingest.store.values import Job, JobSpec, JobState, WriteHeader, WriteMode
 from services.ingest.upstream.guard import ProviderStatus
@@ -193,6 +194,11 @@ def _header(sent: pb.WriteBarsHeader) -> WriteHeader:
     fields = Fields()
     key = fields.text("header.idempotency_key", sent.idempotency_key, least=1, most=MAX_NAME)
     source = fields.text("header.source", sent.source, least=1, most=MAX_NAME)
+    name, _, of = source.partition(":")
+    # "file:NAME" is a client's; what the provider "file" brings is "file".
+    if name.strip().casefold() in PROVIDERS and not (name == "file" and of):
+        accepted = "a name that is no provider's, such as client:NAME or file:NAME, is accepted"
+        fields.wrong("header.source", f"{shown(sent.source)} was given; {accepted}")
     mode = fields.enum("header.mode", pb.WriteMode, sent.mode) or pb.WRITE_MODE_UPSERT
     fields.done()
     return WriteHeader(key, WriteMode(pb.WriteMode.Name(mode).removeprefix("WRITE_MODE_")), source)

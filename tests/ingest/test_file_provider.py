@@ -83,7 +83,7 @@ def test_month_first_dates_after_a_byte_order_mark(provider: FileProvider) -> No
     fetched = fetch(provider, "^SPX")
     assert len(fetched.columns) == 8111
     assert first(fetched) == ("1990-01-02T05:00", 353.4, 359.69, 351.98, 359.69, 0.0)
-    assert (fetched.source, fetched.instrument.currency) == ("file:spx_daily_1990_2022.csv", "USD")
+    assert (fetched.source, fetched.instrument.currency) == ("file", "USD")
     assert fetched.last_is_final
 
 
@@ -145,7 +145,7 @@ def test_a_range_is_what_opened_in_it(provider: FileProvider) -> None:
 def test_a_quote_is_the_last_close(provider: FileProvider) -> None:
     known, unknown = provider.fetch_quotes(["BTC-USD", "NOSUCH"], deadline=None)
     assert isinstance(known, Quote)
-    assert (known.price, known.source) == (37371.38, "file:btc_daily_2017_2021.csv")
+    assert (known.price, known.source) == (37371.38, "file")
     assert isinstance(unknown, NotFound)
 
 
@@ -238,8 +238,28 @@ def test_a_file_without_rows_has_no_data(provider: FileProvider, folder: Path) -
 
 def test_a_zone_that_there_is_not_is_told(provider: FileProvider, folder: Path) -> None:
     (folder / "index.toml").write_text(INDEX.replace("America/New_York", "Mars/X", 1))
-    with pytest.raises(Unavailable, match=r"index.toml cannot be read: 'Mars/X' is no IANA time zone"):
+    with pytest.raises(Unavailable, match=r"'Mars/X' is no IANA time zone"):
         fetch(provider, "^SPX")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('type = "stock"', "type of '1.csv': 'stock' was given; one of EQUITY, ETF, INDEX, FUTURE, "),
+        ("name = 5", "name of '1.csv': 5 was given; a text is accepted"),
+        ('symbol = "a b"', "symbol of '1.csv': 'a b' was given; a symbol is 1 to 32 characters"),
+        ('interval = "2d"', "interval of '1.csv': '2d' was given; interval '2d' is none of 1m, 5m"),
+        ('time_zone = "Mars/X"', "time_zone of '1.csv': 'Mars/X' was given; 'Mars/X' is no IANA time zone"),
+    ],
+)
+def test_a_wrong_field_of_the_index_is_told_with_its_file(
+    provider: FileProvider, folder: Path, line: str, said: str
+) -> None:
+    (folder / "index.toml").write_text(f'{INDEX}[[file]]\npath = "1.csv"\n{line}\n')
+    with pytest.raises(Unavailable) as caught:
+        fetch(provider, "^SPX")
+    assert caught.value.reason is Reason.UPSTREAM_MALFORMED
+    assert caught.value.message.startswith(f"index.toml cannot be read: {said}")
 
 
 def test_a_folder_that_is_not_there_is_unavailable(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_when_it_is_away_the_next_answers_and_the_trail_says_so(
     trail = (Attempt("yahoo", "UPSTREAM_UNAVAILABLE"), Attempt("file", "data"))
     [quote] = providers.fetch_quotes(["AAPL"], deadline=None)
     assert isinstance(quote, Quote)
-    assert (quote.price, quote.source, quote.attempts) == (1.25, "file:AAPL_1d.csv", trail)
+    assert (quote.price, quote.source, quote.attempts) == (1.25, "file", trail)
     fetched = providers.fetch_bars(AAPL, None, None, deadline=None)
     assert (len(fetched.columns), fetched.attempts) == (1, trail)
 
@@ -107,7 +107,8 @@ def test_want_of_time_asks_nobody_else(providers: Providers) -> None:
 
 
 def test_a_series_stays_with_the_provider_that_began_it(providers: Providers) -> None:
-    assert providers.pinned("file:AAPL_1d.csv+client:x").name == "file"
+    assert providers.pinned("file:yahoo.csv+file+client:x").name == "file"
     assert providers.pinned("yahoo").name == "yahoo"
-    assert providers.pinned("client:x").name == "yahoo+file"
+    assert providers.pinned("file:AAPL_1d.csv+client:x").name == "yahoo+file"
+    assert providers.pinned("file:a.csv+yahoo").name == "yahoo"
     assert [status.provider for status in providers.status()] == ["yahoo"]

@@ -230,6 +230,10 @@ async def test_pages_of_refused_rows_join_without_gap(ingest: Ingest) -> None:
         (pb.WriteBarsHeader(idempotency_key="k" * 129, source="s"), "header.idempotency_key"),
         (pb.WriteBarsHeader(idempotency_key="a\nb", source="s"), "header.idempotency_key"),
         (pb.WriteBarsHeader(idempotency_key="k"), "header.source"),
+        (pb.WriteBarsHeader(idempotency_key="k", source=" sim"), "header.source"),
+        (pb.WriteBarsHeader(idempotency_key="k", source="Yahoo: mine"), "header.source"),
+        (pb.WriteBarsHeader(idempotency_key="k", source="file"), "header.source"),
+        (pb.WriteBarsHeader(idempotency_key="k", source="FILE:"), "header.source"),
         (pb.WriteBarsHeader(idempotency_key="k", source="s", mode=9), "header.mode"),  # type: ignore[arg-type]
     ],
 )

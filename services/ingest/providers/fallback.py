@@ -40,7 +40,7 @@ class Providers:
         A series is refreshed by the provider that began it: what another calls its history may have other
         prices, and would look like a restatement.
         """
-        names = {part.partition(":")[0] for part in source.split("+")}
+        names = source.split("+")
         own = [provider for provider in self._providers if provider.name in names]
         return Providers(own[:1] or self._providers, self._calendars)
 

@@ -24,6 +24,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from finstage.market.v1.instrument_pb2 import InstrumentType
 from libs import barfile
 from libs.barfile import BarFile
 from libs.cache.clock import Clock
@@ -44,6 +45,8 @@ from services.ingest.upstream.guard import ProviderStatus
 from services.ingest.validate import check, is_over
 
 INDEX = "index.toml"
+# Of instruments: finstage.market.v1.InstrumentType without its prefix.
+TYPES = tuple(name.removeprefix("INSTRUMENT_TYPE_") for name in InstrumentType.keys()[1:])
 
 _RETRY_S = 60.0
 
@@ -61,13 +64,11 @@ class SeriesFile:
 class FileProvider:
     """Implements services.ingest.providers.api.Provider. Files are read when they are asked for."""
 
+    name = "file"
+
     def __init__(self, folder: Path, *, clock: Clock) -> None:
         self._folder = folder
         self._clock = clock
-
-    @property
-    def name(self) -> str:
-        return "file"
 
     def fetch_bars(
         self, key: SeriesKey, start_ms: int | None, end_ms: int | None, *, deadline: float | None
@@ -89,7 +90,8 @@ class FileProvider:
             columns=bars,
             last_is_final=last_ms is None or is_over(key.interval, last_ms, now_ms),
             instrument=file.instrument,
-            source=f"{self.name}:{file.path.name}",
+            # Not "file:NAME", which is what clients write.
+            source=self.name,
             fetched_at_ms=now_ms,
             as_of_ms=last_ms,
             adjusted_close=None if adjusted is None else adjusted[rows],
@@ -167,9 +169,7 @@ class FileProvider:
     def _index(self) -> dict[str, dict[str, str]]:
         try:
             entries = tomllib.loads((self._folder / INDEX).read_text()).get("file", [])
-            for entry in entries:
-                barfile.zone_of(entry.get("time_zone") or "UTC")
-            return {entry["path"]: entry for entry in entries}
+            return {entry["path"]: _checked(entry) for entry in entries}
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -177,6 +177,30 @@ class FileProvider:
 
     def _now_ms(self) -> int:
         return round(self._clock.wall() * 1000)
+
+
+def _checked(entry: dict[str, str]) -> dict[str, str]:
+    """An entry of the index.
+
+    Raises:
+        ValueError: a field is wrong; the message says of which file, what was given and what is accepted.
+    """
+    for field, given in entry.items():
+        try:
+            if not isinstance(given, str):
+                raise ValueError("a text is accepted")
+            match field:
+                case "symbol":
+                    parse_symbol(given)
+                case "interval":
+                    Interval.parse(given)
+                case "time_zone":
+                    barfile.zone_of(given or "UTC")
+                case "type" if given and given not in TYPES:
+                    raise ValueError(f"one of {', '.join(TYPES)} is accepted")
+        except ValueError as error:
+            raise ValueError(f"{field} of {entry['path']!r}: {given!r} was given; {error}") from None
+    return entry
 
 
 def _series_file(path: Path, given: Mapping[str, str]) -> SeriesFile:
@@ -188,7 +212,7 @@ def _series_file(path: Path, given: Mapping[str, str]) -> SeriesFile:
         type=given.get("type", ""),
         currency=given.get("currency", ""),
         time_zone=zone,
-        source="file",
+        source=FileProvider.name,
     )
     return SeriesFile(path, key, barfile.zone_of(zone or "UTC"), instrument)
 
