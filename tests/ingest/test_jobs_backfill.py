@@ -26,7 +26,7 @@ from libs.rpc.errors import from_status
 from services.ingest.jobs import JobPolicy
 from services.ingest.series import FetchedBars, SeriesKey
 from services.ingest.store.api import Store
-from services.ingest.store.values import ChunkLease, JobSpec
+from services.ingest.store.values import ChunkLease, JobSpec, LeaseLost
 from tests.ingest.conftest import Reopen
 from tests.ingest.ingest_server import Ingest, failed, running_ingest
 from tests.ingest.stores import bars, closes, day, fetched, tail
@@ -206,6 +206,19 @@ async def test_a_job_goes_on_in_another_process_when_the_lease_of_a_dead_one_is_
     async with running_ingest(store, clock=SYSTEM, fetch=three_days, policy=QUICK) as ingest:
         last = (await until_ended(ingest, job.id))[-1]
     assert (last.state, last.chunks_done) == (jobs_pb2.JOB_STATE_SUCCEEDED, 2)
+
+
+def test_a_chunk_that_is_given_back_is_as_if_it_had_not_been_taken(store: Store) -> None:
+    store.create_job(JobSpec(("A",), (Interval.D1,)))
+    first = store.lease_chunk(worker="one", lease_s=60)
+    assert first is not None
+    assert store.lease_chunk(worker="two", lease_s=60) is None
+    store.return_chunk(first)
+    second = store.lease_chunk(worker="two", lease_s=60)
+    assert second is not None
+    assert (second.attempt, second.fence) == (1, 2)
+    with pytest.raises(LeaseLost):
+        store.return_chunk(first)
 
 
 async def test_two_processes_share_the_chunks_and_do_none_twice(reopen: Reopen) -> None:

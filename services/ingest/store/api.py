@@ -247,6 +247,14 @@ class Store(Protocol):
         """
         ...
 
+    def return_chunk(self, lease: ChunkLease) -> None:
+        """Give a chunk back that was not done, as if it had not been taken: who stops does.
+
+        Raises:
+            LeaseLost: it is no longer the caller's.
+        """
+        ...
+
     def fail_chunk(
         self, lease: ChunkLease, *, reason: Reason, message: str, retry_in_s: float | None
     ) -> None:

@@ -130,11 +130,14 @@ class JobLedger(Part):
         """As Store.renew_lease()."""
         expires_ms = self._now_ms() + int(lease_s * 1000)
         with self._database.write() as connection:
-            number = lock_job(connection, lease.job_id)
-            change = held_chunk(number, lease).values(due_ms=expires_ms)
-            if connection.execute(change).rowcount != 1:
-                raise LeaseLost(f"chunk {lease.chunk} of job {lease.job_id}")
+            _change(connection, lease, {"due_ms": expires_ms})
         return replace(lease, expires_ms=expires_ms)
+
+    def return_chunk(self, lease: ChunkLease) -> None:
+        """As Store.return_chunk()."""
+        change = {"state": WAITING, "due_ms": self._now_ms(), "attempts": lease.attempt - 1}
+        with self._database.write() as connection:
+            _change(connection, lease, change)
 
     def fail_chunk(
         self, lease: ChunkLease, *, reason: Reason, message: str, retry_in_s: float | None
@@ -147,10 +150,16 @@ class JobLedger(Part):
         else:
             change |= {"state": WAITING, "due_ms": now_ms + int(retry_in_s * 1000)}
         with self._database.write() as connection:
-            number = lock_job(connection, lease.job_id)
-            if connection.execute(held_chunk(number, lease).values(change)).rowcount != 1:
-                raise LeaseLost(f"chunk {lease.chunk} of job {lease.job_id}")
+            number = _change(connection, lease, change)
             end_job_if_done(connection, number, now_ms=now_ms)
+
+
+def _change(connection: Connection, lease: ChunkLease, values: dict[str, Any]) -> int:
+    """Change the chunk of a lease, if it still is the lease's; returns its job's number."""
+    number = lock_job(connection, lease.job_id)
+    if connection.execute(held_chunk(number, lease).values(values)).rowcount != 1:
+        raise LeaseLost(f"chunk {lease.chunk} of job {lease.job_id}")
+    return number
 
 
 def _next_due(now_ms: int, job_id: str | None) -> Any:
