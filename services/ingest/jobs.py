@@ -8,10 +8,11 @@ that is killed leaves a chunk either done or to be done again.
 import asyncio
 import random
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar
+from functools import partial
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import numpy as np
 import structlog
@@ -76,19 +77,20 @@ class JobRunner:
     def wake(self) -> None:
         """There is a new job: look now."""
         self._woken.set()
+        self._woken = asyncio.Event()
 
     async def run(self) -> None:
-        """Works until it is cancelled. What it is working on then is left to be done again."""
+        """Works until it is cancelled. What it is working on then is given back, for others to do at once."""
         async with asyncio.TaskGroup() as group:
             for number in range(self._policy.workers):
                 group.create_task(self._work(f"{self._name}/{number}"))
 
     async def _work(self, worker: str) -> None:
         while True:
+            # From before the look: a job that comes during it is not overlooked.
+            woken = self._woken
             try:
-                lease = await self._in_database(
-                    self._store.lease_chunk, worker=worker, lease_s=self._policy.lease_s
-                )
+                lease = await self._take(worker)
                 if lease is not None:
                     await self._do(lease)
                     continue
@@ -98,23 +100,35 @@ class JobRunner:
             except Exception:
                 # A fault of ours: the other workers go on, and so does this one with other chunks.
                 _log.exception("job_worker_failed", worker=worker)
-            self._woken.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), self._policy.idle_s)
+                await asyncio.wait_for(woken.wait(), self._policy.idle_s)
+
+    async def _take(self, worker: str) -> ChunkLease | None:
+        """A chunk to work on; None: there is none."""
+        taking = asyncio.ensure_future(
+            self._in_database(self._store.lease_chunk, worker=worker, lease_s=self._policy.lease_s)
+        )
+        try:
+            return await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            with suppress(Exception):
+                if lease := await taking:
+                    await self._give_back(lease)
+            raise
 
     async def _do(self, lease: ChunkLease) -> None:
         begun = self._clock.monotonic()
-        renewing = asyncio.create_task(self._renew(lease))
         try:
-            result = await self._bring_in(lease)
+            result = await self._while_held(lease, self._bring_in(lease))
         except LeaseLost:
             _log.info("chunk_lease_lost", job=lease.job_id, chunk=lease.chunk)
             return
+        except asyncio.CancelledError:
+            await self._give_back(lease)
+            raise
         except Exception as error:
             await self._fail(lease, error)
             return
-        finally:
-            renewing.cancel()
         _log.info(
             "chunk_processed",
             job=lease.job_id,
@@ -123,6 +137,21 @@ class JobRunner:
             rows=result.rows.sent,
             seconds=round(self._clock.monotonic() - begun, 3),
         )
+
+    async def _while_held(self, lease: ChunkLease, work: Coroutine[Any, Any, T]) -> T:
+        """What `work` brings, while the lease is renewed; the work ends when that is lost.
+
+        Raises:
+            LeaseLost: it was.
+        """
+        working, renewing = asyncio.create_task(work), asyncio.create_task(self._renew(lease))
+        try:
+            await asyncio.wait((working, renewing), return_when=asyncio.FIRST_COMPLETED)
+            return working.result() if working.done() else renewing.result()
+        finally:
+            working.cancel()
+            renewing.cancel()
+            await asyncio.gather(working, renewing, return_exceptions=True)
 
     async def _bring_in(self, lease: ChunkLease) -> WriteResult:
         """Fetch a chunk and commit it, done."""
@@ -137,11 +166,20 @@ class JobRunner:
                 fetched, is_whole = await self._fetch(key, None, None), True
         return await self._in_database(self._store.write_fetched, fetched, replace=is_whole, lease=lease)
 
-    async def _renew(self, lease: ChunkLease) -> None:
+    async def _renew(self, lease: ChunkLease) -> NoReturn:
         while True:
             await asyncio.sleep(self._policy.lease_s / 3)
             with suppress(FinstageError):
                 await self._in_database(self._store.renew_lease, lease, lease_s=self._policy.lease_s)
+
+    async def _give_back(self, lease: ChunkLease) -> None:
+        """What cannot be given back comes up again when its lease is over."""
+        try:
+            await self._in_database(self._store.return_chunk, lease)
+        except LeaseLost:
+            pass
+        except Exception:
+            _log.exception("chunk_not_given_back", job=lease.job_id, chunk=lease.chunk)
 
     async def _fail(self, lease: ChunkLease, error: Exception) -> None:
         """Give the chunk back: to be tried again where that can mend it."""
@@ -149,13 +187,14 @@ class JobRunner:
         if isinstance(error, FinstageError):
             reason, message = error.reason, error.message
             can_pass = isinstance(error, RateLimited | Unavailable)
+            tell = _log.warning
         else:
-            _log.error("chunk_failed", job=lease.job_id, chunk=lease.chunk, exc_info=error)
             reason, message, can_pass = Reason.INTERNAL, f"internal error: {type(error).__name__}", True
+            tell = partial(_log.error, exc_info=error)
         if can_pass and lease.attempt < self._policy.attempts:
             longest_s = min(self._policy.retry_base_s * 2 ** (lease.attempt - 1), self._policy.retry_max_s)
             retry_in_s = max(random.uniform(0, longest_s), getattr(error, "retry_after_s", None) or 0.0)
-        _log.warning(
+        tell(
             "chunk_failed",
             job=lease.job_id,
             chunk=lease.chunk,

@@ -1,11 +1,14 @@
 """Backfills over the wire: progress, retries, cancelling, and workers that die or race."""
 
 import asyncio
+import gc
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
 import pytest
+import structlog
 
 from finstage.ingest.v1 import ingest_service_pb2 as pb
 from finstage.ingest.v1 import jobs_pb2
@@ -206,6 +209,115 @@ async def test_a_job_goes_on_in_another_process_when_the_lease_of_a_dead_one_is_
     async with running_ingest(store, clock=SYSTEM, fetch=three_days, policy=QUICK) as ingest:
         last = (await until_ended(ingest, job.id))[-1]
     assert (last.state, last.chunks_done) == (jobs_pb2.JOB_STATE_SUCCEEDED, 2)
+
+
+async def test_a_job_that_comes_while_a_worker_looks_is_seen_at_once(
+    reopen: Reopen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody looks again by itself within the test's time."""
+    store = reopen()
+    lease_chunk, loop = store.lease_chunk, asyncio.get_running_loop()
+    looked, go_on = asyncio.Event(), threading.Event()
+
+    def slow(**arguments: Any) -> ChunkLease | None:
+        lease = lease_chunk(**arguments)
+        loop.call_soon_threadsafe(looked.set)
+        go_on.wait(30)
+        return lease
+
+    monkeypatch.setattr(store, "lease_chunk", slow)
+    rarely = JobPolicy(workers=1, idle_s=3600)
+    async with running_ingest(store, clock=SYSTEM, fetch=three_days, policy=rarely) as ingest:
+        await looked.wait()
+        request = pb.CreateBackfillRequest(symbols=["A"], intervals=[D1])
+        job = (await ingest.stub.CreateBackfill(request)).job
+        go_on.set()
+        async with asyncio.timeout(30):
+            await until_ended(ingest, job.id)
+
+
+async def test_who_stops_gives_back_what_it_works_on(reopen: Reopen) -> None:
+    begun = asyncio.Event()
+
+    async def endless(key: SeriesKey, start_ms: int | None, end_ms: int | None) -> FetchedBars:
+        begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with running_ingest(reopen(), clock=SYSTEM, fetch=endless, policy=QUICK) as ingest:
+        await ingest.stub.CreateBackfill(pb.CreateBackfillRequest(symbols=["A"], intervals=[D1]))
+        await begun.wait()
+    lease = reopen().lease_chunk(worker="next", lease_s=60)
+    assert lease is not None
+    assert lease.attempt == 1
+
+
+async def test_who_stops_gives_back_what_it_is_about_to_get(
+    reopen: Reopen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = reopen()
+    store.create_job(JobSpec(("A",), (Interval.D1,)))
+    lease_chunk, loop = store.lease_chunk, asyncio.get_running_loop()
+    taken, go_on = asyncio.Event(), threading.Event()
+
+    def slow(**arguments: Any) -> ChunkLease | None:
+        lease = lease_chunk(**arguments)
+        loop.call_soon_threadsafe(taken.set)
+        go_on.wait(30)
+        return lease
+
+    monkeypatch.setattr(store, "lease_chunk", slow)
+    one = JobPolicy(workers=1)
+    async with running_ingest(store, clock=SYSTEM, fetch=three_days, policy=one):
+        await taken.wait()
+        loop.call_later(0.2, go_on.set)
+    lease = reopen().lease_chunk(worker="next", lease_s=60)
+    assert lease is not None
+    assert lease.attempt == 1
+
+
+async def test_work_ends_when_its_lease_is_lost(store: Store) -> None:
+    """The one worker is free for the next job while the fetch of the cancelled one would go on for good."""
+    begun, left = asyncio.Event(), asyncio.Event()
+
+    async def fetch(key: SeriesKey, start_ms: int | None, end_ms: int | None) -> FetchedBars:
+        if key.symbol == "A":
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                left.set()
+        return await three_days(key, start_ms, end_ms)
+
+    one = JobPolicy(workers=1, idle_s=0.02, lease_s=0.3)
+    unheard: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
+    async with running_ingest(store, clock=SYSTEM, fetch=fetch, policy=one) as ingest:
+        job = (await ingest.stub.CreateBackfill(pb.CreateBackfillRequest(symbols=["A"], intervals=[D1]))).job
+        await begun.wait()
+        await ingest.stub.CancelJob(pb.CancelJobRequest(job_id=job.id))
+        other = (
+            await ingest.stub.CreateBackfill(pb.CreateBackfillRequest(symbols=["B"], intervals=[D1]))
+        ).job
+        async with asyncio.timeout(30):
+            await left.wait()
+            assert (await until_ended(ingest, other.id))[-1].state == jobs_pb2.JOB_STATE_SUCCEEDED
+    gc.collect()
+    assert unheard == []
+
+
+async def test_a_fault_of_ours_is_told_once_with_its_traceback(store: Store) -> None:
+    async def fetch(key: SeriesKey, start_ms: int | None, end_ms: int | None) -> FetchedBars:
+        raise RuntimeError("broken")
+
+    with structlog.testing.capture_logs() as logs:
+        async with running_ingest(store, clock=SYSTEM, fetch=fetch, policy=QUICK) as ingest:
+            request = pb.CreateBackfillRequest(symbols=["A"], intervals=[D1])
+            job = (await ingest.stub.CreateBackfill(request)).job
+            await until_ended(ingest, job.id)
+    told = [log for log in logs if log["event"] == "chunk_failed"]
+    assert [log["log_level"] for log in told] == ["error"] * QUICK.attempts
+    assert all(isinstance(log["exc_info"], RuntimeError) for log in told)
 
 
 def test_a_chunk_that_is_given_back_is_as_if_it_had_not_been_taken(store: Store) -> None:
