@@ -13,7 +13,7 @@ from libs.cache.clock import SYSTEM
 from libs.market.errors import Unavailable
 from libs.rpc import logs, settings
 from libs.rpc.background import kept_running
-from libs.rpc.executor import BoundedExecutor, run_blocking
+from libs.rpc.executor import BoundedExecutor
 from libs.rpc.server import StartError, run, serve
 from libs.rpc.service import Service
 from services.ingest import market_store, servicer
@@ -25,7 +25,6 @@ from services.ingest.jobs import JobPolicy, JobRunner
 from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_providers
 from services.ingest.refresh import Refresher
 from services.ingest.schedule import Schedule, parse_watch_list
-from services.ingest.series import FetchedBars, SeriesKey
 from services.ingest.store.api import Store
 from services.ingest.store.metered import MeteredStore, StoreMetrics
 from services.ingest.store.sql import open_store
@@ -84,14 +83,8 @@ async def main(config: IngestSettings) -> None:
         clock=SYSTEM,
     )
 
-    async def fetch(key: SeriesKey, start_ms: int | None, end_ms: int | None) -> FetchedBars:
-        held = await run_blocking(database, store.series, key)
-        # Another provider's history would look like a restatement of this one.
-        asked = providers.pinned(held.source) if held and held.fetched_at_ms is not None else providers
-        return await run_blocking(upstream, asked.fetch_bars, key, start_ms, end_ms, deadline=None)
-
     policy = JobPolicy(lease_s=config.job_lease_s)
-    jobs = JobRunner(store, fetch, database=writing, clock=SYSTEM, policy=policy)
+    jobs = JobRunner(store, refresher.fetch, database=writing, clock=SYSTEM, policy=policy)
     writes = servicer.IngestServicer(
         store,
         database=database,

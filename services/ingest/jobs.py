@@ -14,16 +14,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
-import numpy as np
 import structlog
 
 from libs.cache.clock import Clock
-from libs.market.columns import PRICES
 from libs.market.errors import FinstageError, RateLimited, Reason, Unavailable
 from libs.rpc.executor import BoundedExecutor, run_blocking
+from services.ingest.restatement import why_restated
 from services.ingest.series import FetchedBars, SeriesKey
 from services.ingest.store.api import Store
-from services.ingest.store.values import ChunkLease, LeaseLost, SeriesRead, WriteResult
+from services.ingest.store.values import ChunkLease, LeaseLost, WriteResult
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -160,9 +159,8 @@ class JobRunner:
         fetched = await self._fetch(key, start_ms, end_ms)
         if not is_whole:
             held = await self._in_database(self._store.read, key, start_ms=start_ms, end_ms=end_ms)
-            if held is not None and _differs(held, fetched):
-                # So may what lies around it: splits and corrections change all that was before them.
-                _log.info("history_restated", series=str(key), reason="a backfill differs from what is held")
+            if held and (reason := await self._in_database(why_restated, self._store, held, fetched)):
+                _log.info("history_restated", series=str(key), reason=reason)
                 fetched, is_whole = await self._fetch(key, None, None), True
         return await self._in_database(self._store.write_fetched, fetched, replace=is_whole, lease=lease)
 
@@ -210,15 +208,3 @@ class JobRunner:
 
     async def _in_database(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await run_blocking(self._database, fn, *args, **kwargs)
-
-
-def _differs(held: SeriesRead, fetched: FetchedBars) -> bool:
-    """Whether a final bar that is held has other prices in the fetch."""
-    final = held.columns[: len(held.columns) - (not held.last_is_final)]
-    _, ours, theirs = np.intersect1d(
-        final.open_time_ms, fetched.columns.open_time_ms, assume_unique=True, return_indices=True
-    )
-    return any(
-        not np.array_equal(getattr(final, name)[ours], getattr(fetched.columns, name)[theirs])
-        for name in PRICES
-    )

@@ -3,18 +3,15 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-import numpy as np
 import structlog
 
 from libs.cache.clock import Clock
-from libs.market.columns import PRICES
 from libs.market.errors import FinstageError, no_data
 from libs.rpc.executor import BoundedExecutor, run_blocking
-from services.ingest.providers.api import Provider
 from services.ingest.providers.fallback import Providers
-from services.ingest.series import Attempt, EventKind, FetchedBars, GapReason, SeriesKey, SeriesState
+from services.ingest.restatement import reach_ms, why_restated
+from services.ingest.series import Attempt, FetchedBars, SeriesKey, SeriesState
 from services.ingest.store.api import Store
-from services.ingest.store.values import SeriesRead
 from services.ingest.upstream.flight import SingleFlight
 
 T = TypeVar("T")
@@ -22,8 +19,6 @@ _log = structlog.get_logger(__name__)
 
 # How many stored bars a refresh asks for again, to see whether they still are what they were.
 OVERLAP_BARS = 5
-# Adjusted prices are products of ratios, and rounded: equal to so much of the price.
-_ADJUSTED_TOLERANCE = 1e-5
 
 
 class Refresher:
@@ -38,7 +33,7 @@ class Refresher:
     def __init__(
         self,
         store: Store,
-        provider: Provider,
+        providers: Providers,
         *,
         upstream: BoundedExecutor,
         database: BoundedExecutor,
@@ -46,7 +41,7 @@ class Refresher:
         clock: Clock,
     ) -> None:
         self._store = store
-        self._provider = provider
+        self._providers = providers
         self._upstream = upstream
         self._database = database
         self._writing = writing
@@ -93,30 +88,47 @@ class Refresher:
             return state.count > 0
         return self._clock.wall() * 1000 - state.fetched_at_ms < max_age_s * 1000
 
+    async def fetch(self, key: SeriesKey, start_ms: int | None, end_ms: int | None) -> FetchedBars:
+        """Bars that opened in [start_ms, end_ms) from where those that are stored came from; not written.
+
+        Raises:
+            FinstageError: as Provider.fetch_bars() does.
+        """
+        state = await self._in_database(self._store.series, key)
+        return await self._fetch(key, state, start_ms, end_ms, deadline=None)
+
     async def _refresh(self, key: SeriesKey, deadline: float | None) -> SeriesState:
         tail = await self._in_database(self._store.read, key, limit=OVERLAP_BARS + 1)
         if tail is None or not len(tail.columns):
-            fetched = await self._fetch(self._provider, key, None, deadline)
+            fetched = await self._fetch(key, None, deadline=deadline)
             # What was refused is kept with its reasons, also where nothing else came.
             if not len(fetched.columns) and not fetched.rejected and tail is None:
                 raise no_data(key.symbol, key.interval)
             return await self._write(fetched, replace=tail is None)
-        provider = self._provider
-        if isinstance(provider, Providers):
-            provider = provider.pinned(tail.state.source)
-        fetched = await self._fetch(provider, key, int(tail.columns.open_time_ms[0]), deadline)
-        reason = await self._in_database(self._why_restated, tail, fetched)
+        fetched = await self._fetch(key, tail.state, int(tail.columns.open_time_ms[0]), deadline=deadline)
+        reason = await self._in_database(why_restated, self._store, tail, fetched)
         if not reason:
             # All final bars are there again: what replacing removes is a forming bar that came to nothing.
-            return await self._write(fetched, replace=_reach_ms(fetched) == fetched.start_ms)
+            return await self._write(fetched, replace=reach_ms(fetched) == fetched.start_ms)
         _log.info("history_restated", series=str(key), reason=reason)
-        return await self._write(await self._fetch(provider, key, None, deadline), replace=True)
+        return await self._write(await self._fetch(key, tail.state, deadline=deadline), replace=True)
 
     async def _fetch(
-        self, provider: Provider, key: SeriesKey, start_ms: int | None, deadline: float | None
+        self,
+        key: SeriesKey,
+        state: SeriesState | None,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        *,
+        deadline: float | None,
     ) -> FetchedBars:
+        """Bars from the provider that the series came from, where one has brought any of it."""
+        providers = self._providers
+        if state is not None and state.count and state.fetched_at_ms is not None:
+            # Another provider's history would look like a restatement of this one.
+            providers = providers.pinned(state.source)
         fetched = await run_blocking(
-            self._upstream, provider.fetch_bars, key, start_ms, None, deadline=deadline
+            self._upstream, providers.fetch_bars, key, start_ms, end_ms, deadline=deadline
         )
         self._trails.pop(key, None)
         if fetched.attempts:
@@ -127,46 +139,5 @@ class Refresher:
         written = await run_blocking(self._writing, self._store.write_fetched, fetched, replace=replace)
         return written.state
 
-    def _why_restated(self, tail: SeriesRead, fetched: FetchedBars) -> str:
-        """What shows that bars before the tail changed too; empty: nothing does.
-
-        A final bar with another volume, or one that comes late, is written without that: providers correct
-        the newest volumes, and fill minutes in, without touching what lies before.
-        """
-        key = fetched.key
-        known = set(self._store.events(key.symbol))
-        kinds = {EventKind.SPLIT} if key.interval.is_intraday else set(EventKind)
-        for event in fetched.events:
-            if event.kind in kinds and event not in known:
-                return f"a {event.kind.lower().replace('_', ' ')} that was not known"
-        stored = tail.columns[: len(tail.columns) - (not tail.last_is_final)]
-        stored = stored[stored.open_time_ms >= _reach_ms(fetched)]
-        rows = np.searchsorted(fetched.columns.open_time_ms, stored.open_time_ms)
-        there = rows < len(fetched.columns)
-        there[there] = fetched.columns.open_time_ms[rows[there]] == stored.open_time_ms[there]
-        if not there.all():
-            return "a final bar is gone"
-        again = fetched.columns[rows]
-        if any(not np.array_equal(getattr(stored, name), getattr(again, name)) for name in PRICES):
-            return "a final bar has other prices"
-        if fetched.adjusted_close is not None and len(stored):
-            # The stored adjusted closes are seen through a read that applies them.
-            adjusted = self._store.read(key, limit=len(tail.columns), adjustment="ALL")
-            if adjusted is not None and len(adjusted.columns) == len(tail.columns):
-                before = adjusted.columns.close[np.isin(adjusted.columns.open_time_ms, stored.open_time_ms)]
-                now = fetched.adjusted_close[rows]
-                given = ~np.isnan(now)
-                if not np.allclose(before[given], now[given], rtol=_ADJUSTED_TOLERANCE, atol=0.0):
-                    return "a final bar has another adjusted close"
-        return ""
-
     async def _in_database(self, fn: Callable[..., T], *args: object, **kwargs: object) -> T:
         return await run_blocking(self._database, fn, *args, **kwargs)
-
-
-def _reach_ms(fetched: FetchedBars) -> int:
-    """From where on the answer tells what there is; its end when it has no bars, and so tells nothing."""
-    if not len(fetched.columns):
-        return fetched.end_ms
-    limits = [gap.end_ms for gap in fetched.gaps if gap.reason is GapReason.PROVIDER_LIMIT]
-    return max([fetched.start_ms, *limits])

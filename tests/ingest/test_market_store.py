@@ -23,9 +23,11 @@ from libs.rpc.executor import BoundedExecutor
 from libs.rpc.server import Server
 from libs.rpc.service import Service
 from libs.rpc.settings import ChannelSettings, ServerSettings
+from services.ingest.calendars import Calendars
 from services.ingest.commit_feed import CommitFeed
 from services.ingest.inquiries import Inquiries
 from services.ingest.market_store import SERVICE, MarketStoreServicer
+from services.ingest.providers.fallback import Providers
 from services.ingest.providers.file import FileProvider
 from services.ingest.refresh import Refresher
 from services.ingest.store.api import Store
@@ -58,7 +60,7 @@ def clock() -> Clock:
 async def running(store: Store, folder: Path) -> AsyncIterator[Running]:
     """The service over `store`, with an empty folder as its provider."""
     database = BoundedExecutor(threads=4, queued=1000, name="database")
-    provider = FileProvider(folder, clock=SYSTEM)
+    provider = Providers([FileProvider(folder, clock=SYSTEM)], Calendars())
     refresher = Refresher(
         store, provider, upstream=database, database=database, writing=database, clock=SYSTEM
     )

@@ -16,6 +16,7 @@ from libs.market.columns import VALUES
 from libs.market.errors import NotFound, RateLimited, Reason, Unavailable
 from libs.market.interval import Interval
 from libs.rpc.executor import BoundedExecutor
+from services.ingest.calendars import Calendars
 from services.ingest.inquiries import Inquiries
 from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_providers
 from services.ingest.providers.fallback import Providers
@@ -286,7 +287,7 @@ async def test_rows_that_are_all_refused_are_no_data_and_kept_with_their_reasons
 ) -> None:
     (tmp_path / "BAD_1d.csv").write_text("Date,Open,High,Low,Close\n2024-01-02,1,0,1,1\n2024-01-03,1,x,1,1\n")
     clock, threads = MarketClock(world.market), BoundedExecutor(threads=2, queued=10, name="threads")
-    provider = FileProvider(tmp_path, clock=clock)
+    provider = Providers([FileProvider(tmp_path, clock=clock)], Calendars())
     refresher = Refresher(
         world.store, provider, upstream=threads, database=threads, writing=threads, clock=clock
     )
@@ -310,3 +311,16 @@ async def test_what_only_clients_wrote_is_theirs(world: World) -> None:
     state = await world.refresh(APPLE)
     assert (state.count, state.source, state.fetched_at_ms) == (2, "file:real.csv", None)
     assert world.asked() == []
+
+
+async def test_a_backfill_asks_the_provider_that_the_series_came_from(world: World, tmp_path: Path) -> None:
+    (tmp_path / "AAPL_1d.csv").write_text("Date,Open,High,Low,Close\n2024-01-02,1,1,1,1\n")
+    clock, threads = MarketClock(world.market), BoundedExecutor(threads=2, queued=10, name="threads")
+    providers = Providers([world.provider, FileProvider(tmp_path, clock=clock)], Calendars())
+    refresher = Refresher(
+        world.store, providers, upstream=threads, database=threads, writing=threads, clock=clock
+    )
+    assert (await refresher.fetch(APPLE, None, None)).source == "sim"
+    world.store.write_fetched(providers.pinned("file").fetch_bars(APPLE, None, None, deadline=None))
+    assert (await refresher.fetch(APPLE, None, None)).source == "file"
+    threads.close()
