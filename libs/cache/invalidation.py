@@ -50,8 +50,8 @@ class Invalidations:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin, if it has not begun."""
-        if self._task is None:
+        """Begin, if it does not run."""
+        if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
 
     async def aclose(self) -> None:
@@ -67,6 +67,9 @@ class Invalidations:
             except* (RedisError, RedisClusterException, OSError, TimeoutError, _Lost) as lost:
                 if self._hearing:
                     self._log.warning("cache_invalidations_lost", error=repr(lost.exceptions[0]))
+                self._hearing = False
+            except* Exception as failed:  # what nobody thought of must not end it unheard
+                self._log.error("cache_invalidations_failed", exc_info=failed)
                 self._hearing = False
             await asyncio.sleep(self._beat_s / 2)
 

@@ -3,6 +3,7 @@
     debug     cache_hit, cache_miss, cache_set, cache_delete (key, status); cache_invalidations_heard
     info      cache_backend_up
     warning   cache_backend_down, cache_invalidations_lost, cache_refresh_failed (key, error)
+    error     cache_invalidations_failed
 
 All carry `cache` (its name) or `backend`. A level that is off costs nothing on a hit.
 """

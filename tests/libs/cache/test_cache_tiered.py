@@ -141,6 +141,28 @@ async def test_before_it_hears_changes_memory_is_fresh_only_for_the_lag(
         await deaf.clear()
 
 
+async def test_what_breaks_the_hearing_of_changes_does_not_end_it(
+    open_kind: Open, clock: ManualClock
+) -> None:
+    """Whoever publishes in that channel what Redis never would."""
+    here, there = await open_kind("memory+redis", lag_s=0.3), await open_kind("redis")
+    backend = here.backend
+    assert isinstance(backend, TieredBackend)
+    await there.set("k", b"old", POLICY)
+    await warm(here, "k")
+    await backend.remote.client.publish("__redis__:invalidate", "no list of keys")
+    await until(lambda: backend._heard_since is None)
+    clock.advance(1)
+    await asyncio.wait_for(backend.ready(), 10)
+    await warm(here, "k")
+    await there.set("k", b"new", POLICY)
+
+    async def heard() -> bool:
+        return await value(here, "k") == b"new"
+
+    await until(heard)
+
+
 async def test_without_redis_memory_answers_and_is_mistrusted() -> None:
     """Fresh for lag_s; then loads come first, and the old answer serves only when they fail."""
     clock = ManualClock()
