@@ -23,6 +23,7 @@ from .tally import Tally
 
 T = TypeVar("T")
 
+NAME = "cache"
 MAX_KEY_LENGTH = 512
 _HIT, _MISS, _STALE = Status.HIT, Status.MISS, Status.STALE
 
@@ -38,7 +39,7 @@ class Cache:
         backend: Backend,
         *,
         clock: Clock = SYSTEM,
-        name: str = "cache",
+        name: str = NAME,
         codec: Codec[Any] = BYTES,
         executor: Executor | None = None,
         random: Callable[[], float] = random_module.random,

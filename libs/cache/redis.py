@@ -51,6 +51,7 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])
 """
 
+PREFIX = "cache:"
 _ENCODED = "ÿ"  # keys are ASCII, so none begins with it
 _CLEAR_S = 60.0
 _SCANNED = 1000
@@ -69,7 +70,7 @@ class RedisBackend:
         self,
         client: Client,
         *,
-        prefix: str = "cache:",
+        prefix: str = PREFIX,
         timeout_s: float = 0.25,
         retry_s: float = 1.0,
         claim_s: float = 5.0,

@@ -6,6 +6,8 @@ rediss://...                      the same over TLS
 redis+cluster://..., rediss+cluster://...
 memory+redis://..., memory+rediss://..., memory+redis+cluster://...      memory over Redis: options of both
 null://
+
+A key is stored in Redis under the prefix, the name of its cache, and ":".
 """
 
 import re
@@ -13,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-from .api import Cache
+from .api import NAME, Cache
 from .backend import Backend
 from .clock import SYSTEM, Clock
 from .memory import MemoryBackend
@@ -31,10 +33,10 @@ _TIERED: Mapping[str, Callable[[str], Any]] = {"lag_s": float}
 _NAMES = "memory, null, redis, rediss, redis+cluster, rediss+cluster, and memory+ before one of the last four"
 
 
-def open_cache(url: str, *, clock: Clock = SYSTEM, **options: Any) -> Cache:
+def open_cache(url: str, *, name: str = NAME, clock: Clock = SYSTEM, **options: Any) -> Cache:
     """A `Cache` over `backend_from_url`; `options` are the Cache's own. Use it as `async with`, or `aclose`
-    it."""
-    return Cache(backend_from_url(url, clock=clock), clock=clock, **options)
+    it. Caches of different names share nothing, also at one URL."""
+    return Cache(backend_from_url(url, name=name, clock=clock), name=name, clock=clock, **options)
 
 
 def check_url(url: str) -> str:
@@ -43,9 +45,9 @@ def check_url(url: str) -> str:
     return url
 
 
-def backend_from_url(url: str, *, clock: Clock = SYSTEM) -> Backend:
-    """The backend that a URL names. Raises ValueError for an unknown scheme, option or value; connects to
-    nothing."""
+def backend_from_url(url: str, *, name: str = NAME, clock: Clock = SYSTEM) -> Backend:
+    """The backend that a URL names, for the cache of this name. Raises ValueError for an unknown scheme,
+    option or value; connects to nothing."""
     parts = urlsplit(url)
     kinds = parts.scheme.split("+")
     memory = kinds[:1] == ["memory"]
@@ -62,21 +64,24 @@ def backend_from_url(url: str, *, clock: Clock = SYSTEM) -> Backend:
     if not re.fullmatch(r"/?\d*", parts.path):
         raise ValueError(f"a Redis URL's path is a database number, not {parts.path!r}")
     url = urlunsplit((rest[0], parts.netloc, parts.path, "", ""))
-    return _redis(url, parts.query, memory=memory, cluster=len(rest) > 1, clock=clock)
+    return _redis(url, parts.query, name=name, memory=memory, cluster=len(rest) > 1, clock=clock)
 
 
-def _redis(url: str, query: str, *, memory: bool, cluster: bool, clock: Clock) -> Backend:
-    from .redis import RedisBackend, connect  # redis-py is needed only by those who use it
+def _redis(url: str, query: str, *, name: str, memory: bool, cluster: bool, clock: Clock) -> Backend:
+    from .redis import PREFIX, RedisBackend, connect  # redis-py is needed only by those who use it
 
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
+        raise ValueError(f"the name of a cache in Redis is letters, digits and _ . -, not {name!r}")
     options = _options(query, {**_REDIS, **_MEMORY, **_TIERED} if memory else _REDIS)
-    redis_options = {name: options[name] for name in _REDIS if name in options}
-    connections = {name: options[name] for name in ("connections",) if name in options}
+    redis_options = {option: options[option] for option in _REDIS if option in options}
+    redis_options["prefix"] = f"{options.get('prefix', PREFIX)}{name}:"
+    connections = {option: options[option] for option in ("connections",) if option in options}
     remote = RedisBackend(connect(url, cluster=cluster, **connections), **redis_options, clock=clock)
     if not memory:
         return remote
     from .tiered import TieredBackend
 
-    tier_options = {name: value for name, value in options.items() if name not in _REDIS}
+    tier_options = {option: value for option, value in options.items() if option not in _REDIS}
     return TieredBackend(remote, **tier_options, clock=clock)
 
 

@@ -59,6 +59,12 @@ def test_a_wrong_url_is_an_error_that_names_what_and_what_is_accepted(url: str, 
         backend_from_url(url)
 
 
+@pytest.mark.parametrize("name", ["", "a:b", "a*"])
+def test_a_wrong_name_of_a_cache_in_redis_is_an_error(name: str) -> None:
+    with pytest.raises(ValueError, match="the name of a cache in Redis is letters"):
+        open_cache("redis://x", name=name)
+
+
 def test_an_error_about_a_url_does_not_tell_its_password() -> None:
     with pytest.raises(ValueError, match="unknown") as caught:
         backend_from_url("redis://user:secret@host/0?wrong=1")

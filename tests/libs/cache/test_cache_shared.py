@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from libs.cache import BYTES, Cache, ManualClock, Policy, Status
+from libs.cache import BYTES, Cache, ManualClock, Policy, Status, open_cache
 from libs.cache.backend import Locks
 
 from .conftest import SHARED_KINDS
@@ -180,6 +180,22 @@ async def test_a_claim_is_overtaken_by_its_own_owner_only(open_kind: Open, kind:
     assert not (await locks.claim(["k"], b"one2:1", BYTES))["k"].ours
     assert not (await locks.claim(["k"], b"on:1", BYTES))["k"].ours
     assert await locks.settle({"k": answer}, b"one:1", BYTES) == set()
+
+
+@pytest.mark.parametrize("kind", SHARED_KINDS)
+async def test_caches_of_two_names_share_nothing(url_of: Callable[..., str], kind: str) -> None:
+    async with open_cache(url_of(kind), name="p") as one, open_cache(url_of(kind), name="price") as other:
+        for cache in (one, other):
+            await cache.set_many({"k": cache.name.encode(), "l": b""}, POLICY)
+        await one.delete("l")
+        assert (await locks_of(one).claim(["k"], b"one:1", BYTES))["k"].ours
+        assert (await locks_of(other).claim(["k"], b"other:1", BYTES))["k"].ours
+        await one.clear()
+        assert await one.get("k") is None
+        found = await other.get_many(["k", "l"])
+        assert {key: answer.value for key, answer in found.items()} == {"k": b"price", "l": b""}
+        assert not (await locks_of(other).claim(["k"], b"third:1", BYTES))["k"].ours
+        await other.clear()
 
 
 @pytest.mark.parametrize("kind", ["redis", "memory+redis"])
