@@ -151,7 +151,7 @@ def _wrong_resealed(answer: Answer[Any], codec: Codec[Any], data: bytes) -> str 
     stored, fresh, stale, lasts, load = struct.unpack("<5d", data[8:48])
     if (answer.stored, answer.fresh_for, answer.stale_s, answer.error_for) != (stored, fresh, stale, lasts):
         return "times that do not stand there"
-    if not (0 < fresh <= fresh + stale <= lasts < 1e12 and 0 <= load < 1e12 and abs(stored) < 1e12):
+    if not (0 <= fresh <= fresh + stale <= lasts < 1e12 and 0 <= load < 1e12 and abs(stored) < 1e12):
         return "impossible times"
     if answer.absent:
         return None if data[3] == 1 and len(data) == 52 else "absent, with a payload"

@@ -2,7 +2,7 @@
 README.md."""
 
 from . import keys
-from .answer import ABSENT, Absent, Answer, Status
+from .answer import ABSENT, Absent, Answer, Loaded, Status
 from .answering import Batch
 from .api import Cache
 from .backend import Backend
@@ -31,6 +31,7 @@ __all__ = [
     "Status",
     "ABSENT",
     "Absent",
+    "Loaded",
     "Batch",
     "Stats",
     "keys",

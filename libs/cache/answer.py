@@ -1,5 +1,6 @@
 """What a cache answers: the value, what kind of answer it is, and its times."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
 from typing import Any, Final, Generic, TypeAlias, TypeVar
@@ -20,6 +21,19 @@ class Absent(Enum):
 
 ABSENT: Final = Absent.ABSENT
 """What a loader returns to say "there is no such thing": cacheable, and not the same as None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[T]):
+    """What a loader may return in place of a value, to say more about it.
+
+    stored: when its age begins, in Unix seconds: when the value was made, where that was before the load.
+    fresh_s: how long it is fresh, where that is less than the policy says; it is not refreshed early then.
+    """
+
+    value: T | Absent
+    stored: float | None = None
+    fresh_s: float | None = None
 
 
 class Status(StrEnum):
@@ -82,23 +96,27 @@ class Answer(Generic[T]):
 
     @property
     def stored_at(self) -> datetime:
-        """When the value was loaded or set."""
+        """When the value was loaded or set, or when its loader said that it was made."""
         return datetime.fromtimestamp(self.stored, UTC)
 
-    @property
-    def fresh_until(self) -> datetime:
-        """Until when it is served without a reload."""
-        return datetime.fromtimestamp(self.stored + self.fresh_for, UTC)
+    def age_s(self, wall: float) -> float:
+        """How old it is. Hosts' clocks differ a little: what was stored "later than now" was stored now."""
+        return max(0.0, wall - self.stored)
 
-    @property
-    def stale_until(self) -> datetime:
-        """Until when it may be served while a refresh runs."""
-        return datetime.fromtimestamp(self.stored + self.fresh_for + self.stale_s, UTC)
-
-    @property
-    def error_until(self) -> datetime:
-        """Until when it may be served because a load failed; after that it is gone."""
-        return datetime.fromtimestamp(self.stored + self.error_for, UTC)
+    def expired(self, age_s: float) -> "Answer[T]":
+        """The same answer, not fresh from this age on; an absence is then gone."""
+        error_for = age_s if self.absent else self.error_for
+        fresh_for = min(self.fresh_for, age_s)
+        return Answer(
+            self._value,
+            self.status,
+            self.stored,
+            fresh_for,
+            self.stale_s,
+            error_for,
+            self.load_s,
+            self.weight,
+        )
 
     def marked(self, status: Status) -> "Answer[T]":
         """The same answer with another status; absence stays NEGATIVE unless it is STALE."""

@@ -50,6 +50,7 @@ class Answering:
         self.loads = Loads(backend, clock=clock, tally=tally, random=random, landed=self._landed)
         self._backend = backend
         self._monotonic = clock.monotonic
+        self._wall = clock.wall
         self._random = random
         self._tally = tally
         self._failed: dict[str, float] = {}
@@ -100,10 +101,12 @@ class Answering:
         led = self._begin(
             [key for key in keys if key not in joined], loader, policy, codec, held, refresh=False
         )
+        again = []
         for key in keys:
             leader = key in led
+            flight = (led if leader else joined)[key]
             try:
-                landed = await (led if leader else joined)[key].outcome(leader=leader)
+                landed = await flight.outcome(leader=leader)
             except Exception as error:
                 if key in fallback:
                     self._give(batch, key, fallback[key])
@@ -111,9 +114,25 @@ class Answering:
                     self._tally.asked(key, _MISS if leader else _COALESCED)
                     batch.errors[key] = error
             else:
+                if not leader and self._falls_short(flight, landed.answer, policy):
+                    again.append(key)
+                    continue
                 status = _MISS if leader and landed.loaded else _COALESCED
                 batch.answers[key] = landed.answer.marked(status)
                 self._tally.asked(key, status)
+        if again:
+            more = await self.answer(again, loader, policy, codec)
+            batch.answers.update(more.answers)
+            batch.errors.update(more.errors)
+
+    def _falls_short(self, flight: Flight, answer: Answer[Any], policy: Policy) -> bool:
+        """Whether who joined a flight has to ask again: it asked for less, or began before a change."""
+        if flight.outdated(answer):
+            return True
+        wanted_s = policy.max_age_s
+        if wanted_s is None or (flight.max_age_s is not None and flight.max_age_s <= wanted_s):
+            return False
+        return answer.age_s(self._wall()) > max(wanted_s, self._monotonic() - flight.began)
 
     def _begin(
         self,
@@ -126,7 +145,12 @@ class Answering:
         refresh: bool,
     ) -> dict[str, Flight]:
         """Begin flights for those of the keys that have none; a refresh is one that nobody waits for."""
-        flights = {key: self.flights.begin(key, refresh) for key in keys if self.flights.get(key) is None}
+        began = self._monotonic()
+        flights = {
+            key: self.flights.begin(Flight(key, refresh=refresh, began=began, max_age_s=policy.max_age_s))
+            for key in keys
+            if self.flights.get(key) is None
+        }
         if flights:
             self.flights.run(asyncio.create_task(self.loads.run(flights, loader, policy, codec, held)))
         return flights
@@ -143,8 +167,8 @@ class Answering:
                 self._tally.refresh_failed(key, outcome)
             return
         self._failed.pop(key, None)
-        if flight.current:
-            self.reads.landed(key, outcome)
+        if flight.current and not flight.outdated(outcome):
+            self.reads.landed(key, (outcome, outcome.age_s(self._wall())))
 
     def _resting(self, key: str, policy: Policy) -> bool:
         failed = self._failed.get(key)
@@ -170,3 +194,10 @@ class Answering:
         """The keys (None: all) are being set or deleted: what is read or loaded for them is of before."""
         self.flights.outdate(keys)
         self.reads.outdate(keys)
+
+    def expire(self, key: str, unless: Callable[[Any], bool]) -> None:
+        """The key is being expired: a load under way may go on if `unless` is true of what it brings."""
+        flight = self.flights.get(key)
+        if flight is not None:
+            flight.unless.append(unless)
+        self.reads.outdate([key])

@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar, overload
 
 from structlog.typing import FilteringBoundLogger
 
-from .answer import Absent, Answer, Status
+from .answer import Absent, Answer, Loaded, Status
 from .answering import Answering, Batch
 from .backend import Backend
 from .clock import SYSTEM, Clock
@@ -128,7 +128,7 @@ class Cache:
     async def get_or_load(
         self,
         key: str,
-        loader: Callable[[], Awaitable[T | Absent]],
+        loader: Callable[[], Awaitable[T | Absent | Loaded[T]]],
         policy: Policy,
         *,
         codec: Codec[T] | None = None,
@@ -136,7 +136,12 @@ class Cache:
 
     @overload
     async def get_or_load(
-        self, key: str, loader: Callable[[], T | Absent], policy: Policy, *, codec: Codec[T] | None = None
+        self,
+        key: str,
+        loader: Callable[[], T | Absent | Loaded[T]],
+        policy: Policy,
+        *,
+        codec: Codec[T] | None = None,
     ) -> Answer[T]: ...
 
     async def get_or_load(
@@ -146,8 +151,11 @@ class Cache:
 
         One load per key runs at a time: here, and among all processes that share the backend. It runs to
         its end also if every caller leaves. A loader that is not an async function runs in the executor. It
-        returns ABSENT for what there is not. What it raises is raised here (callers that only waited get a
-        copy) unless an old answer may be served; LoadTimeout and LoadCancelled likewise.
+        returns ABSENT for what there is not, and `Loaded` for a value that is older than the load. What it
+        raises is raised here (callers that only waited get a copy) unless an old answer may be served;
+        LoadTimeout and LoadCancelled likewise.
+
+        Who waits for another call's load, and gets something older than its own `max_age_s`, asks again.
         """
         answer = self._peek(key)
         if answer is not None and (policy.max_age_s is None or policy.max_age_s >= answer.fresh_for):
@@ -168,8 +176,8 @@ class Cache:
     async def get_or_load_many(
         self,
         keys: Iterable[str],
-        loader: Callable[[list[str]], Awaitable[Mapping[str, T | Absent | Exception]]]
-        | Callable[[list[str]], Mapping[str, T | Absent | Exception]],
+        loader: Callable[[list[str]], Awaitable[Mapping[str, T | Absent | Loaded[T] | Exception]]]
+        | Callable[[list[str]], Mapping[str, T | Absent | Loaded[T] | Exception]],
         policy: Policy,
         *,
         codec: Codec[T] | None = None,
@@ -257,6 +265,24 @@ class Cache:
             for key in keys:
                 self._tally.tell_delete(key)
         return deleted
+
+    async def expire(self, key: str, unless: Callable[[T], bool], *, codec: Codec[T] | None = None) -> bool:
+        """End the freshness of what is held, so that the next `get_or_load` loads, and has the old answer,
+        as STALE, if that fails; whether it was fresh until now. Its times else stay as they were, so that
+        it lasts no longer for being expired; an absence is gone.
+
+        unless: whether a value is of after the change that this call is about. Such a value stays fresh;
+            and what a load under way in this process brings is stored if it is one. (Another process's load
+            is not stopped: each process calls `expire` for itself.)
+        """
+        _checked([key])
+        self._answering.expire(key, unless)
+        try:
+            return await self.backend.expire(key, unless, codec or self._codec)
+        except Unavailable:
+            return False
+        finally:
+            self._answering.reads.outdate([key])
 
     async def clear(self) -> None:
         """Delete everything that this cache's backend holds."""

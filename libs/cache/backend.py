@@ -64,6 +64,11 @@ class Backend(Protocol):
         """Delete, and revoke the claims of loads under way; how many entries there were."""
         ...
 
+    async def expire(self, key: str, unless: Callable[[Any], bool], codec: Codec[Any]) -> bool:
+        """End the freshness of what is held, its other times as they were, unless `unless` is true of its
+        value; whether it was fresh until now. Claims stay."""
+        ...
+
     async def clear(self) -> None:
         """Delete everything of this backend's own, and nothing else."""
         ...

@@ -84,7 +84,7 @@ def opener(codec: Codec[Any]) -> Callable[[bytes, bytes], Answer[Any]]:
             raise Damaged("wrong checksum")
         stored, fresh_for, stale_s, error_for, load_s = _TIMES(data)
         # Comparisons with NaN are false, so these also refuse NaN and infinities.
-        lasts = 0.0 < fresh_for <= fresh_for + stale_s <= error_for < _MAX
+        lasts = 0.0 <= fresh_for <= fresh_for + stale_s <= error_for < _MAX
         if not (lasts and 0.0 <= load_s < _MAX and _MIN < stored < _MAX):
             raise Damaged("impossible times")
         if absent:

@@ -2,7 +2,7 @@
 
 import asyncio
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from .answer import Answer
@@ -20,12 +20,18 @@ class Landed(NamedTuple):
 class Flight:
     """A load under way. It goes on when a caller leaves, also the one that began it."""
 
-    __slots__ = ("_done", "_error", "_landed", "current", "key", "refresh")
+    __slots__ = ("_done", "_error", "_landed", "began", "current", "key", "max_age_s", "refresh", "unless")
 
-    def __init__(self, key: str, refresh: bool) -> None:
+    def __init__(self, key: str, *, refresh: bool, began: float, max_age_s: float | None) -> None:
         self.key = key
         self.refresh = refresh
         """Whether it began with nobody waiting."""
+        self.began = began
+        """In monotonic seconds."""
+        self.max_age_s = max_age_s
+        """What the policy said that it began under."""
+        self.unless: list[Callable[[Any], bool]] = []
+        """What was said of values by each `expire` since it began."""
         self.current = True
         """Whether nothing was set or deleted since it began: if so, its outcome may be stored."""
         self._done = asyncio.Event()
@@ -35,6 +41,10 @@ class Flight:
     @property
     def done(self) -> bool:
         return self._done.is_set()
+
+    def outdated(self, answer: Answer[Any]) -> bool:
+        """Whether what it brought is of before one of those `expire`s."""
+        return any(answer.absent or not unless(answer.value) for unless in self.unless)
 
     def land(self, answer: Answer[Any], *, loaded: bool) -> None:
         self._landed = Landed(answer, loaded)
@@ -64,8 +74,8 @@ class Flights:
         """The flight that a caller for this key may join."""
         return self.current.get(key)
 
-    def begin(self, key: str, refresh: bool) -> Flight:
-        flight = self.current[key] = Flight(key, refresh)
+    def begin(self, flight: Flight) -> Flight:
+        self.current[flight.key] = flight
         return flight
 
     def run(self, task: asyncio.Task[None]) -> None:

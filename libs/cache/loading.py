@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from typing import Any
 
-from .answer import ABSENT, Answer, Held, Status
+from .answer import ABSENT, Answer, Held, Loaded, Status
 from .backend import Backend, Claimed, Locks
 from .clock import Clock
 from .codecs import Codec
@@ -23,7 +23,8 @@ from .tally import Tally
 _HIT, _NEGATIVE = Status.HIT, Status.NEGATIVE
 
 LoadMany = Callable[[list[str]], Awaitable[Mapping[str, Any]]]
-"""Values by key; ABSENT, or no entry, for what there is not; an exception for a key that failed alone."""
+"""Values by key, as they are or as `Loaded`; ABSENT, or no entry, for what there is not; an exception for a
+key that failed alone."""
 
 FIRST_PAUSE_S = 0.005
 LONGEST_PAUSE_S = 0.1
@@ -124,10 +125,15 @@ class Loads:
             try:
                 if isinstance(value, Exception):
                     raise value
-                answers[key] = self.answer(value, policy, claim.codec, load_s)
+                loaded = value if isinstance(value, Loaded) else Loaded(value)
+                answers[key] = self._loaded(loaded, policy, claim.codec, load_s)
             except Exception as error:
                 self._fail({key: flights[key]}, error)
-        await self._store({k: a for k, a in answers.items() if flights[k].current}, claim)
+        stored = {k: a for k, a in answers.items() if flights[k].current and not flights[k].outdated(a)}
+        await self._store(stored, claim)
+        if late := [key for key, answer in stored.items() if flights[key].outdated(answer)]:
+            with contextlib.suppress(Unavailable):  # expired while they were being stored
+                await self._backend.delete_many(late)
         for key, answer in answers.items():
             self._land(flights[key], answer, loaded=True)
 
@@ -144,6 +150,15 @@ class Loads:
                 await self._backend.delete_many(gone)
         except Unavailable:
             pass  # counted by the backend; the value is loaded all the same
+
+    def _loaded(self, loaded: Loaded[Any], policy: Policy, codec: Codec[Any], load_s: float) -> Answer[Any]:
+        """What a loader gave as an answer, with the times that it and the policy say."""
+        if loaded.fresh_s is not None and loaded.fresh_s < policy.fresh_s:
+            policy, load_s = policy.replace(fresh_s=loaded.fresh_s), 0.0  # nor is it refreshed early
+        answer = self.answer(loaded.value, policy, codec, load_s)
+        if loaded.stored is not None:
+            answer.stored = min(answer.stored, loaded.stored)
+        return answer
 
     def answer(self, value: Any, policy: Policy, codec: Codec[Any], load_s: float = 0.0) -> Answer[Any]:
         """A new answer, with its times by the policy. Raises CodecError for a value the codec cannot hold."""
@@ -239,7 +254,7 @@ def _is_new(held: Held | None, seen: Held | None, policy: Policy, waited_s: floa
     if held is None:
         return False
     answer, age_s = held
-    if seen is not None and answer.stored == seen[0].stored:
+    if seen is not None and (answer.stored, answer.fresh_for) == (seen[0].stored, seen[0].fresh_for):
         return False
     if policy.max_age_s is not None and age_s > max(policy.max_age_s, waited_s):
         return False

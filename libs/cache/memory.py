@@ -7,7 +7,7 @@ docs/adr/0003-own-eviction-core.md.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .answer import Answer, Held, Status
@@ -168,6 +168,18 @@ class MemoryStore:
         for node in self._nodes.values():
             node.quick = _NEVER
 
+    def expire(self, key: str, unless: Callable[[Any], bool]) -> bool:
+        """End the freshness of what is held unless `unless` is true of it; whether it was fresh."""
+        node = self._nodes.get(key)
+        if node is None:
+            return False
+        answer, age_s = node.answer, self._monotonic() - node.born
+        if age_s >= answer.fresh_for or (not answer.absent and unless(answer.value)):
+            return False
+        node.answer = answer.expired(age_s)
+        node.quick = _NEVER
+        return True
+
     def delete(self, key: str) -> bool:
         """Whether there was such an entry."""
         node = self._nodes.get(key)
@@ -270,16 +282,21 @@ class MemoryBackend:
         self.counts = self.store.counts
         self.peek = self.store.peek
         self.put = self.store.put
+        self._wall = clock.wall
 
     async def get_many(self, keys: Iterable[str], codec: Codec[Any]) -> dict[str, Held]:
         found = ((key, self.store.get(key)) for key in keys)
         return {key: held for key, held in found if held is not None}
 
     async def set_many(self, answers: Mapping[str, Answer[Any]], codec: Codec[Any]) -> int:
-        return sum(map(self.store.put, answers, answers.values()))
+        now = self._wall()
+        return sum(self.store.put(key, answer, answer.age_s(now)) for key, answer in answers.items())
 
     async def delete_many(self, keys: Iterable[str]) -> int:
         return sum(map(self.store.delete, keys))
+
+    async def expire(self, key: str, unless: Callable[[Any], bool], codec: Codec[Any]) -> bool:
+        return self.store.expire(key, unless)
 
     async def clear(self) -> None:
         self.store.clear()

@@ -1,6 +1,6 @@
 """The backend that holds nothing: every call is a load, still one per key at a time."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .answer import Answer, Held
@@ -28,6 +28,9 @@ class NullBackend:
 
     async def delete_many(self, keys: Iterable[str]) -> int:
         return 0
+
+    async def expire(self, key: str, unless: Callable[[Any], bool], codec: Codec[Any]) -> bool:
+        return False
 
     async def clear(self) -> None:
         pass

@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
 
-from .answer import Answer, Held
+from .answer import Held
 
 Read = Callable[[list[str]], Awaitable[dict[str, Held]]]
 
@@ -59,11 +58,11 @@ class Reads:
         reading.found.set_result(found)
         return found
 
-    def landed(self, key: str, answer: Answer[Any]) -> None:
+    def landed(self, key: str, held: Held) -> None:
         """A load of the key ended: the read under way gives its answer."""
         reading = self.pending.pop(key, None)
         if reading is not None:
-            reading.landed[key] = (answer, 0.0)
+            reading.landed[key] = held
 
     def outdate(self, keys: Iterable[str] | None) -> None:
         """The keys (None: all) were set or deleted: no one may join a read that began before."""

@@ -42,6 +42,12 @@ redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 redis.call('DEL', KEYS[2])
 return 1
 """
+# Unless it was replaced meanwhile: an envelope ends in its checksum.
+_EXPIRE = """
+if redis.call('GETRANGE', KEYS[1], -4, -1) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
+return 1
+"""
 _KEEP = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])
@@ -105,11 +111,6 @@ class RedisBackend:
     def locks(self) -> "RedisBackend":
         return self
 
-    @property
-    def available(self) -> bool:
-        """Whether the breaker is closed."""
-        return not self._breaker.open
-
     def peek(self, key: str) -> Answer[Any] | None:
         return None
 
@@ -140,6 +141,19 @@ class RedisBackend:
             pipeline.execute_command("UNLINK", name)
             pipeline.execute_command("UNLINK", _lock(name))
         return sum((await self._ask(pipeline.execute))[::2])
+
+    async def expire(self, key: str, unless: Callable[[Any], bool], codec: Codec[Any]) -> bool:
+        [name] = self._names([key])
+        client: Any = self.client
+        data = await self._ask(lambda: client.get(name))
+        held = self._opened([key], [name], [data], codec).get(key)
+        if held is None:
+            return False
+        answer, age_s = held
+        if age_s >= answer.fresh_for or (not answer.absent and unless(answer.value)):
+            return False
+        expired = seal(name, answer.expired(age_s), codec)
+        return bool(await self._ask(lambda: client.eval(_EXPIRE, 1, name, data[-4:], expired)))
 
     async def clear(self) -> None:
         for pattern in (f"{self.prefix}*", f"{{{self.prefix}*"):

@@ -5,7 +5,7 @@ used as fresh for `lag_s` at most, and after that only as a stale answer while R
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
@@ -162,6 +162,13 @@ class TieredBackend:
             return await self.remote.delete_many(keys)
         finally:
             self._drop(keys)
+
+    async def expire(self, key: str, unless: Callable[[Any], bool], codec: Codec[Any]) -> bool:
+        expired = self.store.expire(key, unless)
+        self._filling.pop(key, None)
+        expired |= await self.remote.expire(key, unless, codec)
+        self._drop([key])  # Redis has it, or a newer one
+        return expired
 
     async def clear(self) -> None:
         try:

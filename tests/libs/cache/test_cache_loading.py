@@ -14,6 +14,7 @@ from libs.cache import (
     Cache,
     CodecError,
     LoadCancelled,
+    Loaded,
     LoadTimeout,
     ManualClock,
     Policy,
@@ -31,12 +32,12 @@ class Upstream:
 
     def __init__(self) -> None:
         self.calls = 0
-        self.value: bytes | Absent = b"v1"
+        self.value: bytes | Absent | Loaded[bytes] = b"v1"
         self.error: Exception | None = None
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def __call__(self) -> bytes | Absent:
+    async def __call__(self) -> bytes | Absent | Loaded[bytes]:
         self.calls += 1
         await self.gate.wait()
         if self.error is not None:
@@ -234,6 +235,74 @@ async def test_max_age_zero_always_loads_and_still_once(cache: Cache, upstream: 
     assert upstream.calls == 2
 
 
+async def test_a_loader_may_say_how_old_its_value_is(
+    cache: Cache, upstream: Upstream, clock: ManualClock
+) -> None:
+    made = clock.wall() - 50
+    upstream.value = Loaded(b"v1", stored=made)
+    first = await cache.get_or_load("k", upstream, POLICY)
+    assert (first.status, first.value, first.stored) == (Status.MISS, b"v1", made)
+    assert (await cache.get_or_load("k", upstream, POLICY.replace(max_age_s=51))).status is Status.HIT
+    assert (await cache.get_or_load("k", upstream, POLICY.replace(max_age_s=49))).status is Status.MISS
+    assert upstream.calls == 2
+    clock.advance(9.9)
+    assert (await cache.get_or_load("k", upstream, POLICY)).status is Status.HIT
+    clock.advance(0.2)
+    upstream.value = Loaded(b"v2", stored=clock.wall() + 100)
+    assert (await cache.get_or_load("k", upstream, POLICY)).status is Status.STALE
+    await settled(cache)
+    answer = await cache.get_or_load("k", upstream, POLICY)
+    assert (answer.value, answer.stored) == (b"v2", clock.wall())
+
+
+async def test_a_loader_may_shorten_how_long_its_value_is_fresh(
+    cache: Cache, upstream: Upstream, clock: ManualClock
+) -> None:
+    upstream.value = Loaded(b"v1", fresh_s=5)
+    answer = await cache.get_or_load("k", upstream, POLICY)
+    assert (answer.fresh_for, answer.error_for) == (5, 605)
+    upstream.value = Loaded(b"v2", fresh_s=1000)
+    clock.advance(36)
+    answer = await cache.get_or_load("k", upstream, POLICY)
+    assert (answer.value, answer.fresh_for) == (b"v2", 60)
+
+
+async def test_who_joins_a_load_and_gets_something_too_old_asks_again(
+    cache: Cache, upstream: Upstream, clock: ManualClock
+) -> None:
+    upstream.value = Loaded(b"old", stored=clock.wall() - 50)
+    upstream.gate.clear()
+    lax = asyncio.create_task(cache.get_or_load("k", upstream, POLICY.replace(max_age_s=55)))
+    await until(lambda: upstream.calls == 1)
+    others = {
+        max_age_s: asyncio.create_task(cache.get_or_load("k", upstream, POLICY.replace(max_age_s=max_age_s)))
+        for max_age_s in (None, 60, 51, 49, 0)
+    }
+    await asyncio.sleep(0.05)
+    upstream.gate.set()
+    assert (await lax).value == b"old"
+    upstream.value = b"new"
+    answers = {max_age_s: (await task).value for max_age_s, task in others.items()}
+    assert answers == {None: b"old", 60: b"old", 51: b"old", 49: b"new", 0: b"new"}
+    assert upstream.calls == 2
+
+
+async def test_who_asks_again_in_vain_gets_what_there_is(
+    cache: Cache, upstream: Upstream, clock: ManualClock
+) -> None:
+    upstream.value = Loaded(b"old", stored=clock.wall() - 50)
+    upstream.gate.clear()
+    lax = asyncio.create_task(cache.get_or_load("k", upstream, POLICY))
+    await until(lambda: upstream.calls == 1)
+    strict = asyncio.create_task(cache.get_or_load("k", upstream, POLICY.replace(max_age_s=10)))
+    await asyncio.sleep(0.05)
+    upstream.gate.set()
+    await lax
+    upstream.error = OSError("down")
+    answer = await strict
+    assert (answer.status, answer.value) == (Status.STALE, b"old")
+
+
 async def test_the_storing_policy_bounds_the_reading_one(
     cache: Cache, upstream: Upstream, clock: ManualClock
 ) -> None:
@@ -253,8 +322,7 @@ async def test_jitter_shortens_freshness_and_never_lengthens_it(
     policy = Policy(fresh_s=100, jitter=0.2, early=False)
     for key, expected in (("a", 100.0), ("b", 90.0), ("c", 80.02)):
         answer = await cache.get_or_load(key, upstream, policy)
-        lasts = answer.fresh_until - answer.stored_at
-        assert lasts.total_seconds() == pytest.approx(expected)
+        assert answer.fresh_for == pytest.approx(expected)
 
 
 async def test_a_cancelled_leader_hands_over(cache: Cache, upstream: Upstream) -> None:

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from libs.cache import ABSENT, Absent, Answer, Cache, ManualClock, Policy, Status, open_cache
+from libs.cache import ABSENT, Absent, Answer, Cache, Loaded, ManualClock, Policy, Status, open_cache
 from libs.cache.tiered import TieredBackend
 
 from .conftest import KINDS
@@ -36,13 +36,13 @@ class Down(Exception):
 
 @dataclass
 class Kept:
-    """What the model holds for a key."""
+    """What the model holds for a key: fresh_s and lasts_s count from `at`, stale_s from fresh_s."""
 
     value: bytes | Absent
     at: float
     fresh_s: float
     stale_s: float
-    error_s: float
+    lasts_s: float
 
 
 class Model(RuleBasedStateMachine):
@@ -78,21 +78,19 @@ class Model(RuleBasedStateMachine):
     def age(self, key: str) -> float:
         return self.clock.monotonic() - self.kept[key].at
 
-    def keep(self, key: str, value: bytes | Absent, policy: Policy) -> None:
-        now = self.clock.monotonic()
+    def keep(self, key: str, value: bytes | Absent, policy: Policy, age: float = 0.0) -> None:
+        at = self.clock.monotonic() - age
         if value is ABSENT:
             if policy.negative_s:
-                self.kept[key] = Kept(value, now, policy.negative_s, 0.0, 0.0)
+                self.kept[key] = Kept(value, at, policy.negative_s, 0.0, policy.negative_s)
             else:
                 self.kept.pop(key, None)
         else:
-            self.kept[key] = Kept(value, now, policy.fresh_s, policy.stale_s, policy.stale_on_error_s)
+            lasts_s = policy.fresh_s + max(policy.stale_s, policy.stale_on_error_s)
+            self.kept[key] = Kept(value, at, policy.fresh_s, policy.stale_s, lasts_s)
 
     def gone(self, key: str) -> bool:
-        if key not in self.kept:
-            return True
-        kept = self.kept[key]
-        return self.age(key) >= kept.fresh_s + max(kept.stale_s, kept.error_s)
+        return key not in self.kept or self.age(key) >= self.kept[key].lasts_s
 
     @invariant()
     def expired_entries_are_forgotten(self) -> None:
@@ -120,6 +118,19 @@ class Model(RuleBasedStateMachine):
         elif self.url == "memory://":  # Redis has its own clock, and may hold what is expired by ours
             assert not deleted
 
+    @rule(key=KEYS, unless=VALUES)
+    def expire(self, key: str, unless: bytes | Absent) -> None:
+        kept = self.kept.get(key)
+        expired = self.run(self.cache.expire(key, lambda value: value == unless))
+        fresh = kept is not None and self.age(key) < kept.fresh_s
+        if kept is None or not fresh or (kept.value is not ABSENT and kept.value == unless):
+            assert not expired
+            return
+        assert expired
+        kept.fresh_s = self.age(key)
+        if kept.value is ABSENT:
+            del self.kept[key]
+
     @rule()
     def clear(self) -> None:
         self.run(self.cache.clear())
@@ -137,16 +148,16 @@ class Model(RuleBasedStateMachine):
                     expected[key] = (Status.STALE, self.kept[key].value)
         assert {key: told(answer) for key, answer in found.items()} == expected
 
-    @rule(key=KEYS, value=st.one_of(VALUES, st.just(Down("down"))), policy=POLICIES)
-    def get_or_load(self, key: str, value: bytes | Absent | Down, policy: Policy) -> None:
+    @rule(key=KEYS, value=st.one_of(VALUES, st.just(Down("down"))), policy=POLICIES, age=SECONDS)
+    def get_or_load(self, key: str, value: bytes | Absent | Down, policy: Policy, age: float) -> None:
         loads = 0
 
-        async def load() -> bytes | Absent:
+        async def load() -> Loaded[bytes]:
             nonlocal loads
             loads += 1
             if isinstance(value, Down):
                 raise value
-            return value
+            return Loaded(value, stored=self.clock.wall() - age)
 
         async def call() -> Answer[bytes] | Down:
             try:
@@ -165,7 +176,7 @@ class Model(RuleBasedStateMachine):
                 self.failed[key] = self.clock.monotonic()
             else:
                 self.failed.pop(key, None)
-                self.keep(key, value, policy)
+                self.keep(key, value, policy, age)
 
     def expected(self, key: str, value: bytes | Absent | Down, policy: Policy) -> tuple[object, int]:
         """What the call must give, and how many loads it must take."""
@@ -178,7 +189,7 @@ class Model(RuleBasedStateMachine):
                 return self.as_found(key), 0
             if not too_old and age < kept.fresh_s + min(kept.stale_s, policy.stale_s):
                 return (Status.STALE, kept.value), 0 if resting else 1
-            fallback = age < kept.fresh_s + min(max(kept.stale_s, kept.error_s), policy.stale_on_error_s)
+            fallback = age < min(kept.lasts_s, kept.fresh_s + policy.stale_on_error_s)
             if fallback and resting:
                 return (Status.STALE, kept.value), 0
         if isinstance(value, Down):

@@ -48,7 +48,7 @@ async def test_a_hit_is_memorys(open_kind: Open, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("change", ["set", "delete", "clear", "load"])
+@pytest.mark.parametrize("change", ["set", "delete", "clear", "load", "expire"])
 async def test_a_change_elsewhere_reaches_memory(open_kind: Open, kind: str, change: str) -> None:
     here, there = await open_kind(kind), await open_kind(kind)
     keys = [f"k{i}" for i in range(12)]  # in a cluster: on every node
@@ -65,6 +65,10 @@ async def test_a_change_elsewhere_reaches_memory(open_kind: Open, kind: str, cha
     elif change == "load":
         for key in keys:
             await there.get_or_load(key, load, POLICY.replace(max_age_s=0))
+    elif change == "expire":
+        expected = None
+        for key in keys:
+            await there.expire(key, lambda value: False)
     else:
         expected = None
         await (there.delete_many(keys) if change == "delete" else there.clear())
