@@ -36,10 +36,12 @@ local ours = not held or string.sub(held, 1, #ARGV[2]) == ARGV[2]
 if ours then redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[3]) end
 return {ours and 1 or 0, redis.call('GET', KEYS[1])}
 """
+# Without an envelope, as it is too large: what was there before goes.
 _SETTLE = """
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 redis.call('DEL', KEYS[2])
+if ARGV[2] == '' then redis.call('UNLINK', KEYS[1]) return 2 end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1
 """
 # Unless it was replaced meanwhile: an envelope ends in its checksum.
@@ -81,25 +83,29 @@ class RedisBackend:
         retry_s: float = 1.0,
         claim_s: float = 5.0,
         connections: int = 32,
+        entry_size: int = 4 * 2**20,
         clock: Clock = SYSTEM,
         log: FilteringBoundLogger | None = None,
     ) -> None:
         """`client` gives bytes (not decoded text) and is closed with the backend; see `connect`.
         `connections` is how many calls are under way at most; the others wait within their `timeout_s`.
+        `entry_size` bounds an entry (bytes, by its codec's `weigh`), as it has to arrive within `timeout_s`.
         """
         if not re.fullmatch(r"[A-Za-z0-9:_.-]{1,80}", prefix):
             raise ValueError(f"a Redis prefix is letters, digits and : _ . - (1 to 80), not {prefix!r}")
         for name, value in (("timeout_s", timeout_s), ("retry_s", retry_s), ("claim_s", claim_s)):
             if not 0 < value < 3600:
                 raise ValueError(f"{name} is seconds above 0 and below 3600, not {value!r}")
-        if connections < 1:
-            raise ValueError(f"connections is a whole number above 0, not {connections!r}")
+        for name, count in (("connections", connections), ("entry_size", entry_size)):
+            if count < 1:
+                raise ValueError(f"{name} is a whole number above 0, not {count!r}")
         self.client = client
         self.prefix = prefix
         self.claim_s = claim_s
         self.counts = BackendCounts()
         self._cluster = isinstance(client, RedisCluster)
         self._timeout_s = timeout_s
+        self._entry_size = entry_size
         self._wall = clock.wall
         self._free = asyncio.Semaphore(connections)
         self._log = logs.bound(log, backend="redis")
@@ -130,10 +136,13 @@ class RedisBackend:
         sealed = self._sealed(answers, codec)
         pipeline = self.client.pipeline(transaction=False)
         for name, data, keep_ms in sealed:
-            pipeline.set(name, data, px=keep_ms)
+            if data:
+                pipeline.set(name, data, px=keep_ms)
+            else:
+                pipeline.execute_command("UNLINK", name)
             pipeline.execute_command("UNLINK", _lock(name))
         await self._ask(pipeline.execute)
-        return len(sealed)
+        return sum(bool(data) for _, data, _ in sealed)
 
     async def delete_many(self, keys: Iterable[str]) -> int:
         pipeline = self.client.pipeline(transaction=False)
@@ -199,11 +208,18 @@ class RedisBackend:
         await self._eval(_KEEP, keys, token, self._claim_ms)
 
     async def settle(self, answers: Mapping[str, Answer[Any]], token: bytes, codec: Codec[Any]) -> set[str]:
+        return (await self.settled(answers, token, codec))[0]
+
+    async def settled(
+        self, answers: Mapping[str, Answer[Any]], token: bytes, codec: Codec[Any]
+    ) -> tuple[set[str], set[str]]:
+        """`settle`: the keys that it stored, and those whose claim was ours but that are too large."""
         pipeline = self.client.pipeline(transaction=False)
         for name, data, keep_ms in self._sealed(answers, codec):
             pipeline.eval(_SETTLE, 2, name, _lock(name), token, data, keep_ms)
         done = await self._ask(pipeline.execute)
-        return {key for key, stored in zip(answers, done, strict=True) if stored}
+        stored = {key for key, outcome in zip(answers, done, strict=True) if outcome == 1}
+        return stored, {key for key, outcome in zip(answers, done, strict=True) if outcome == 2}
 
     async def release(self, keys: Iterable[str], token: bytes) -> None:
         await self._eval(_RELEASE, keys, token)
@@ -237,13 +253,21 @@ class RedisBackend:
         # As bytes: redis-py is slow at encoding.
         return [(self.prefix + key).encode() for key in keys]
 
+    def fits(self, answer: Answer[Any]) -> bool:
+        """Whether it is not too large."""
+        return answer.weight <= self._entry_size
+
     def _sealed(
         self, answers: Mapping[str, Answer[Any]], codec: Codec[Any]
     ) -> list[tuple[bytes, bytes, int]]:
-        return [
-            (name, seal(name, answer, codec), math.ceil(answer.error_for * 1000))
-            for name, answer in zip(self._names(list(answers)), answers.values(), strict=True)
-        ]
+        """Name, envelope and lifetime of each; one that is too large has no envelope, and is counted."""
+        sealed = []
+        for name, answer in zip(self._names(list(answers)), answers.values(), strict=True):
+            fits = self.fits(answer)
+            self.counts.refused += not fits
+            data = seal(name, answer, codec) if fits else b""
+            sealed.append((name, data, math.ceil(answer.error_for * 1000)))
+        return sealed
 
     def _opened(
         self, keys: list[str], names: list[bytes], found: Iterable[bytes | None], codec: Codec[Any]

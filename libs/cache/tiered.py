@@ -2,6 +2,9 @@
 
 What memory holds is trusted while invalidations are heard, and if it was read since they are. Otherwise it is
 used as fresh for `lag_s` at most, and after that only as a stale answer while Redis does not answer at all.
+
+What is too large for Redis is in memory alone. Other processes do not see it, nor is a change by one of them
+heard here: it lasts until it is changed here, or is over.
 """
 
 import asyncio
@@ -51,6 +54,7 @@ class TieredBackend:
         self.keep = remote.keep
         self.release = remote.release
         self._monotonic = clock.monotonic
+        self._wall = clock.wall
         self._lag_s = lag_s
         self._heard_since: float | None = None
         self._ready = asyncio.Event()
@@ -133,27 +137,38 @@ class TieredBackend:
         return self.store.put(key, answer, age_s, quick_s)
 
     async def set_many(self, answers: Mapping[str, Answer[Any]], codec: Codec[Any]) -> int:
+        ours: Mapping[str, Answer[Any]] = {}
         try:
-            return await self.remote.set_many(answers, codec)
+            stored = await self.remote.set_many(answers, codec)
+            ours = {key: answer for key, answer in answers.items() if not self.remote.fits(answer)}
         except Unavailable:
-            for key, answer in answers.items():
-                self._keep(key, answer)
-            answers = {}
+            ours = answers
             raise
         finally:
-            # Not kept here: our own change is announced to us like any other, and would drop it.
-            self._drop(answers)
+            kept = self._replace(answers, ours)
+        return stored + len(kept)
 
     async def settle(self, answers: Mapping[str, Answer[Any]], token: bytes, codec: Codec[Any]) -> set[str]:
+        ours: Mapping[str, Answer[Any]] = {}
         try:
-            return await self.remote.settle(answers, token, codec)
+            stored, large = await self.remote.settled(answers, token, codec)
+            ours = {key: answers[key] for key in large}
         except Unavailable:
-            for key, answer in answers.items():
-                self._keep(key, answer)
-            answers = {}
+            ours = answers
             raise
         finally:
-            self._drop(answers)
+            kept = self._replace(answers, ours)
+        return stored | kept
+
+    def _replace(self, answers: Mapping[str, Answer[Any]], ours: Mapping[str, Answer[Any]]) -> set[str]:
+        """Drop what there is for these keys, and keep what is not in Redis; the keys kept.
+
+        What is in Redis is not kept here: our own change is announced to us like any other, and would drop
+        it.
+        """
+        self._drop(answers)
+        now = self._wall()
+        return {key for key, answer in ours.items() if self._keep(key, answer, answer.age_s(now))}
 
     async def delete_many(self, keys: Iterable[str]) -> int:
         keys = list(keys)
@@ -167,7 +182,9 @@ class TieredBackend:
         expired = self.store.expire(key, unless)
         self._filling.pop(key, None)
         expired |= await self.remote.expire(key, unless, codec)
-        self._drop([key])  # Redis has it, or a newer one
+        held = self.store.get(key)
+        if held is not None and self.remote.fits(held[0]):
+            self._drop([key])  # Redis has it, or a newer one
         return expired
 
     async def clear(self) -> None:

@@ -1,7 +1,7 @@
 """Backends by URL, as settings name them.
 
 memory://?entries=10000&size=67108864
-redis://[user:password@]host[:port]/db?prefix=cache:&timeout_s=0.25&retry_s=1&claim_s=5&connections=32
+redis://[user:password@]host[:port]/db?prefix=cache:&timeout_s=0.25&retry_s=1&claim_s=5&connections=32&entry_size=4194304
 rediss://...                      the same over TLS
 redis+cluster://..., rediss+cluster://...
 memory+redis://..., memory+rediss://..., memory+redis+cluster://...      memory over Redis: options of both
@@ -28,6 +28,7 @@ _REDIS: Mapping[str, Callable[[str], Any]] = {
     "retry_s": float,
     "claim_s": float,
     "connections": int,
+    "entry_size": int,
 }
 _TIERED: Mapping[str, Callable[[str], Any]] = {"lag_s": float}
 _NAMES = "memory, null, redis, rediss, redis+cluster, rediss+cluster, and memory+ before one of the last four"
