@@ -27,6 +27,12 @@ class HeldSeries:
     columns: Columns
     refresh_error: str = ""
 
+    @property
+    def fetched_s(self) -> float | None:
+        """When the provider was last asked for it with success, epoch seconds; None: clients wrote it."""
+        provenance = self.header.provenance
+        return provenance.fetched_at.ToMilliseconds() / 1000 if provenance.HasField("fetched_at") else None
+
     def rows(self, *, start_ms: int | None, end_ms: int | None, limit: int | None, final_only: bool) -> slice:
         """The rows of the bars that opened in [start_ms, end_ms), the last `limit` of them."""
         whole = self.columns

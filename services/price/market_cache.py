@@ -6,11 +6,12 @@ What many callers wait for is loaded once and is not tied to the one that came f
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from finstage.ingest.v1 import market_store_service_pb2 as ingest_pb2
 from finstage.market.v1 import instrument_pb2, provenance_pb2, quote_pb2, series_pb2
-from libs.cache import ABSENT, Absent, Answer, Cache, Codec, Policy, Status, keys, protobuf
+from libs.cache import ABSENT, Absent, Answer, Cache, Codec, Loaded, Policy, Status, keys, protobuf
 from libs.market.errors import FinstageError, NotFound, Reason, Unavailable, symbol_not_found
 from libs.market.interval import Interval
 from libs.rpc.deadline import detached, time_left_s
@@ -21,8 +22,10 @@ from services.price.market_store import MarketStore
 LOAD_FLOOR_S = 5.0
 LOAD_TIMEOUT_S = 30.0
 NEGATIVE_S = 5.0
-# As good as over: what is outdated is kept to be served as stale.
-OVER_S = 1e-6
+# A series that ingest could not refresh is asked for again after this.
+UNREFRESHED_S = 10.0
+# Ingest is asked for somewhat younger series than the caller, so that what comes is not over at once.
+ASKED_SHARE = 0.9
 
 _T = TypeVar("_T")
 _QUOTE = protobuf(quote_pb2.Quote)
@@ -41,7 +44,7 @@ CacheStatus = provenance_pb2.CacheStatus
 class Freshness:
     """How old an answer may be.
 
-    max_age_s: seconds since it was loaded that need no new load.
+    max_age_s: seconds since it was fetched from the provider that need no new load.
     allow_stale: whether an older one is better than the error of a load that failed.
     """
 
@@ -98,42 +101,50 @@ class MarketCache:
         self, symbol: str, interval: Interval, adjustment: series_pb2.Adjustment, freshness: Freshness
     ) -> tuple[HeldSeries, CacheStatus]:
         """The whole series."""
+        asked_s = ASKED_SHARE * freshness.max_age_s
 
-        async def load() -> HeldSeries:
-            return await self._load(
+        async def load() -> Loaded[HeldSeries]:
+            oldest_s = self._now_s() - asked_s
+            held = await self._load(
                 lambda timeout_s: self._store.series(
-                    symbol, interval, adjustment, max_age_s=freshness.max_age_s, timeout_s=timeout_s
+                    symbol, interval, adjustment, max_age_s=asked_s, timeout_s=timeout_s
                 )
             )
+            if held.refresh_error:
+                # By the time it was fetched, every call would ask again.
+                return Loaded(held, fresh_s=UNREFRESHED_S)
+            if held.fetched_s is None:
+                return Loaded(held)
+            # It is no older than asked for, whatever the clock of ingest's host says.
+            return Loaded(held, stored=max(held.fetched_s, oldest_s))
 
         name = _series_key(symbol, interval, adjustment)
-        held, status = await self._one(name, symbol, load, freshness, codec=HELD_SERIES)
-        if held.refresh_error:
-            # Ingest answered, from what it has: it could not refresh it.
-            fetched_s = held.header.provenance.fetched_at.ToMilliseconds() / 1000
-            if self._now_s() - fetched_s > freshness.max_age_s:
-                if not freshness.allow_stale:
-                    raise Unavailable(
-                        Reason.TOO_STALE,
-                        f"{symbol} could not be refreshed ({held.refresh_error}), and allow_stale is false",
-                        retry_after_s=1.0,
-                    )
-                status = provenance_pb2.CACHE_STATUS_STALE
+        answer = await self._one(name, load, freshness, codec=HELD_SERIES)
+        fetched_s = None if answer.absent else answer.value.fetched_s
+        held, status = self._present(answer, symbol, freshness, fetched_s)
+        # With an error, ingest answered from what it has: it could not refresh it.
+        if held.refresh_error and self._now_s() - (fetched_s or 0.0) > freshness.max_age_s:
+            if not freshness.allow_stale:
+                raise Unavailable(
+                    Reason.TOO_STALE,
+                    f"{symbol} could not be refreshed ({held.refresh_error}), and allow_stale is false",
+                    retry_after_s=1.0,
+                )
+            status = provenance_pb2.CACHE_STATUS_STALE
         return held, status
 
     async def outdate(self, symbol: str, interval: Interval, revision: int) -> None:
         """A series has that revision now: where an older one is held, the next call loads it anew.
 
-        Until that has worked, what is held is served as stale.
+        Until that has worked, what is held is served as stale. A load that brings that revision, or a later
+        one, goes on.
         """
         for adjustment in (series_pb2.ADJUSTMENT_SPLITS, series_pb2.ADJUSTMENT_ALL):
-            name = _series_key(symbol, interval, adjustment)
-            held = await self._cache.get(name, codec=HELD_SERIES, stale=True)
-            if held is not None and held.absent:
-                await self._cache.delete(name)
-            elif held is not None and held.value.header.version.revision < revision:
-                over = Policy(fresh_s=OVER_S, stale_on_error_s=self._stale_for_s)
-                await self._cache.set(name, held.value, over, codec=HELD_SERIES)
+            await self._cache.expire(
+                _series_key(symbol, interval, adjustment),
+                lambda held: held.header.version.revision >= revision,
+                codec=HELD_SERIES,
+            )
 
     async def outdate_all(self) -> None:
         """Nothing that is held can be trusted: the next calls load it anew."""
@@ -145,8 +156,9 @@ class MarketCache:
         async def load() -> instrument_pb2.Instrument:
             return await self._load(lambda timeout_s: self._store.instrument(symbol, timeout_s=timeout_s))
 
-        name = keys.key("price.instrument", symbol)
-        return await self._one(name, symbol, load, Freshness(max_age_s=86_400.0), codec=_INSTRUMENT)
+        freshness = Freshness(max_age_s=86_400.0)
+        answer = await self._one(keys.key("price.instrument", symbol), load, freshness, codec=_INSTRUMENT)
+        return self._present(answer, symbol, freshness)
 
     async def search(
         self, query: str, types: Sequence[int], limit: int
@@ -166,13 +178,12 @@ class MarketCache:
     async def _one(
         self,
         name: str,
-        symbol: str,
-        load: Callable[[], Awaitable[_T]],
+        load: Callable[[], Awaitable[_T | Loaded[_T]]],
         freshness: Freshness,
         *,
         codec: Codec[_T],
-    ) -> tuple[_T, CacheStatus]:
-        async def found() -> _T | Absent:
+    ) -> Answer[_T]:
+        async def found() -> _T | Loaded[_T] | Absent:
             try:
                 return await load()
             except NotFound as error:
@@ -180,14 +191,17 @@ class MarketCache:
                     return ABSENT
                 raise
 
-        answer = await self._cache.get_or_load(name, found, self._policy(freshness), codec=codec)
-        return self._present(answer, symbol, freshness)
+        return await self._cache.get_or_load(name, found, self._policy(freshness), codec=codec)
 
-    def _present(self, answer: Answer[_T], symbol: str, freshness: Freshness) -> tuple[_T, CacheStatus]:
+    def _present(
+        self, answer: Answer[_T], symbol: str, freshness: Freshness, fetched_s: float | None = None
+    ) -> tuple[_T, CacheStatus]:
+        """The value and its status. fetched_s: what it is from; None: from when it was loaded."""
         if answer.status is Status.STALE and not freshness.allow_stale:
+            made = answer.stored_at if fetched_s is None else datetime.fromtimestamp(fetched_s, UTC)
             raise Unavailable(
                 Reason.TOO_STALE,
-                f"what is held of {symbol} is from {answer.stored_at.isoformat(timespec='seconds')}, "
+                f"what is held of {symbol} is from {made.isoformat(timespec='seconds')}, "
                 "the source does not answer, and allow_stale is false",
                 retry_after_s=1.0,
             )

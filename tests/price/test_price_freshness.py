@@ -1,0 +1,231 @@
+"""How old an answer of price may be, and what it says when that cannot be had."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+
+from finstage.market.v1 import provenance_pb2, series_pb2
+from libs.cache import ManualClock, open_cache
+from libs.market.errors import NotFound, Reason, Unavailable
+from libs.market.interval import Interval
+from tests.libs.cache.waiting import until
+from tests.price.conftest import NOW_MS, Price, running_price
+
+HIT, MISS = provenance_pb2.CACHE_STATUS_HIT, provenance_pb2.CACHE_STATUS_MISS
+STALE, COALESCED = provenance_pb2.CACHE_STATUS_STALE, provenance_pb2.CACHE_STATUS_COALESCED
+AWAY = Unavailable(Reason.SERVICE_UNAVAILABLE, "ingest does not answer", retry_after_s=1)
+
+
+async def bars(price: Price, max_age_s: float | None = None, **more: object) -> series_pb2.BarSeries:
+    """The last bars of A."""
+    if max_age_s is not None:
+        more["max_age"] = Duration(seconds=int(max_age_s))
+    return (await price.bars(limit=3, **more)).series
+
+
+@pytest.fixture(params=["memory", "redis", "memory+redis"])
+async def shared(request: pytest.FixtureRequest) -> AsyncIterator[Price]:
+    """price over a cache of each kind."""
+    url = "memory://"
+    if request.param != "memory":
+        server = request.getfixturevalue("redis_url").partition(":")[2].partition("?")[0]
+        url = f"{request.param}:{server}?prefix={id(request)}:&timeout_s=5"
+    clock = ManualClock(NOW_MS / 1000)
+    async with open_cache(url, name="price", clock=clock) as cache, running_price(cache, clock) as price:
+        yield price
+        await cache.clear()
+
+
+async def test_a_series_is_as_old_as_its_data_not_as_its_stay_in_the_cache(shared: Price) -> None:
+    shared.store.fetched_ms = NOW_MS - 3_000_000
+    assert (await bars(shared, 3600)).provenance.cache == MISS
+    assert (await bars(shared, 3600)).provenance.cache == HIT
+    younger = await bars(shared, 60)
+    assert younger.provenance.cache == MISS
+    assert younger.provenance.fetched_at.ToMilliseconds() == NOW_MS
+    assert (await bars(shared, 60)).provenance.cache == HIT
+    shared.clock.advance(61)
+    assert (await bars(shared, 60)).provenance.fetched_at.ToMilliseconds() == NOW_MS + 61_000
+
+
+async def test_a_series_that_was_loaded_old_is_fresh_for_the_rest_only(price: Price) -> None:
+    price.store.fetched_ms = NOW_MS - 40_000
+    assert (await bars(price)).provenance.cache == MISS
+    price.clock.advance(19)
+    assert (await bars(price)).provenance.cache == HIT
+    price.clock.advance(2)
+    fetched_at = (await bars(price)).provenance.fetched_at
+    assert fetched_at.ToMilliseconds() == NOW_MS + 21_000
+
+
+async def test_who_waits_for_the_load_of_a_laxer_caller_asks_again(price: Price) -> None:
+    price.store.fetched_ms = NOW_MS - 3_000_000
+    price.store.gate.clear()
+    lax = asyncio.create_task(bars(price, 3600))
+    await until(lambda: len(price.store.calls) == 1)
+    strict = [asyncio.create_task(bars(price, 0)) for _ in range(3)]
+    equal = asyncio.create_task(bars(price, 3600))
+    await asyncio.sleep(0.05)
+    price.store.gate.set()
+    old, new = NOW_MS - 3_000_000, NOW_MS
+    assert (await lax).provenance.fetched_at.ToMilliseconds() == old
+    assert (await equal).provenance.fetched_at.ToMilliseconds() == old
+    answers = [await each for each in strict]
+    assert {answer.provenance.fetched_at.ToMilliseconds() for answer in answers} == {new}
+    assert sorted(answer.provenance.cache for answer in answers) == [MISS, COALESCED, COALESCED]
+    assert price.store.calls == ["series A 1d"] * 2
+
+
+async def test_a_series_that_clients_wrote_is_as_old_as_its_load(price: Price) -> None:
+    price.store.fetched_ms = None
+    assert (await bars(price)).provenance.cache == MISS
+    price.clock.advance(59)
+    assert (await bars(price)).provenance.cache == HIT
+    price.clock.advance(2)
+    assert (await bars(price)).provenance.cache == MISS
+
+
+async def test_a_clock_of_ingest_that_is_behind_does_not_make_every_call_a_load(price: Price) -> None:
+    price.store.fetched_ms = NOW_MS - 600_000
+    price.store.clock = ManualClock(NOW_MS / 1000 - 600)
+    assert (await bars(price)).provenance.cache == MISS
+    assert (await bars(price)).provenance.cache == HIT
+
+
+async def test_while_ingest_is_away_what_is_held_is_served_as_stale(price: Price) -> None:
+    await price.quote()
+    await price.bars()
+    price.store.down = AWAY
+    stale = provenance_pb2.CACHE_STATUS_STALE
+    assert (await price.quote(max_age=Duration())).provenance.cache == stale
+    assert (await price.bars(max_age=Duration())).series.provenance.cache == stale
+    with pytest.raises(Unavailable) as raised:
+        await price.bars(max_age=Duration(), allow_stale=False)
+    assert raised.value.retry_after_s is not None
+    with pytest.raises(Unavailable) as raised:
+        await price.quote("B")
+    assert raised.value.reason is Reason.SERVICE_UNAVAILABLE
+    assert raised.value.retry_after_s == 1
+
+
+async def test_a_series_that_ingest_could_not_refresh_is_stale_once_it_is_older_than_asked(
+    price: Price,
+) -> None:
+    price.store.refresh_error = "UPSTREAM_UNAVAILABLE"
+    price.store.fetched_ms = NOW_MS - 100_000
+    assert (await price.bars()).series.provenance.cache == provenance_pb2.CACHE_STATUS_STALE
+    young_enough = await price.bars(max_age=Duration(seconds=200))
+    assert young_enough.series.provenance.cache == provenance_pb2.CACHE_STATUS_HIT
+    with pytest.raises(Unavailable) as raised:
+        await price.bars(allow_stale=False)
+    assert raised.value.reason is Reason.TOO_STALE
+
+
+async def test_what_could_not_be_refreshed_is_not_asked_for_by_every_call(price: Price) -> None:
+    price.store.refresh_error = "UPSTREAM_UNAVAILABLE"
+    price.store.fetched_ms = NOW_MS - 100_000
+    for _ in range(5):
+        assert (await bars(price)).provenance.cache == STALE
+    assert price.store.refreshes == 1
+    price.store.refresh_error = ""
+    price.clock.advance(11)
+    assert (await bars(price)).provenance.cache == MISS
+    assert price.store.refreshes == 2
+
+
+async def test_a_committed_revision_is_loaded_by_the_next_call_and_only_then(price: Price) -> None:
+    assert (await price.bars()).series.version.revision == 1
+    price.store.epoch = 2
+    await price.market.outdate("A", Interval.D1, 1)
+    assert (await price.bars()).series.version.revision == 1, "what is held is that revision"
+    await price.market.outdate("A", Interval.D1, 2)
+    price.clock.advance(1)
+    price.store.down = Unavailable(Reason.SERVICE_UNAVAILABLE, "ingest does not answer")
+    assert (await price.bars()).series.provenance.cache == provenance_pb2.CACHE_STATUS_STALE
+    price.store.down = None
+    price.clock.advance(2)  # a load that failed is not tried again at once
+    assert (await price.bars()).series.version.revision == 2
+
+
+async def test_what_is_too_old_is_told_with_its_own_time(price: Price) -> None:
+    """Neither a commit nor a refresh that failed makes it look younger."""
+    price.store.fetched_ms = NOW_MS - 30_000
+    await bars(price)
+    price.clock.advance(10)
+    await price.market.outdate("A", Interval.D1, 2)
+    price.store.down = AWAY
+    told = datetime.fromtimestamp(NOW_MS / 1000 - 30, UTC).isoformat(timespec="seconds")
+    with pytest.raises(Unavailable, match=f"is from {told.replace('+', '.')}") as raised:
+        await bars(price, allow_stale=False)
+    assert raised.value.reason is Reason.TOO_STALE
+    price.clock.advance(5)
+    price.store.down, price.store.refresh_error = None, "UPSTREAM_UNAVAILABLE"
+    await bars(price, 0)
+    price.store.down = AWAY
+    price.clock.advance(15)
+    with pytest.raises(Unavailable, match=f"is from {told.replace('+', '.')}"):
+        await bars(price, allow_stale=False)
+
+
+async def test_commits_do_not_lengthen_how_long_what_is_held_is_served(price: Price) -> None:
+    await bars(price)
+    price.store.down = AWAY
+    for revision in range(2, 9):
+        price.clock.advance(500)
+        await price.market.outdate("A", Interval.D1, revision)
+        assert (await bars(price)).provenance.cache == STALE
+    price.clock.advance(170)
+    with pytest.raises(Unavailable) as raised:
+        await bars(price)
+    assert raised.value.reason is Reason.SERVICE_UNAVAILABLE
+
+
+async def test_a_load_that_commits_is_not_thrown_away(shared: Price) -> None:
+    await bars(shared)
+    shared.clock.advance(61)
+    shared.store.gate.clear()
+    shared.store.epoch = 2
+    refreshing = asyncio.create_task(bars(shared))
+    await until(lambda: len(shared.store.calls) == 2)
+    await shared.market.outdate("A", Interval.D1, 2)
+    shared.clock.advance(1)
+    shared.store.gate.set()
+    assert (await refreshing).version.revision == 2
+    assert (await bars(shared)).provenance.cache == HIT
+    assert len(shared.store.calls) == 2
+
+
+async def test_a_load_that_read_before_a_commit_is_not_kept(shared: Price) -> None:
+    shared.store.gate.clear()
+    reading = asyncio.create_task(bars(shared))
+    await until(lambda: len(shared.store.calls) == 1)
+    shared.store.epoch = 2
+    await shared.market.outdate("A", Interval.D1, 2)
+    after = asyncio.create_task(bars(shared))
+    await asyncio.sleep(0.05)
+    shared.store.gate.set()
+    assert (await reading).version.revision == 1
+    assert (await after).version.revision == 2, "it was asked for after the commit"
+    assert (await bars(shared)).version.revision == 2
+    assert len(shared.store.calls) == 2
+
+
+async def test_a_symbol_that_is_there_now_is_no_longer_unknown(price: Price) -> None:
+    price.store.symbols = {"B"}
+    with pytest.raises(NotFound):
+        await bars(price)
+    price.store.symbols = {"A"}
+    await price.market.outdate("A", Interval.D1, 1)
+    assert (await bars(price)).provenance.cache == MISS
+
+
+async def test_a_quote_loaded_for_others_is_asked_for_again_only_by_who_came_after(price: Price) -> None:
+    """A quote is fetched for the call: its age begins with it."""
+    await price.quote(max_age=Duration(seconds=3600))
+    price.clock.advance(59)
+    assert (await price.quote()).provenance.cache == HIT
+    price.clock.advance(2)
+    assert (await price.quote()).provenance.cache == MISS
