@@ -1,5 +1,6 @@
 """MarketStore: what price needs of ingest, and the adapter that asks it over gRPC."""
 
+import time
 from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Protocol
@@ -72,6 +73,7 @@ class IngestMarketStore:
         max_age_s: float,
         timeout_s: float,
     ) -> HeldSeries:
+        ends = time.monotonic() + timeout_s
         max_age = Duration()
         max_age.FromMilliseconds(int(max_age_s * 1000))
         ensure = ingest_pb2.EnsureBarsRequest(symbol=symbol, interval=interval.proto, max_age=max_age)
@@ -81,7 +83,8 @@ class IngestMarketStore:
         read = ingest_pb2.ReadBarsRequest(symbol=symbol, interval=interval.proto, adjustment=adjustment)
         header = series_pb2.BarSeries()
         chunks: list[Columns] = []
-        parts = self._channel.stream(_path("ReadBars"), read, bytes, timeout_s=timeout_s)
+        left_s = max(0.0, ends - time.monotonic())
+        parts = self._channel.stream(_path("ReadBars"), read, bytes, timeout_s=left_s)
         async with aclosing(parts):
             async for message in parts:
                 rest, columns = take_field(message, _COLUMNS_PART)
