@@ -19,7 +19,7 @@ from services.price.market_store import SERVICE
 _log = structlog.get_logger(__name__)
 
 _PATH = f"/{SERVICE.full_name}/WatchCommits"
-# Longer than ingest's heartbeat: a stream that is silent for so long is dead.
+# Longer than ingest's heartbeat.
 SILENCE_S = 45.0
 RETRY_S = 1.0
 
@@ -29,6 +29,8 @@ class CommitFollower:
 
     changed: is told of each commit: symbol, interval, revision.
     lost: is told when commits were missed for good, or the database is another one.
+    silence_s: a stream without a word for so long, not even a heartbeat, is dead.
+    retry_s: the pause before the next one.
     """
 
     def __init__(
@@ -37,10 +39,14 @@ class CommitFollower:
         *,
         changed: Callable[[str, Interval, int], Awaitable[None]],
         lost: Callable[[], Awaitable[None]],
+        silence_s: float = SILENCE_S,
+        retry_s: float = RETRY_S,
     ) -> None:
         self._channel = channel
         self._changed = changed
         self._lost = lost
+        self._silence_s = silence_s
+        self._retry_s = retry_s
         self._token = ""
 
     async def run(self) -> None:
@@ -54,19 +60,26 @@ class CommitFollower:
                     self._token = ""
                     await self._lost()
             except TimeoutError:
-                _log.warning("commits_silent", seconds=SILENCE_S)
-            await asyncio.sleep(RETRY_S)
+                _log.warning("commits_silent", seconds=self._silence_s)
+            await asyncio.sleep(self._retry_s)
 
     async def _follow(self) -> None:
         request = ingest_pb2.WatchCommitsRequest(resume_token=self._token)
         stream = self._channel.stream(_PATH, request, ingest_pb2.WatchCommitsResponse)
         async with aclosing(stream):
             while True:
-                event = await asyncio.wait_for(anext(stream, None), SILENCE_S)
+                event = await asyncio.wait_for(anext(stream, None), self._silence_s)
                 if event is None:
                     return
                 if event.WhichOneof("event") == "commit":
-                    commit = event.commit
-                    interval = Interval.from_proto(commit.interval)
-                    await self._changed(commit.symbol, interval, commit.version.revision)
+                    await self._heard(event.commit)
                 self._token = event.resume_token or self._token
+
+    async def _heard(self, commit: ingest_pb2.Commit) -> None:
+        try:
+            interval = Interval.from_proto(commit.interval)
+        except ValueError:
+            # A newer ingest has it. Nothing of it is held here.
+            _log.warning("commit_passed_over", symbol=commit.symbol, interval=commit.interval)
+            return
+        await self._changed(commit.symbol, interval, commit.version.revision)
