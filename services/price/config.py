@@ -15,7 +15,8 @@ class PriceSettings(ServerSettings, ChannelSettings):
     metrics_listen: str = Field("127.0.0.1:9051", description="HOST:PORT of metrics and health over HTTP")
     ingest_target: str = Field("127.0.0.1:50053", description="HOST:PORT of ingest")
     cache_url: Annotated[str, AfterValidator(check_url)] = Field(
-        "memory://", description="memory:// or redis://HOST:PORT/DB"
+        "memory://",
+        description="memory://, or memory+redis://HOST:PORT/DB for replicas that share what they load",
     )
     quote_fresh_s: float = Field(60, gt=0, description="seconds that a quote is served without asking again")
     bars_fresh_s: float = Field(60, gt=0, description="seconds that a series is served without asking again")
