@@ -8,10 +8,10 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from finstage.market.v1 import provenance_pb2, series_pb2
-from libs.cache import ManualClock, open_cache
+from libs.cache import Cache, ManualClock, MemoryBackend, open_cache
 from libs.market.errors import NotFound, Reason, Unavailable
 from libs.market.interval import Interval
-from tests.libs.cache.waiting import until
+from tests.libs.cache.waiting import settled, until
 from tests.price.conftest import NOW_MS, Price, running_price
 
 HIT, MISS = provenance_pb2.CACHE_STATUS_HIT, provenance_pb2.CACHE_STATUS_MISS
@@ -222,8 +222,26 @@ async def test_a_symbol_that_is_there_now_is_no_longer_unknown(price: Price) -> 
     assert (await bars(price)).provenance.cache == MISS
 
 
-async def test_a_quote_loaded_for_others_is_asked_for_again_only_by_who_came_after(price: Price) -> None:
-    """A quote is fetched for the call: its age begins with it."""
+async def test_a_refresh_before_the_end_brings_something_newer() -> None:
+    """It may begin shortly before, the likelier the longer the last one took; here it is certain to."""
+    clock = ManualClock(NOW_MS / 1000)
+    surely_early = Cache(MemoryBackend(clock=clock), clock=clock, random=lambda: 0.99)
+    async with surely_early as cache, running_price(cache, clock) as price:
+        price.store.gate.clear()
+        slow = asyncio.create_task(bars(price))
+        await until(lambda: len(price.store.calls) == 1)
+        clock.advance(2)
+        price.store.gate.set()
+        await slow
+        clock.advance(56)
+        assert (await bars(price)).provenance.cache == HIT
+        await settled(cache)
+        fetched_at = (await bars(price)).provenance.fetched_at
+        assert fetched_at.ToMilliseconds() == NOW_MS + 58_000
+
+
+async def test_a_quote_is_as_old_as_its_load(price: Price) -> None:
+    """ingest keeps none: each load fetches it."""
     await price.quote(max_age=Duration(seconds=3600))
     price.clock.advance(59)
     assert (await price.quote()).provenance.cache == HIT
