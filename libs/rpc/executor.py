@@ -2,9 +2,10 @@
 
 import asyncio
 import contextvars
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Self, TypeVar
 
 from libs.market.errors import RateLimited, Reason
 
@@ -12,8 +13,13 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
+# What still runs when an executor is left has so long to end.
+LEAVE_S = 3.0
+
+
 class BoundedExecutor:
-    """threads at work, and at most `queued` pieces of work waiting for one. Close it with `close`.
+    """threads at work, and at most `queued` pieces of work waiting for one. Close it with `close`, or by
+    leaving its context, which also waits for what runs: for LEAVE_S at most.
 
     name: what the work is, for thread names and errors.
     """
@@ -50,6 +56,15 @@ class BoundedExecutor:
     def close(self) -> None:
         """Drops what waits and lets what runs end by itself."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+        ending = threading.Thread(target=self._pool.shutdown, daemon=True)
+        ending.start()
+        await asyncio.to_thread(ending.join, LEAVE_S)
 
     def _leave(self, loop: asyncio.AbstractEventLoop) -> None:
         # Runs in the worker's thread, or on the loop when the work was cancelled before it began.

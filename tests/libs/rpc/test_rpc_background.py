@@ -1,11 +1,12 @@
 """Parts of a service that run beside its calls."""
 
 import asyncio
+from functools import partial
 
 import pytest
 import structlog
 
-from libs.rpc.background import kept_running
+from libs.rpc.background import kept_running, running
 
 
 async def test_a_part_that_fails_is_told_of_and_begun_anew() -> None:
@@ -29,3 +30,18 @@ async def test_a_part_that_is_cancelled_ends() -> None:
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+async def test_parts_have_ended_when_their_context_is_left() -> None:
+    ended: list[str] = []
+
+    async def part(name: str) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.append(name)
+
+    async with running({name: partial(part, name) for name in ("jobs", "feed")}):
+        await asyncio.sleep(0)
+    assert sorted(ended) == ["feed", "jobs"]

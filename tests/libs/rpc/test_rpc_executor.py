@@ -58,6 +58,23 @@ async def test_a_cancelled_caller_stops_waiting_and_the_work_keeps_its_place_unt
     assert begun.is_set()
 
 
+async def test_who_leaves_it_waits_for_what_runs_and_drops_what_waits() -> None:
+    go, done = threading.Event(), []
+
+    def work() -> None:
+        go.wait()
+        done.append("begun before")
+
+    async with BoundedExecutor(threads=1, queued=1, name="database") as executor:
+        running = asyncio.create_task(run_blocking(executor, work))
+        waiting = asyncio.create_task(run_blocking(executor, done.append, "never begun"))
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_later(0.05, go.set)
+    assert done == ["begun before"]
+    await asyncio.wait([running, waiting])
+    assert waiting.cancelled()
+
+
 async def test_cancelled_work_that_has_not_begun_never_does(executor: BoundedExecutor) -> None:
     go = threading.Event()
     first = asyncio.create_task(run_blocking(executor, go.wait))
