@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from functools import partial
 
 import redis.asyncio
@@ -12,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from libs.cache.clock import SYSTEM
 from libs.market.errors import Unavailable
 from libs.rpc import logs, settings
-from libs.rpc.background import kept_running
+from libs.rpc.background import running
 from libs.rpc.executor import BoundedExecutor
 from libs.rpc.server import StartError, run, serve
 from libs.rpc.service import Service
@@ -23,6 +25,7 @@ from services.ingest.config import IngestSettings
 from services.ingest.inquiries import Inquiries
 from services.ingest.jobs import JobPolicy, JobRunner
 from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_providers
+from services.ingest.providers.fallback import Providers
 from services.ingest.refresh import Refresher
 from services.ingest.schedule import Schedule, parse_watch_list
 from services.ingest.store.api import Store
@@ -35,20 +38,100 @@ from services.ingest.upstream.metrics import UpstreamMetrics
 QUEUED = 2000
 
 
+@dataclass(frozen=True, slots=True)
+class Threads:
+    """Where calls block: those of providers, reads of the store, and its writes, which may wait long for each
+    other."""
+
+    upstream: BoundedExecutor
+    database: BoundedExecutor
+    writing: BoundedExecutor
+
+
 async def main(config: IngestSettings) -> None:
-    registry = CollectorRegistry()
-    upstream = BoundedExecutor(threads=config.upstream_threads, queued=QUEUED, name="upstream")
-    database = BoundedExecutor(threads=config.database_threads, queued=QUEUED, name="database")
-    writing = BoundedExecutor(threads=config.database_threads, queued=QUEUED, name="database writing")
-    url = config.redis_url
+    registry, calendars = CollectorRegistry(), Calendars()
+    # What is opened first is closed last: tasks, waits and threads have ended when the store closes.
+    async with AsyncExitStack() as stack:
+        store = await _open_store(config, StoreMetrics(registry))
+        stack.callback(store.close)
+        shared_pace, shared_feed = _open_redis(config.redis_url, stack)
+        threads = await _open_threads(config, stack)
+        parts = Parts(
+            settings=_upstream_settings(config),
+            clock=SYSTEM,
+            metrics=UpstreamMetrics(registry),
+            redis=shared_pace,
+            calendars=calendars,
+        )
+        providers = _open_providers(config, parts)
+        stack.callback(providers.close)
+        refresher = Refresher(
+            store,
+            providers,
+            upstream=threads.upstream,
+            database=threads.database,
+            writing=threads.writing,
+            clock=SYSTEM,
+        )
+        feed = CommitFeed(store, database=threads.database, clock=SYSTEM, redis=shared_feed)
+        schedule = Schedule(
+            parse_watch_list(config.watch_list),
+            refresher=refresher,
+            store=store,
+            database=threads.database,
+            calendars=calendars,
+            clock=SYSTEM,
+        )
+        policy = JobPolicy(lease_s=config.job_lease_s)
+        jobs = JobRunner(store, refresher.fetch, database=threads.writing, clock=SYSTEM, policy=policy)
+        upkeep = partial(
+            keep_pruned,
+            store,
+            database=threads.writing,
+            clock=SYSTEM,
+            records_s=config.keep_records_days * 86_400,
+        )
+        services = [
+            _ingest_service(config, store, threads, providers, jobs),
+            _market_store_service(store, threads, providers, refresher, feed),
+        ]
+        beside: dict[str, Callable[[], Awaitable[None]]] = {
+            "jobs": jobs.run,
+            "commit_feed": feed.run,
+            "watch_list": schedule.run,
+            "upkeep": upkeep,
+        }
+        await stack.enter_async_context(running(beside))
+        await serve(config, services, registry=registry)
+
+
+def _open_redis(url: str | None, stack: AsyncExitStack) -> tuple[Redis | None, "redis.asyncio.Redis | None"]:
+    """Where replicas share the pace of their requests, and hear of each other's commits."""
+    if url is None:
+        return None, None
     # A request waits for it: where it does not answer, the pace is this process's own.
-    shared_pace = (
-        None if url is None else Redis.from_url(url, socket_timeout=0.25, socket_connect_timeout=0.25)
-    )
+    pace = Redis.from_url(url, socket_timeout=0.25, socket_connect_timeout=0.25)
+    stack.callback(pace.close)
     # It waits for news for up to commit_feed's BLOCK_MS.
-    shared_feed = None if url is None else redis.asyncio.Redis.from_url(url, socket_timeout=30.0)
-    calendars = Calendars()
-    asked = UpstreamSettings(
+    feed = redis.asyncio.Redis.from_url(url, socket_timeout=30.0)
+    stack.push_async_callback(feed.aclose)
+    return pace, feed
+
+
+async def _open_threads(config: IngestSettings, stack: AsyncExitStack) -> Threads:
+    async def opened(name: str, threads: int) -> BoundedExecutor:
+        executor = BoundedExecutor(threads=threads, queued=QUEUED, name=name)
+        return await stack.enter_async_context(executor)
+
+    return Threads(
+        upstream=await opened("upstream", config.upstream_threads),
+        database=await opened("database", config.database_threads),
+        writing=await opened("database writing", config.database_threads),
+    )
+
+
+def _upstream_settings(config: IngestSettings) -> UpstreamSettings:
+    return UpstreamSettings(
         url=config.upstream_url,
         sim_url=config.sim_url,
         user_agent=config.user_agent,
@@ -57,74 +140,43 @@ async def main(config: IngestSettings) -> None:
         files=config.files,
         impersonate=config.impersonate,
     )
-    parts = Parts(
-        settings=asked,
-        clock=SYSTEM,
-        metrics=UpstreamMetrics(registry),
-        redis=shared_pace,
-        calendars=calendars,
-    )
+
+
+def _open_providers(config: IngestSettings, parts: Parts) -> Providers:
     try:
-        providers = open_providers(config.providers, parts)
+        return open_providers(config.providers, parts)
     except ModuleNotFoundError as error:
         line = f"FINSTAGE_IMPERSONATE needs {error.name}: pip install finstage[impersonate]"
         raise StartError(line) from error
-    store = await _open_store(config, StoreMetrics(registry))
-    refresher = Refresher(
-        store, providers, upstream=upstream, database=database, writing=writing, clock=SYSTEM
-    )
-    feed = CommitFeed(store, database=database, clock=SYSTEM, redis=shared_feed)
-    schedule = Schedule(
-        parse_watch_list(config.watch_list),
-        refresher=refresher,
-        store=store,
-        database=database,
-        calendars=calendars,
-        clock=SYSTEM,
-    )
 
-    policy = JobPolicy(lease_s=config.job_lease_s)
-    jobs = JobRunner(store, refresher.fetch, database=writing, clock=SYSTEM, policy=policy)
+
+def _ingest_service(
+    config: IngestSettings, store: Store, threads: Threads, providers: Providers, jobs: JobRunner
+) -> Service:
     writes = servicer.IngestServicer(
         store,
-        database=database,
-        writing=writing,
+        database=threads.database,
+        writing=threads.writing,
         clock=SYSTEM,
         universes=config.universes,
         wake=jobs.wake,
         upstream_status=providers.status,
     )
+    return Service(servicer.SERVICE, writes, servicer.RAW_REQUESTS)
+
+
+def _market_store_service(
+    store: Store, threads: Threads, providers: Providers, refresher: Refresher, feed: CommitFeed
+) -> Service:
     reads = market_store.MarketStoreServicer(
         store,
-        Inquiries(providers, upstream=upstream),
+        Inquiries(providers, upstream=threads.upstream),
         refresher,
         feed,
-        database=database,
+        database=threads.database,
         wall=SYSTEM.wall,
     )
-    services = [
-        Service(servicer.SERVICE, writes, servicer.RAW_REQUESTS),
-        Service(market_store.SERVICE, reads),
-    ]
-    pruned = partial(
-        keep_pruned, store, database=writing, clock=SYSTEM, records_s=config.keep_records_days * 86_400
-    )
-    parts_running: dict[str, Callable[[], Awaitable[None]]] = {
-        "jobs": jobs.run,
-        "commit_feed": feed.run,
-        "watch_list": schedule.run,
-        "upkeep": pruned,
-    }
-    working = [asyncio.create_task(kept_running(name, part)) for name, part in parts_running.items()]
-    await serve(config, services, registry=registry)
-    for task in working:
-        task.cancel()
-    await asyncio.gather(*working, return_exceptions=True)
-    upstream.close()
-    database.close()
-    writing.close()
-    providers.close()
-    store.close()
+    return Service(market_store.SERVICE, reads)
 
 
 async def _open_store(config: IngestSettings, metrics: StoreMetrics) -> Store:

@@ -95,6 +95,12 @@ class ServiceProcess:
                 assert time.monotonic() < end, self._log.read_text()
                 time.sleep(0.05)
 
+    def stop(self, *, within_s: float) -> int:
+        """SIGTERM; the exit code."""
+        assert self._process is not None
+        self._process.terminate()
+        return self._process.wait(within_s)
+
     def kill(self) -> None:
         """kill -9."""
         if self._process is not None:

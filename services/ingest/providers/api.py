@@ -62,5 +62,5 @@ class Provider(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """Let go of all connections; what waits, in any thread, ends by Unavailable (SERVICE_UNAVAILABLE)."""
         ...

@@ -1,7 +1,6 @@
 """The catalogue: which providers there are, by name. A new one is a file beside this one and a line below."""
 
 import random
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from services.ingest.providers.yahoo_batch import BatchQuotes, Crumbs
 from services.ingest.upstream.breaker import BreakerPolicy
 from services.ingest.upstream.budget import RetryBudget
 from services.ingest.upstream.client import DEFAULT_USER_AGENT, TIMEOUT_S, UpstreamClient
+from services.ingest.upstream.closing import Closing
 from services.ingest.upstream.guard import Guard
 from services.ingest.upstream.metrics import UpstreamMetrics
 from services.ingest.upstream.pace import MemoryPaceStore, Pace, PacePolicy
@@ -61,6 +61,7 @@ class UpstreamSettings:
 class Parts:
     """What providers are built of.
 
+    sleep: how to wait; None: until the client is closed at most.
     redis: where the pace is shared with other replicas; None: it is this process's own.
     calendars: what gaps are explained by.
     """
@@ -68,14 +69,15 @@ class Parts:
     settings: UpstreamSettings
     clock: Clock
     metrics: UpstreamMetrics
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], None] | None = None
     rng: random.Random = field(default_factory=random.Random)
     redis: Redis | None = None
     calendars: Calendars = field(default_factory=Calendars)
 
     def client(self, name: str, url: str, pace: PacePolicy) -> UpstreamClient:
         """An HTTP client for the provider `name` at `url`."""
-        settings, clock = self.settings, self.clock
+        settings, clock, closing = self.settings, self.clock, Closing()
+        sleep = self.sleep or closing.sleep
         if settings.max_rate_per_s is not None:
             pace = pace.scaled_to(settings.max_rate_per_s)
         store = MemoryPaceStore() if self.redis is None else RedisPaceStore(self.redis, name, clock=clock)
@@ -86,7 +88,7 @@ class Parts:
                 store,
                 clock=clock,
                 now=clock.monotonic if self.redis is None else clock.wall,
-                sleep=self.sleep,
+                sleep=sleep,
                 longest_wait_s=settings.retry.max_wait_s,
             ),
             breaker=settings.breaker,
@@ -99,8 +101,9 @@ class Parts:
             name=name,
             base_url=url,
             transport=self._transport(),
-            retrier=Retrier(settings.retry, clock=clock, sleep=self.sleep, rng=self.rng, provider=name),
+            retrier=Retrier(settings.retry, clock=clock, sleep=sleep, rng=self.rng, provider=name),
             guard=guard,
+            closing=closing,
             clock=clock,
             metrics=self.metrics,
             user_agent=settings.user_agent,

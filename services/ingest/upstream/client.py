@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from libs.cache.clock import Clock
 from libs.market.errors import DeadlineTooShort
+from services.ingest.upstream.closing import Closing
 from services.ingest.upstream.guard import Guard, ProviderStatus
 from services.ingest.upstream.metrics import UpstreamMetrics
 from services.ingest.upstream.outcomes import Failure, Outcome, Trouble
@@ -35,6 +36,7 @@ class UpstreamClient:
         transport: Transport,
         retrier: Retrier,
         guard: Guard,
+        closing: Closing,
         clock: Clock,
         metrics: UpstreamMetrics,
         user_agent: str = DEFAULT_USER_AGENT,
@@ -45,6 +47,7 @@ class UpstreamClient:
         self._transport = transport
         self._retrier = retrier
         self._guard = guard
+        self._closing = closing
         self._clock = clock
         self._metrics = metrics
         self._headers = {"User-Agent": user_agent, "Accept": "application/json"}
@@ -69,23 +72,25 @@ class UpstreamClient:
 
         Raises:
             DeadlineTooShort: the deadline has passed.
+            Unavailable: SERVICE_UNAVAILABLE: the client is closed, or is meanwhile.
         """
         if deadline is not None and deadline <= self._clock.monotonic():
             raise DeadlineTooShort(f"no time is left to ask {self.name}")
         url = f"{base.rstrip('/') or self._base_url}{path}?{urlencode(params)}"
 
-        return self._retrier.run(
-            lambda: self._guard.ask(lambda: self._send(url, read, deadline), deadline=deadline),
-            deadline=deadline,
-            may_retry=self._guard.may_retry,
-        )
+        def attempt() -> T | Failure:
+            self._closing.check()
+            return self._guard.ask(lambda: self._send(url, read, deadline), deadline=deadline)
+
+        return self._retrier.run(attempt, deadline=deadline, may_retry=self._guard.may_retry)
 
     def status(self) -> ProviderStatus:
         """How the upstream fares."""
         return self._guard.status()
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """End all waits, and let go of all connections."""
+        self._closing.close()
         self._transport.close()
 
     def _send(self, url: str, read: Callable[[Reply], T | Failure], deadline: float | None) -> T | Failure:
