@@ -1,5 +1,7 @@
 """python -m services.indicators: config -> objects -> serve."""
 
+from contextlib import AsyncExitStack
+
 from prometheus_client import CollectorRegistry
 
 from libs.cache import open_cache
@@ -18,17 +20,20 @@ from services.indicators.servicer import IndicatorServicer, indicator_service
 
 async def main(config: IndicatorsSettings) -> None:
     registry = CollectorRegistry()
-    channel = open_channel(
-        config.price_target,
-        config,
-        name="price",
-        retry=[PRICE],
-        metrics=CallMetrics(registry, "client"),
-    )
-    executor = BoundedExecutor(
-        threads=config.compute_threads, queued=100 * config.compute_threads, name="compute"
-    )
-    async with open_cache(config.cache_url, name="indicators") as cache:
+    async with AsyncExitStack() as stack:
+        channel = open_channel(
+            config.price_target,
+            config,
+            name="price",
+            retry=[PRICE],
+            metrics=CallMetrics(registry, "client"),
+        )
+        stack.push_async_callback(channel.close)
+        executor = BoundedExecutor(
+            threads=config.compute_threads, queued=100 * config.compute_threads, name="compute"
+        )
+        stack.callback(executor.close)
+        cache = await stack.enter_async_context(open_cache(config.cache_url, name="indicators"))
         registry.register(CacheCollector([cache]))
         servicer = IndicatorServicer(
             whole_catalogue(),
@@ -37,8 +42,6 @@ async def main(config: IndicatorsSettings) -> None:
             batch_concurrency=config.batch_concurrency,
         )
         await serve(config, [indicator_service(servicer)], registry=registry)
-    executor.close()
-    await channel.close()
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
 """python -m services.price: config -> objects -> serve."""
 
-import asyncio
 import time
+from contextlib import AsyncExitStack
 
 from prometheus_client import CollectorRegistry
 
 from libs.cache import open_cache
 from libs.cache.metrics import CacheCollector
 from libs.rpc import logs, settings
-from libs.rpc.background import kept_running
+from libs.rpc.background import running
 from libs.rpc.channel import open_channel
 from libs.rpc.metrics import CallMetrics
 from libs.rpc.server import run, serve
@@ -21,14 +21,16 @@ from services.price.market_cache import MarketCache
 
 async def main(config: PriceSettings) -> None:
     registry = CollectorRegistry()
-    channel = open_channel(
-        config.ingest_target,
-        config,
-        name="ingest",
-        retry=[market_store.SERVICE],
-        metrics=CallMetrics(registry, "client"),
-    )
-    async with open_cache(config.cache_url, name="price") as cache:
+    async with AsyncExitStack() as stack:
+        channel = open_channel(
+            config.ingest_target,
+            config,
+            name="ingest",
+            retry=[market_store.SERVICE],
+            metrics=CallMetrics(registry, "client"),
+        )
+        stack.push_async_callback(channel.close)
+        cache = await stack.enter_async_context(open_cache(config.cache_url, name="price"))
         registry.register(CacheCollector([cache]))
         market = MarketCache(
             cache,
@@ -44,10 +46,8 @@ async def main(config: PriceSettings) -> None:
             now_s=time.time,
         )
         follower = CommitFollower(channel, changed=market.outdate, lost=market.outdate_all)
-        following = asyncio.create_task(kept_running("commit_follower", follower.run))
+        await stack.enter_async_context(running({"commit_follower": follower.run}))
         await serve(config, [Service(servicer.SERVICE, price)], registry=registry)
-        following.cancel()
-    await channel.close()
 
 
 if __name__ == "__main__":
