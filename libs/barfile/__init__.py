@@ -2,15 +2,18 @@
 
 from .errors import NoColumn, NoRows, NoZone, Unreadable
 from .mapping import FIELDS
+from .numbers import DECIMALS
 from .reading import SUFFIXES, BarFile, read
-from .table import RefusedRow
+from .table import Guess, RefusedRow
 from .times import zone_of
 
 __all__ = [
     "read",
     "BarFile",
     "RefusedRow",
+    "Guess",
     "FIELDS",
+    "DECIMALS",
     "SUFFIXES",
     "zone_of",
     "Unreadable",

@@ -6,35 +6,47 @@ import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import IO, Self, cast
+from dataclasses import dataclass, replace
+from typing import IO, Any, Self, cast
 
 import numpy as np
 import pandas as pd
 
+from libs.barfile import headers
 from libs.barfile.errors import Unreadable
-from libs.barfile.numbers import NOTHING, numbers
-from libs.barfile.table import Cells, RefusedRow
-from libs.market.columns import Float64s, Int64s
+from libs.barfile.numbers import NOTHING
+from libs.barfile.table import Cells, Mask, RefusedRow, Text
+from libs.market.columns import Int64s
 
 _GZIP = b"\x1f\x8b"
 _SEPARATORS = ",;\t|"
-# A longer line is no header; it is some other kind of file.
-_LONGEST_LINE = 1 << 20
+# The header is at the file's beginning; what has it further on is some other kind of file.
+_BEGINNING = 1 << 20
 # Of a line that is refused so many characters are kept.
 _SHOWN = 200
 
 
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """names: of the columns. width: the cells of the first line after it, where those are more.
+    records, lines: where the last row of the header is, from 0, and the lines up to its end.
+    """
+
+    names: tuple[str, ...]
+    width: int
+    separator: str
+    records: int
+    lines: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class CsvTable:
-    """A header and lines of cells. thousands: whether 1,234 is a number: between other separators it may well
-    be 1.234. refused: the lines that have more cells than the header.
-    """
+    """A header and lines of cells. refused: the lines that have more cells than the header."""
 
     names: tuple[str, ...]
     rows: Int64s
     refused: tuple[RefusedRow, ...]
-    thousands: bool
+    usual_decimal: str | None
     _cells: pd.DataFrame
     row_name: str = "line"
 
@@ -45,106 +57,112 @@ class CsvTable:
         Raises:
             Unreadable: it is not UTF-8, has no header, or each of its lines has more cells than that.
         """
-        compressed = file.read(2) == _GZIP
-        file.seek(0)
         with _told():
-            before, header, first = _beginning(file, compressed=compressed)
-            separator = max(_SEPARATORS, key=header.count)
-            names, cells = (_split(line, separator) for line in (header, first))
-            file.seek(0)
-            refused: tuple[RefusedRow, ...] = ()
-            try:
-                # A separator at the end of each line is usual; a value after it belongs to no column.
-                width = max(len(names), len(cells))
-                table = _parsed(file, separator, before, width, compressed=compressed)
-                odd = bool(table.iloc[:, len(names) :].notna().any(axis=None))
-            except pd.errors.ParserError:
-                odd = True
-            if odd:
-                file.seek(0)
-                data = gzip.decompress(file.read()) if compressed else file.read()
-                data, refused = _without_long(data, separator, before, len(names))
-                table = _parsed(io.BytesIO(data), separator, before, len(names), compressed=False)
-        if refused and not len(table):
+            data = file.read()
+            if data.startswith(_GZIP):
+                data = gzip.decompress(data)
+            header = _header(data)
+            cells, rows, refused = _quickly(data, header) or _by_record(data, header)
+        if refused and not len(rows):
             raise Unreadable(f"line {refused[0].row} has {refused[0].reason}")
-        rows = table.index.to_numpy(dtype=np.int64) + before + 2
-        return cls(tuple(names), rows, refused, separator == ",", table)
+        # Where commas are decimal signs, semicolons separate; with dots too, it is another way to write CSV.
+        usual = None if header.separator == ";" else "."
+        return cls(header.names, rows, refused, usual, cells)
+
+    def only(self, wanted: Mask) -> Self:
+        return replace(self, rows=self.rows[wanted], _cells=self._cells[wanted])
 
     def times(self, name: str) -> Cells:
-        return cast("Cells", self._column(name).str.strip())
+        return self.text(name)
 
-    def numbers(self, name: str, *, empty: float = np.nan) -> Float64s:
-        cells = self._column(name)
-        values = numbers(cells.to_numpy(dtype=np.object_), thousands=self.thousands)
-        values[cells.isna().to_numpy()] = empty
-        return values
+    def numbers(self, name: str) -> Text:
+        return cast("Text", self._cells.iloc[:, self.names.index(name)])
 
-    def _column(self, name: str) -> Cells:
-        return self._cells.iloc[:, self.names.index(name)]
+    def text(self, name: str) -> Text:
+        return self.numbers(name).str.strip()
 
 
-def _parsed(file: IO[bytes], separator: str, before: int, width: int, *, compressed: bool) -> pd.DataFrame:
-    """The lines after the header that are not blank, `width` cells each, numbered from 0."""
-    return pd.read_csv(
-        file,
-        sep=separator,
-        encoding="utf-8-sig",
-        compression="gzip" if compressed else None,
-        skiprows=before,
-        header=0,
-        names=list(range(width)),
-        dtype="str",
-        index_col=False,
-        keep_default_na=False,
-        na_values=list(NOTHING),
-        skip_blank_lines=False,  # so that a row's place is its line
-        skipinitialspace=True,
-    ).dropna(how="all")
+_Rows = tuple[pd.DataFrame, Int64s, tuple[RefusedRow, ...]]
 
 
-def _without_long(
-    data: bytes, separator: str, before: int, width: int
-) -> tuple[bytes, tuple[RefusedRow, ...]]:
-    """The file with at most `width` cells in a line: lines that have more are told, and blank."""
-    lines, refused = data.splitlines(), []
-    mark = separator.encode()
-    for at, line in enumerate(lines):
-        if at <= before or line.count(mark) < width:
+def _quickly(data: bytes, header: _Header) -> _Rows | None:
+    """The cells of all lines that are not blank, and their lines. None: they must be read one by one."""
+    width = max(len(header.names), header.width)
+    try:
+        cells = pd.read_csv(
+            io.BytesIO(data),
+            sep=header.separator,
+            encoding="utf-8-sig",
+            skiprows=header.records,
+            header=0,
+            names=list(range(width)),
+            dtype="str",
+            index_col=False,
+            keep_default_na=False,
+            na_values=list(NOTHING),
+            skip_blank_lines=False,  # so that a row's place is its line
+            skipinitialspace=True,
+        )
+    except pd.errors.ParserError as error:
+        if "EOF inside string" in str(error):
+            raise
+        return None
+    # A separator at the end of each line is usual; a value after it belongs to no column.
+    if cells.iloc[:, len(header.names) :].notna().any(axis=None):
+        return None
+    if b'"' in data and len(cells) != _count_lines(data) - header.lines:
+        return None  # some cells have line breaks in them
+    cells = cells.dropna(how="all")
+    return cells, cells.index.to_numpy(dtype=np.int64) + header.lines + 1, ()
+
+
+def _count_lines(data: bytes) -> int:
+    end = b"\n" if b"\n" in data else b"\r"
+    return data.count(end) + (not data.endswith(end))
+
+
+def _by_record(data: bytes, header: _Header) -> _Rows:
+    """The same, slowly: lines that have more cells than the header are told, and left out."""
+    width, kept, rows, refused = len(header.names), [], [], []
+    reader = _reader(data.decode("utf-8-sig"), header.separator, strict=True)
+    end = 0
+    for cells in reader:
+        line, end = end + 1, reader.line_num
+        count = max((place for place, cell in enumerate(cells, 1) if cell.strip() not in NOTHING), default=0)
+        if end <= header.lines or not count:
             continue
-        text = line.decode()
-        cells = _split(text, separator)
-        count = max((place for place, cell in enumerate(cells, 1) if cell not in NOTHING), default=0)
-        lines[at] = b""
         if count > width:
+            text = header.separator.join(cells)[:_SHOWN]
             reason = f"{count} cells, and the header has {width}"
-            refused.append(RefusedRow(at + 1, "cells", text[:_SHOWN], reason))
+            refused.append(RefusedRow(line, "cells", text, reason))
         else:
-            out = io.StringIO()
-            csv.writer(out, delimiter=separator, lineterminator="").writerow(cells[:width])
-            lines[at] = out.getvalue().encode()
-    return b"\n".join(lines), tuple(refused)
+            kept.append([*cells, *[""] * (width - len(cells))][:width])
+            rows.append(line)
+    frame = pd.DataFrame(kept, columns=range(width), dtype="str")
+    return frame.mask(frame.isin(NOTHING)), np.array(rows, dtype=np.int64), tuple(refused)
 
 
-def _beginning(file: IO[bytes], *, compressed: bool) -> tuple[int, str, str]:
-    """The number of blank lines before the header, the header, and the first line with cells after it."""
-    lines = _lines(cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if compressed else file)
-    before, header = next(((at, line) for at, line in enumerate(lines) if line.strip()), (0, ""))
-    if not header:
+def _header(data: bytes) -> _Header:
+    text = data[:_BEGINNING].decode("utf-8-sig", errors="replace")
+    separator = max(_SEPARATORS, key=text.lstrip().partition("\n")[0].count)
+    reader = _reader(text, separator)
+    places, records = [], []
+    for at, cells in enumerate(reader):
+        if any(cells := [cell.strip() for cell in cells]):
+            places.append((at, reader.line_num))
+            records.append(cells)
+        if len(records) > headers.ROWS:
+            break
+    if not records:
         raise Unreadable("it is empty")
-    return before, header, next((line for line in lines if line.strip()), "")
+    count, names = headers.names_of(records)
+    width = len(records[count]) if len(records) > count else 0
+    return _Header(tuple(names), width, separator, *places[count - 1])
 
 
-def _lines(file: IO[bytes]) -> Iterator[str]:
-    encoding = "utf-8-sig"
-    while line := file.readline(_LONGEST_LINE):
-        # A file of lines that end in a carriage return alone is one line here.
-        yield from line.decode(encoding).splitlines()
-        encoding = "utf-8"
-
-
-def _split(line: str, separator: str) -> list[str]:
-    cells = next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
-    return [cell.strip() for cell in cells]
+def _reader(text: str, separator: str, *, strict: bool = False) -> Any:
+    lines = io.StringIO(text, newline="")
+    return csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=strict)
 
 
 @contextmanager

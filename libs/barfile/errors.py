@@ -4,10 +4,16 @@ from collections.abc import Sequence
 
 
 class Unreadable(Exception):
-    """The file cannot be read as bars; the message is one line."""
+    """The file cannot be read as bars; the message is one line.
 
-    def __init__(self, reason: str) -> None:
+    settled_by: the argument of read() that would settle it; empty where none would.
+    fields: those that a `mapping` must name, where that is what settles it.
+    """
+
+    def __init__(self, reason: str, *, settled_by: str = "", fields: Sequence[str] = ()) -> None:
         super().__init__(" ".join(reason.split()))
+        self.settled_by = settled_by
+        self.fields = tuple(fields)
 
 
 class NoRows(Unreadable):
@@ -15,18 +21,17 @@ class NoRows(Unreadable):
 
 
 class NoColumn(Unreadable):
-    """There is no column for some fields.
-
-    fields: those that a `mapping` must name.
-    """
+    """There is no column for some fields."""
 
     def __init__(self, fields: Sequence[str], names: Sequence[str]) -> None:
-        super().__init__(f"no column for {', '.join(fields)}; the file has {', '.join(filter(None, names))}")
-        self.fields = tuple(fields)
+        has = ", ".join(filter(None, names))
+        super().__init__(
+            f"no column for {', '.join(fields)}; the file has {has}", settled_by="mapping", fields=fields
+        )
 
 
 class NoZone(Unreadable):
     """The file's times are local ones, of a zone that a `time_zone` must name."""
 
     def __init__(self, example: str) -> None:
-        super().__init__(f"its times ({example!r}) name no time zone")
+        super().__init__(f"its times ({example!r}) name no time zone", settled_by="time_zone")

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, Any, Self
 
 import numpy as np
 import pandas as pd
 
+from libs.barfile import numbers
 from libs.barfile.errors import Unreadable
-from libs.barfile.numbers import NOTHING, numbers
-from libs.barfile.table import Cells, RefusedRow, Texts
-from libs.market.columns import Float64s, Int64s
+from libs.barfile.table import Cells, Mask, Numbers, RefusedRow, Text
+from libs.market.columns import Int64s
 
 MAGIC = b"PAR1"
 
@@ -25,6 +25,8 @@ class ParquetTable:
     _file: Any
     row_name: str = "row"
     refused: tuple[RefusedRow, ...] = ()
+    usual_decimal: str | None = "."
+    _wanted: Mask | None = None
 
     @classmethod
     def read(cls, file: IO[bytes]) -> Self:
@@ -47,6 +49,9 @@ class ParquetTable:
                 opened,
             )
 
+    def only(self, wanted: Mask) -> Self:
+        return replace(self, rows=self.rows[wanted], _wanted=wanted)
+
     def times(self, name: str) -> Cells:
         import pyarrow as pa
 
@@ -63,28 +68,29 @@ class ParquetTable:
             if pa.types.is_floating(kind):
                 return pd.Series(column.cast(pa.float64()).to_numpy())
             if _is_text(kind):
-                return pd.Series(_texts(column), dtype="str").str.strip()
+                return _text(column)
         raise Unreadable(f"column {name!r} holds {kind}, which is no time")
 
-    def numbers(self, name: str, *, empty: float = np.nan) -> Float64s:
+    def numbers(self, name: str) -> Numbers:
         import pyarrow as pa
 
         with _told():
             column = self._column(name)
             kind = column.type
             if pa.types.is_decimal(kind):
-                column = column.cast(pa.string())  # Arrow's own way to doubles does not round to the nearest
-            if _is_text(column.type):
-                texts = _texts(column)
-                values = numbers(texts, thousands=False)
-                missing = pd.isna(texts)
-            elif pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind):
-                values = np.array(column.cast(pa.float64(), safe=False).to_numpy())
-                missing = np.isnan(values)
-            else:
-                raise Unreadable(f"column {name!r} holds {kind}, which is no number")
-        values[missing] = empty
-        return values
+                # Arrow's own way to doubles does not round to the nearest.
+                return numbers.plain(_text(column.cast(pa.string())))  # type: ignore[return-value]
+            if _is_text(kind):
+                return _text(column)
+            if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind):
+                return np.array(column.cast(pa.float64(), safe=False).to_numpy())
+        raise Unreadable(f"column {name!r} holds {kind}, which is no number")
+
+    def text(self, name: str) -> Text:
+        import pyarrow as pa
+
+        with _told():
+            return _text(self._column(name).cast(pa.string()))
 
     def _column(self, name: str) -> Any:
         import pyarrow as pa
@@ -92,7 +98,9 @@ class ParquetTable:
         table = self._file.read(columns=[name])
         # A column of that name may have others inside it.
         column = table.column(table.schema.names.index(name))
-        return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        return column if self._wanted is None else column.filter(pa.array(self._wanted))
 
 
 def _is_text(kind: Any) -> bool:
@@ -101,10 +109,10 @@ def _is_text(kind: Any) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def _texts(column: Any) -> Texts:
+def _text(column: Any) -> Text:
     """The column's text, NaN where there is none or it says nothing."""
-    texts = pd.Series(column.to_pandas(), dtype="str")
-    return texts.mask(texts.isin(NOTHING)).to_numpy(dtype=np.object_)
+    text = pd.Series(column.to_pandas(), dtype="str").str.strip()
+    return text.mask(text.isin(numbers.NOTHING))
 
 
 @contextmanager

@@ -10,7 +10,8 @@ import pandas as pd
 
 from libs.barfile import epochs, text_times
 from libs.barfile.errors import NoZone, Unreadable
-from libs.barfile.table import Cells, Timestamps
+from libs.barfile.table import Cells, Guess, Timestamps
+from libs.market.interval import Interval
 
 Datetimes = npt.NDArray[np.datetime64]
 
@@ -21,11 +22,13 @@ class Times:
 
     utc: datetime64[ms], NaT where there is none.
     how: how they were read, for people.
+    guess: what of that was guessed.
     refusal: says of a row that has none, why.
     """
 
     utc: Datetimes
     how: str
+    guess: Guess | None
     refusal: Callable[[int], str]
 
 
@@ -41,24 +44,36 @@ def zone_of(name: str) -> ZoneInfo:
         raise ValueError(f"{name!r} is no IANA time zone, such as UTC or America/New_York") from None
 
 
-def read(cells: Cells, time_zone: ZoneInfo | None, *, intraday: bool) -> Times:
+def read(
+    cells: Cells, time_zone: ZoneInfo | None, *, interval: Interval, date_format: str | None = None
+) -> Times:
     """The times that `cells` say.
 
     Args:
         cells: text, timestamps with or without a zone, or numbers.
         time_zone: the zone of times that name none. None: UTC, for dates.
-        intraday: whether bars are shorter than a day.
+        interval: that of the bars; those shorter than a day need times of day, and a zone.
+        date_format: how dates are written, as strptime has it, where they are text.
 
     Raises:
-        Unreadable: none can be read. NoZone: they need a zone, and there is none.
+        Unreadable: none can be read, or they are dates and the bars are shorter. NoZone: they need a zone,
+            and there is none.
     """
     present = cells.dropna()
     if present.empty:
         raise Unreadable("its column of times is empty")
-    found, how = _read(cells)
+    (found, how), guess = _read(cells, interval, date_format)
     readable = found.notna().to_numpy()
     if not readable.any():
-        raise Unreadable(f"{str(present.iloc[0])!r} is no time that can be read; ISO 8601 always can")
+        form = f"of the form {date_format}" if date_format else "that can be read; ISO 8601 always can"
+        raise Unreadable(f"{str(present.iloc[0])!r} is no time {form}", settled_by="date_format")
+    intraday = interval.is_intraday
+    if intraday and _are_dates(cells, found):
+        raise Unreadable(
+            f"its times ({str(present.iloc[0])!r}) are dates alone, and {interval} bars need a time of day",
+            settled_by="mapping",
+            fields=["time"],
+        )
     times = found
     if found.dt.tz is None:
         if intraday and time_zone is None:
@@ -81,17 +96,34 @@ def read(cells: Cells, time_zone: ZoneInfo | None, *, intraday: bool) -> Times:
             return f"{cell} is shown twice, or never, by the clocks of that zone; read as {how}"
         return f"{cell} is no time, read as {how}"
 
-    return Times(utc, how, refusal)
+    return Times(utc, how, guess, refusal)
 
 
-def _read(cells: Cells) -> tuple[Timestamps, str]:
+def _read(
+    cells: Cells, interval: Interval, date_format: str | None
+) -> tuple[text_times.Reading, Guess | None]:
     """Timestamps, UTC where the cells say it and else without a zone, NaT where a cell is none; how they were
-    read."""
+    read, and what was guessed for that."""
     if pd.api.types.is_datetime64_any_dtype(cells):
-        return cells, text_times.OWN_ZONE if cells.dt.tz is not None else "timestamps"
-    if pd.api.types.is_numeric_dtype(cells):
-        return epochs.of_numbers(cells) or text_times.read(_dates(cells))
-    return text_times.read(cells)
+        return (cells, text_times.OWN_ZONE if cells.dt.tz is not None else "timestamps"), None
+    is_text = not pd.api.types.is_numeric_dtype(cells)
+    if date_format:
+        return text_times.read_as(cells if is_text else _dates(cells), date_format), None
+    if is_text:
+        return text_times.read(cells, interval)
+    epoch = epochs.of_numbers(cells)
+    return (epoch, None) if epoch else text_times.read(_dates(cells), interval)
+
+
+def _are_dates(cells: Cells, found: Timestamps) -> bool:
+    """Whether none of the times has a time of day."""
+    if found.dt.tz is not None:
+        return False
+    times = found.dropna().to_numpy()
+    if (times != times.astype("datetime64[D]")).any():
+        return False
+    # One that is written is one at midnight.
+    return not (pd.api.types.is_string_dtype(cells) and bool(cells.str.contains(":", na=False).any()))
 
 
 def _dates(numbers: Cells) -> "pd.Series[str]":

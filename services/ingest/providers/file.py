@@ -222,8 +222,9 @@ def _read(file: SeriesFile) -> BarFile:
         return barfile.read(
             file.path,
             mapping={},
+            interval=file.key.interval,
             time_zone=file.zone,
-            intraday=file.key.interval.is_intraday,
+            ticker=file.key.symbol,
             events=True,
         )
     except barfile.NoRows:
@@ -236,7 +237,9 @@ def _refused(bars: BarFile, rejected: Sequence[RejectedRow]) -> Iterator[Rejecte
     """The file's rows that are no bars, each with its place in the file, which its detail says too."""
     for row in bars.refused:
         detail = f"{bars.row_name} {row.row}: {row.reason}"
-        yield RejectedRow(row.row, 0, RejectReason.OUT_OF_RANGE, detail, f"{row.what}={row.cell!r}")
+        is_number = row.what not in ("time", "cells")
+        reason = RejectReason.NOT_FINITE if is_number else RejectReason.OUT_OF_RANGE
+        yield RejectedRow(row.row, 0, reason, detail, f"{row.what}={row.cell!r}")
     for each in rejected:
         place = int(bars.rows[each.row])
         yield replace(each, row=place, detail=f"{bars.row_name} {place}: {each.detail}")

@@ -9,11 +9,13 @@ import pytest
 
 from libs import barfile
 from libs.barfile import BarFile, NoColumn, NoRows, NoZone, Unreadable
+from libs.market.interval import Interval
 
 
 def read(path: Path, *, time_zone: str | None = None, intraday: bool = False, **mapping: str) -> BarFile:
     zone = None if time_zone is None else barfile.zone_of(time_zone)
-    return barfile.read(path, mapping=mapping, time_zone=zone, intraday=intraday)
+    interval = Interval.M1 if intraday else Interval.D1
+    return barfile.read(path, mapping=mapping, time_zone=zone, interval=interval)
 
 
 def text(tmp_path: Path, content: str) -> Path:
@@ -100,18 +102,31 @@ def test_a_row_without_a_time_is_refused_with_its_line(tmp_path: Path) -> None:
     ]
 
 
-def test_cells_that_are_no_numbers_go_out_as_nan_and_an_empty_volume_is_none(tmp_path: Path) -> None:
-    rows = '2024-01-01,1,1,n/a,-,5\n2024-01-02,"1,234.5",1e3,1,1_0,\n2024-01-03,1,1,1,1,x\n'
-    bars = read(text(tmp_path, "date,open,high,low,close,volume\n" + rows)).columns
-    assert list(bars.open) == [1, 1234.5, 1]
-    assert bars.high[1] == 1000
-    assert np.isnan([bars.low[0], bars.close[0], bars.close[1], bars.volume[2]]).all()
-    assert bars.volume[1] == 0
+def test_a_cell_that_is_not_a_number_is_told_with_its_text(tmp_path: Path) -> None:
+    cells = ("$x,1,1,1,1", "1,1,1,-,1", "1,1,1,1_0,1", "1,1,1.2M,1,0x1", "1,1,1,1,1")
+    rows = "".join(f"2024-01-0{day},{line}\n" for day, line in enumerate(cells, 1))
+    bars = read(text(tmp_path, "date,open,high,low,close,volume\n" + rows))
+    assert list(bars.rows) == [6]
+    assert [(each.row, each.what, each.cell, each.reason) for each in bars.refused] == [
+        (2, "open", "$x", "open is '$x', which is not a number"),
+        (3, "close", "-", "close is '-', which is not a number"),
+        (4, "close", "1_0", "close is '1_0', which is not a number"),
+        (5, "low", "1.2M", "low is '1.2M', which is not a number; volume is '0x1', which is not a number"),
+    ]
 
 
-def test_a_decimal_comma_is_never_taken_for_thousands(tmp_path: Path) -> None:
-    bars = read(text(tmp_path, "date;open;high;low;close\n2024-01-01;1,234;1,234;1,234;1,234\n"))
-    assert np.isnan(bars.columns.close[0])
+def test_an_empty_price_goes_out_as_nan_and_an_empty_volume_is_none(tmp_path: Path) -> None:
+    rows = "2024-01-01,1,1,n/a,,5\n2024-01-02,1,1,1,1,\n2024-01-03,1,1,1,1,-\n"
+    bars = read(text(tmp_path, "date,open,high,low,close,volume\n" + rows))
+    assert np.isnan([bars.columns.low[0], bars.columns.close[0]]).all()
+    assert list(bars.columns.volume) == [5, 0, 0]
+    assert bars.refused == ()
+
+
+def test_where_no_row_can_be_read_the_first_says_why(tmp_path: Path) -> None:
+    path = text(tmp_path, "date,open,high,low,close\n2024-01-01,1,1,1,one\n2024-01-02,1,1,1,two\n")
+    with pytest.raises(Unreadable, match="none of its rows can be read; line 2: close is 'one'"):
+        read(path)
 
 
 def test_a_column_can_be_named(tmp_path: Path) -> None:
@@ -278,7 +293,7 @@ def test_a_time_finer_than_a_millisecond_is_refused(tmp_path: Path) -> None:
     assert [(each.row, each.reason) for each in bars.refused] == [
         (2, "'2024-01-01T00:00:00.0000005Z' is finer than a millisecond")
     ]
-    with pytest.raises(Unreadable, match=r"none of its rows has a time: '2024-.* is finer"):
+    with pytest.raises(Unreadable, match=r"none of its rows can be read; line 2: '2024-.* is finer"):
         read(text(tmp_path, "time,open,high,low,close\n" + rows.splitlines()[0]))
 
 
@@ -297,7 +312,7 @@ def test_a_date_is_the_first_moment_of_its_day(tmp_path: Path, zone: str, date: 
 def test_events_are_read_where_they_are_asked_for(fixtures: Path) -> None:
     path = fixtures / "ohlcv/ken_ta_1d_bad_dividend.csv"
     assert read(path).ignored == ("Dividends", "Stock Splits")
-    bars = barfile.read(path, mapping={}, time_zone=None, intraday=False, events=True)
+    bars = barfile.read(path, mapping={}, interval=Interval.D1, events=True)
     assert set(bars.events) == {"dividends", "splits"}
     assert (bars.events["dividends"] > 0).sum() > 0
     assert bars.ignored == ()

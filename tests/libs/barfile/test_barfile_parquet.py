@@ -16,6 +16,7 @@ from pyarrow import parquet
 from libs import barfile
 from libs.barfile import BarFile, NoColumn, NoRows, NoZone, Unreadable
 from libs.market.columns import VALUES
+from libs.market.interval import Interval
 
 JANUARY_MS = 1_704_067_200_000  # 2024-01-01
 NEW_YORK = barfile.zone_of("America/New_York")
@@ -31,7 +32,8 @@ FIXTURES = [
 
 
 def read(path: Path, *, time_zone: Any = None, intraday: bool = False, events: bool = False) -> BarFile:
-    return barfile.read(path, mapping={}, time_zone=time_zone, intraday=intraday, events=events)
+    interval = Interval.M1 if intraday else Interval.D1
+    return barfile.read(path, mapping={}, time_zone=time_zone, interval=interval, events=events)
 
 
 def written(path: Path, **columns: Any) -> Path:
@@ -169,12 +171,12 @@ def test_prices_of_any_type(path: Path, closes: Any) -> None:
             pa.array([Decimal("123456789012345678.123456789")], pa.decimal128(38, 9)),
             123456789012345678.123456789,
         ),
-        (["1,234.5"], None),
+        (["1,234.5"], 1234.5),
     ],
 )
-def test_numbers_are_the_nearest_doubles(path: Path, closes: Any, close: float | None) -> None:
+def test_numbers_are_the_nearest_doubles(path: Path, closes: Any, close: float) -> None:
     found = read(written(path, close=closes)).columns.close[0]
-    assert np.isnan(found) if close is None else found == close
+    assert found == close
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def _read(
 ) -> BarFile | None:
     """The bars of the file; where it has none, says why in one line, with what would help."""
     try:
-        return barfile.read(path, mapping=mapping, time_zone=time_zone, intraday=interval.is_intraday)
+        return barfile.read(path, mapping=mapping, interval=interval, time_zone=time_zone)
     except barfile.Unreadable as error:
         told = f"{path}: {error}"
         if isinstance(error, barfile.NoColumn):
