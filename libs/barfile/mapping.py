@@ -19,7 +19,7 @@ _NUMBERED = re.compile(r"^\d{1,2}\.\s|\.\d+$")
 
 # The first of them that a file has is taken.
 _NAMES = {
-    "time": ("date", "datetime", "time", "timestamp", "opentime", "day"),
+    "time": ("date", "datetime", "timestamp", "opentime", "time", "day"),
     "open": ("open", "o", "openprice"),
     "high": ("high", "h", "highprice"),
     "low": ("low", "l", "lowprice"),

@@ -1,0 +1,32 @@
+"""CSV files by their content."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from libs import barfile
+from libs.barfile import BarFile
+from libs.market.interval import Interval
+
+ReadText = Callable[..., BarFile]
+
+
+@pytest.fixture
+def read_text(tmp_path: Path) -> ReadText:
+    """Reads a content as barfile.read() reads a file; a zone is given by its name."""
+
+    def read(content: str, *, interval: str = "1d", zone: str = "", **how: Any) -> BarFile:
+        path = tmp_path / "bars.csv"
+        path.write_text(content)
+        how = {"mapping": {}, "time_zone": barfile.zone_of(zone) if zone else None} | how
+        return barfile.read(path, interval=Interval(interval), **how)
+
+    return read
+
+
+def opened(bars: BarFile) -> list[str]:
+    """The open times, without seconds."""
+    return [f"{pd.Timestamp(ms, unit='ms'):%Y-%m-%d %H:%M}" for ms in bars.columns.open_time_ms]
