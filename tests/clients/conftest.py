@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,10 +134,12 @@ class Indicators:
 
 
 class Ingest:
-    """Keeps what is written, and fails after `breaks_after` batches; its job has two chunks."""
+    """Keeps what is written, breaks off after `breaks_after` batches, and refuses one with a close of
+    `fails_on`; its job has two chunks."""
 
     def __init__(self) -> None:
         self.breaks_after = 1000
+        self.fails_on = 0.0
         self.batches: dict[str, list[ingest_pb.BarBatch]] = {}
 
     async def WriteBars(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
@@ -153,6 +156,8 @@ class Ingest:
             assert batch.sequence == len(written) + 1
             if len(written) == self.breaks_after:
                 raise ConnectionResetError
+            if self.fails_on in batch.columns.close:
+                raise PreconditionFailed(Reason.OUT_OF_SEQUENCE, "no such batch")
             written.append(batch)
             rows = len(batch.columns.close)
             ack = ingest_pb.WriteBarsAck(sequence=batch.sequence, rows=jobs_pb2.RowCounts(sent=rows))
@@ -201,30 +206,35 @@ class Services:
         return {"price": self.price, "indicators": self.indicators, "ingest": self.ingest_target}
 
 
-@pytest.fixture
-def services() -> Iterator[Services]:
-    """The services, on a loop in a thread of their own."""
+@contextmanager
+def serving(*parts: Service) -> Iterator[list[str]]:
+    """The targets of the services, each on a port, on a loop in a thread of their own."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    ingest = Ingest()
-    parts = [
-        Service(price_pb.DESCRIPTOR.services_by_name["PriceService"], Price()),
-        Service(indicators_pb.DESCRIPTOR.services_by_name["IndicatorService"], Indicators()),
-        Service(ingest_pb.DESCRIPTOR.services_by_name["IngestService"], ingest),
-    ]
     servers = [Server(ServerSettings(), [part]) for part in parts]
     try:
         for server in servers:
             asyncio.run_coroutine_threadsafe(server.start(), loop).result()
-        ports = [f"127.0.0.1:{server.port}" for server in servers]
-        yield Services(ports[0], ports[1], ports[2], ingest)
+        yield [f"127.0.0.1:{server.port}" for server in servers]
     finally:
         for server in servers:
             asyncio.run_coroutine_threadsafe(server.stop(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+@pytest.fixture
+def services() -> Iterator[Services]:
+    """The three services."""
+    ingest = Ingest()
+    with serving(
+        Service(price_pb.DESCRIPTOR.services_by_name["PriceService"], Price()),
+        Service(indicators_pb.DESCRIPTOR.services_by_name["IndicatorService"], Indicators()),
+        Service(ingest_pb.DESCRIPTOR.services_by_name["IngestService"], ingest),
+    ) as targets:
+        yield Services(*targets, ingest)
 
 
 @dataclass(frozen=True)
@@ -237,7 +247,9 @@ class Outcome:
 
     @property
     def json(self) -> Any:
-        return json.loads(self.stdout)
+        """The document; services in this process may log beside it."""
+        (document,) = (line for line in self.stdout.splitlines() if line.startswith("{"))
+        return json.loads(document)
 
 
 @pytest.fixture

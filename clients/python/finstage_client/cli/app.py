@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from finstage_client import calls
-from finstage_client.cli import files, jobs, launch, market, status
+from finstage_client.cli import files, jobs, launch, market, output, status
 from finstage_client.cli.output import error_line
 from finstage_client.cli.targets import Targets
 from finstage_client.up.plan import CannotStart
-from libs.market.errors import FinstageError, Reason
+from libs.market.errors import FinstageError
 
 app = typer.Typer(
     name="finstage",
@@ -44,11 +44,12 @@ def options(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command and exits: 0 when all went well, 1 on an error, 2 when it was called wrongly."""
+    """Runs the command and exits: 0 when all went well, 1 on an error, 2 when it was called wrongly, 3 when
+    some rows were refused."""
     try:
         app(arguments)
     except FinstageError as error:
-        error_line(told(error))
+        error_line(output.told(error))
     except CannotStart as error:
         error_line(str(error))
         for line in error.log_lines:
@@ -56,13 +57,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         error_line(str(error))
     sys.exit(1)
-
-
-def told(error: FinstageError) -> str:
-    """One line for people, with what would help."""
-    line = error.message
-    if error.reason is Reason.SERVICE_UNAVAILABLE and line.endswith("does not answer"):
-        return f"{line}; start it with `make run`"
-    if error.retry_after_s is not None:
-        line += f"; try again in {error.retry_after_s:.0f} s"
-    return line

@@ -1,12 +1,11 @@
 """ingest, rejected: bars from files, and the rows that were refused."""
 
-import hashlib
+import functools
 import itertools
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
-from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -14,20 +13,19 @@ import typer
 from rich.markup import escape
 from rich.progress import Progress, TaskProgressColumn
 
-from finstage_client.cli import output
-from finstage_client.cli.market import IntervalOption, Json, symbol_of
+from finstage_client.cli import file_report, output
+from finstage_client.cli.file_write import FileWrite
+from finstage_client.cli.market import IntervalOption, Json, one_of, symbol_of
 from finstage_client.cli.output import error_line, out, print_json
 from finstage_client.cli.targets import Targets
-from finstage_client.upload import BATCH_ROWS, Upload, WriteProgress
-from finstage_client.values import RowCounts
+from finstage_client.sync import Client
+from finstage_client.upload import WriteProgress
 from libs import barfile
 from libs.barfile import BarFile
+from libs.market.errors import FinstageError
 from libs.market.interval import Interval
 
-# Rows that are shown of a file: of those that the service refused, which `finstage rejected` has all, and of
-# those that could not be sent, which nothing else tells of.
-_SHOWN = 10
-_UNSENT_SHOWN = 100
+SOME_REFUSED = 3
 
 
 def add_to(app: typer.Typer) -> None:
@@ -52,12 +50,30 @@ def _zone(text: str) -> ZoneInfo:
         raise typer.BadParameter(str(error)) from None
 
 
+def _date_format(text: str) -> str:
+    """A format that reads what it writes."""
+    try:
+        is_one = "%" in text and datetime.strptime(datetime(2024, 1, 31).strftime(text), text).year == 2024
+    except ValueError:
+        is_one = False
+    if not is_one:
+        raise typer.BadParameter(f"{text!r} is no format of dates, such as %d/%m/%Y")
+    return text
+
+
 def ingest(
     context: typer.Context,
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE...", help="CSV (also .csv.gz) with a header, or Parquet.")
     ],
-    symbol: Annotated[str, typer.Option(parser=symbol_of, metavar="SYMBOL", help="To write them to.")],
+    symbol: Annotated[
+        str,
+        typer.Option(
+            parser=symbol_of,
+            metavar="SYMBOL",
+            help="To write them to; of a file of several, also whose rows or columns to take.",
+        ),
+    ],
     interval: IntervalOption = Interval.D1,
     columns: Annotated[
         list[Any],
@@ -65,7 +81,8 @@ def ingest(
             "--map",
             parser=_column,
             metavar="FIELD=COLUMN",
-            help=f"The file's column for one of {', '.join(barfile.FIELDS)}; guessed where it is not given.",
+            help=f"The file's column for one of {', '.join(barfile.FIELDS)}; guessed where it is not given. "
+            "time=DATE+TIME where the time of day has its own.",
         ),
     ] = [],  # noqa: B006  # typer copies it
     time_zone: Annotated[
@@ -76,149 +93,104 @@ def ingest(
             help="The zone of times that name none: UTC, America/New_York. [default for dates: UTC]",
         ),
     ] = None,
+    date_format: Annotated[
+        str | None,
+        typer.Option(
+            parser=_date_format,
+            metavar="FORMAT",
+            help="How dates are written, %d/%m/%Y. [default: as fits, 01/02/2024 with the month first]",
+        ),
+    ] = None,
+    decimal: Annotated[
+        str | None,
+        typer.Option(
+            parser=one_of(*barfile.DECIMALS),
+            metavar="SIGN",
+            help="The decimal sign, . or a comma. [default: as all numbers of the file tell it]",
+        ),
+    ] = None,
+    ticker: Annotated[
+        str, typer.Option(help="What the file calls SYMBOL, where that is something else: BRK.B for BRK-B.")
+    ] = "",
     mode: Annotated[
-        str, typer.Option(help="upsert; insert: a bar that is there is rejected; update: one that is not.")
+        str,
+        typer.Option(
+            parser=one_of("upsert", "insert", "update"),
+            metavar="MODE",
+            help="upsert; insert: a bar that is there is rejected; update: one that is not.",
+        ),
     ] = "upsert",
     again: Annotated[
         bool, typer.Option("--again", help="Send files too that were written before, from their first row.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Writes bars from CSV and Parquet files. A file that was broken off continues where it was."""
+    """Writes bars from CSV and Parquet files. A file that was broken off continues where it was.
+
+    Exits with 0 when all rows are in, 1 when a file failed or none of its rows is in, 2 for a wrong call, 3
+    when some rows were refused.
+    """
     targets: Targets = context.obj
-    reports, unread = [], 0
+    read = functools.partial(
+        barfile.read,
+        mapping=dict(columns),
+        interval=interval,
+        time_zone=time_zone,
+        ticker=ticker or symbol,
+        decimal=decimal,
+        date_format=date_format,
+    )
+    reports = []
     with targets.client() as client:
         for path in files:
-            bars = _read(path, dict(columns), time_zone, interval)
-            if bars is None:
-                unread += 1
-                continue
-            if not as_json:
-                _show_mapping(path, bars, symbol, interval)
-            upload = Upload(
-                bars.columns,
-                symbol=symbol,
-                interval=interval,
-                source=f"file:{path.name}",
-                idempotency_key=_key(path, symbol, interval, bars, mode)
-                + (f":{uuid4().hex}" if again else ""),
-                mode=mode,
-                adjusted_close=bars.adjusted_close,
+            write = functools.partial(
+                FileWrite, path, symbol=symbol, interval=interval, mode=mode, again=again
             )
-            with output.progress(TaskProgressColumn(), quiet=as_json) as progress:
-                task = progress.add_task(path.name, total=len(bars.columns), note="")
-                written = client.write(upload, _updater(progress, task))
-            report = _report(path, bars, symbol, interval, written)
-            reports.append(report)
-            if not as_json:
-                _show(report, bars)
+            reports.append(_ingested(client, path, read, write, quiet=as_json))
     if as_json:
         print_json({"files": reports})
-    if unread or any(report["rows"]["rejected"] == report["rows"]["sent"] for report in reports):
+    rows = [report["rows"] for report in reports if not report["error"]]
+    if len(rows) < len(reports) or any(each["rejected"] == each["sent"] for each in rows):
         raise typer.Exit(1)
+    if any(each["rejected"] for each in rows):
+        raise typer.Exit(SOME_REFUSED)
 
 
-def _read(
-    path: Path, mapping: Mapping[str, str], time_zone: ZoneInfo | None, interval: Interval
-) -> BarFile | None:
-    """The bars of the file; where it has none, says why in one line, with what would help."""
+def _ingested(
+    client: Client,
+    path: Path,
+    read: Callable[[Path], BarFile],
+    write_of: Callable[[BarFile], FileWrite],
+    *,
+    quiet: bool,
+) -> dict[str, Any]:
+    """Writes one file, and shows how that went unless `quiet`; its report, with the error where it failed."""
     try:
-        return barfile.read(path, mapping=mapping, interval=interval, time_zone=time_zone)
+        bars = read(path)
     except barfile.Unreadable as error:
-        told = f"{path}: {error}"
-        if isinstance(error, barfile.NoColumn):
-            told += f"; say which with {' '.join(f'--map {field}=COLUMN' for field in error.fields)}"
-        if isinstance(error, barfile.NoZone):
-            told += "; say which with --time-zone America/New_York, or UTC"
-        error_line(told)
-        return None
+        told = file_report.told(error)
+        error_line(f"{path}: {told}")
+        return {"file": str(path), "error": {"reason": "UNREADABLE", "message": told}}
+    write = write_of(bars)
+    if not quiet:
+        file_report.show_reading(write)
+    failure = None
+    with output.progress(TaskProgressColumn(), quiet=quiet) as progress:
+        task = progress.add_task(path.name, total=len(bars.columns), note="")
+        try:
+            write.run(client, _updater(progress, task))
+        except FinstageError as error:
+            failure = error
+    report = file_report.report(write, failure)
+    if failure is not None:
+        error_line(f"{path}: {output.told(failure)}")
+    elif not quiet:
+        file_report.show_rows(report, bars)
+    return report
 
 
 def _updater(progress: Progress, task: Any) -> Callable[[WriteProgress], None]:
     return lambda now: progress.update(task, completed=now.rows.sent, note=f"{now.rows.rejected:,} rejected")
-
-
-def _key(path: Path, symbol: str, interval: Interval, bars: BarFile, mode: str) -> str:
-    """The same for the same content, written the same way."""
-    how = [symbol, interval, sorted(bars.mapping.items()), bars.times, BATCH_ROWS, mode.lower()]
-    digest = hashlib.sha256(json.dumps(how).encode())
-    digest.update(path.read_bytes())
-    return f"sha256:{digest.hexdigest()}"
-
-
-def _show_mapping(path: Path, bars: BarFile, symbol: str, interval: Interval) -> None:
-    # pandas writes an index without a name as a first column without one.
-    mapping = ", ".join(f"{field}={name or '(the first column)'}" for field, name in bars.mapping.items())
-    absent = "" if "volume" in bars.mapping else "; no volume: 0"
-    ignored = f"; ignored: {', '.join(bars.ignored)}" if bars.ignored else ""
-    out().print(f"[bold]{escape(path.name)}[/] to {escape(symbol)} {interval}", soft_wrap=True)
-    out().print(f"  columns: {escape(mapping + absent + ignored)}", soft_wrap=True)
-    out().print(f"  times: {escape(bars.times)}", soft_wrap=True)
-
-
-def _report(
-    path: Path, bars: BarFile, symbol: str, interval: Interval, written: WriteProgress
-) -> dict[str, Any]:
-    unsent = len(bars.refused)
-    rows = written.rows + RowCounts(unsent, 0, 0, 0, unsent)
-    refused = [
-        {bars.row_name: each.row, "reason": f"UNREADABLE_{each.what.upper()}", "detail": each.reason}
-        for each in bars.refused
-    ]
-    refused += [
-        {
-            bars.row_name: int(bars.rows[each.row]),
-            "reason": each.reason,
-            "detail": f"{each.detail}: {each.values}" if each.values else each.detail,
-        }
-        for each in written.rejected
-    ]
-    return {
-        "file": str(path),
-        "source": f"file:{path.name}",
-        "symbol": symbol,
-        "interval": interval,
-        "mapping": bars.mapping,
-        "times": bars.times,
-        "ignored": bars.ignored,
-        "rows": {
-            name: getattr(rows, name) for name in ("sent", "inserted", "updated", "unchanged", "rejected")
-        },
-        "written_before": written.resumed,
-        "sent_now": written.rows.sent - written.resumed,
-        "version": written.version,
-        "rejected": sorted(refused, key=lambda each: each[bars.row_name]),
-    }
-
-
-def _show(report: Mapping[str, Any], bars: BarFile) -> None:
-    rows, before = RowCounts(**report["rows"]), report["written_before"]
-    if before and not report["sent_now"]:
-        out().print(
-            "  [yellow]this file was written before, and nothing was sent now[/]; --again sends it anew"
-        )
-        out().print(f"  that write: {output.counts(rows)}")
-    else:
-        out().print(f"  {output.counts(rows)}")
-        if before:
-            out().print(f"  {before:,} of them were written by an earlier run, and not sent again")
-    places = {each.row for each in bars.refused}
-    unsent = [each for each in report["rejected"] if each[bars.row_name] in places]
-    refused = [each for each in report["rejected"] if each[bars.row_name] not in places]
-    _show_rows(refused[:_SHOWN], bars.row_name)
-    if left := rows.rejected - len(unsent) - len(refused[:_SHOWN]):
-        out().print(f"  and {left:,} more: finstage rejected --source {escape(report['source'])}")
-    if unsent:
-        out().print(f"  {output.counted(len(unsent), 'row')} could not be read, and so not be sent:")
-        _show_rows(unsent[:_UNSENT_SHOWN], bars.row_name)
-    if left := len(unsent[_UNSENT_SHOWN:]):
-        out().print(f"  and {left:,} more; --json lists all")
-
-
-def _show_rows(rows: Sequence[Mapping[str, Any]], row_name: str) -> None:
-    for each in rows:
-        line = f"{row_name} {each[row_name]}[/]: {each['reason']}: {escape(each['detail'])}"
-        out().print(f"  [red]{line}", soft_wrap=True)
 
 
 def rejected(

@@ -35,6 +35,8 @@ def backfill(
     as_json: Json = False,
 ) -> None:
     """Brings series in from the provider, and shows how it goes."""
+    if bool(symbols) == bool(universe):
+        raise typer.BadParameter("give either SYMBOL... or --universe NAME")
     targets: Targets = context.obj
     with targets.client() as client:
         job = client.backfill(

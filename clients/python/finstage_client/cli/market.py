@@ -1,5 +1,6 @@
 """quote, bars, search, indicators, compute."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import pandas as pd
@@ -41,6 +42,17 @@ def symbol_of(text: str) -> str:
         raise typer.BadParameter(f"{text!r}: {error}") from None
 
 
+def one_of(*names: str) -> Callable[[str], str]:
+    """Takes these words, in any case."""
+
+    def parse(text: str) -> str:
+        if text.lower() not in names:
+            raise typer.BadParameter(f"{text!r} is none of {', '.join(map(repr, names))}")
+        return text.lower()
+
+    return parse
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Symbol = Annotated[
     str,
@@ -58,7 +70,10 @@ End = Annotated[
 Limit = Annotated[
     int | None, typer.Option(help="The newest N bars. [default: 20, without --start and --end]", min=1)
 ]
-Adjustment = Annotated[str, typer.Option(help="splits, or all (dividends too).")]
+Adjustment = Annotated[
+    str,
+    typer.Option(parser=one_of("splits", "all"), metavar="NAME", help="splits, or all (dividends too)."),
+]
 Indicators = Annotated[
     list[IndicatorSpec],
     typer.Option("--indicator", parser=_spec, metavar="SPEC", help=f"{specs.GRAMMAR}; may be repeated."),

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeR
 from rich.table import Table
 
 from finstage_client.values import Coverage, Provenance, RowCounts
-from libs.market.errors import FinstageError, InvalidRequest
+from libs.market.errors import FinstageError, InvalidRequest, Reason
 
 SIMULATED = "[bold black on yellow] simulated data (sim) [/]"
 
@@ -34,6 +34,16 @@ def err() -> Console:
 def error_line(message: str) -> None:
     """Says on stderr, in one line, what went wrong."""
     err().print(f"[bold red]error:[/] {escape(' '.join(message.split()))}")
+
+
+def told(error: FinstageError) -> str:
+    """One line for people, with what would help."""
+    line = error.message
+    if error.reason is Reason.SERVICE_UNAVAILABLE and line.endswith("does not answer"):
+        return f"{line}; start it with `make run`"
+    if error.retry_after_s is not None:
+        line += f"; try again in {error.retry_after_s:.0f} s"
+    return line
 
 
 def print_json(document: Mapping[Any, Any]) -> None:

@@ -1,0 +1,141 @@
+"""What is told of a file: how it was read, and what became of its rows."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+
+from finstage_client.cli import output
+from finstage_client.cli.file_write import FileWrite, source_of
+from finstage_client.cli.output import out
+from finstage_client.values import RowCounts
+from libs.barfile import BarFile, Unreadable
+from libs.market.errors import FinstageError
+
+# Rows that are shown of a file: of those that the service refused, which `finstage rejected` has all, and of
+# those that could not be sent, which nothing else tells of.
+_SHOWN = 10
+_UNSENT_SHOWN = 100
+
+# How to say what a file does not tell, by the argument of barfile.read().
+_OPTIONS = {
+    "time_zone": "--time-zone America/New_York, or UTC",
+    "ticker": "--symbol, or --ticker where the file calls it something else",
+    "decimal": "--decimal . or --decimal ,",
+    "date_format": "--date-format, such as %d/%m/%Y",
+}
+
+
+def told(error: Unreadable) -> str:
+    """One line for people, with the option that would help."""
+    options = _OPTIONS | {"mapping": " ".join(f"--map {field}=COLUMN" for field in error.fields)}
+    return f"{error}; say which with {options[error.settled_by]}" if error.settled_by else str(error)
+
+
+def show_reading(write: FileWrite) -> None:
+    """Shows how the file was read."""
+    bars = write.bars
+    # pandas writes an index without a name as a first column without one.
+    mapping = ", ".join(f"{field}={name or '(the first column)'}" for field, name in bars.mapping.items())
+    absent = "" if "volume" in bars.mapping else "; no volume: 0"
+    ignored = f"; ignored: {', '.join(bars.ignored)}" if bars.ignored else ""
+    lines = [f"columns: {mapping}{absent}{ignored}", f"times: {bars.times}"]
+    if bars.decimal == ",":
+        lines.append("numbers: decimal comma")
+    if bars.ticker:
+        lines.append(f"ticker: {bars.ticker}")
+    if bars.passed_over:
+        lines.append(f"passed over: {_passed_over(bars.passed_over)}")
+    out().print(
+        f"[bold]{escape(write.path.name)}[/] to {escape(write.symbol)} {write.interval}", soft_wrap=True
+    )
+    for line in lines:
+        out().print(f"  {escape(line)}", soft_wrap=True)
+    for guess in bars.guesses:
+        line = f"guessed: {guess.text}; say it with {_OPTIONS[guess.settled_by]}"
+        out().print(f"  [yellow]{escape(line)}[/]", soft_wrap=True)
+
+
+def _passed_over(counts: Mapping[str, int]) -> str:
+    first = [f"{output.counted(count, 'row')} of {ticker or 'none'}" for ticker, count in counts.items()][
+        :_SHOWN
+    ]
+    left = list(counts.values())[_SHOWN:]
+    if left:
+        first.append(f"{output.counted(sum(left), 'row')} of {len(left):,} others")
+    return ", ".join(first)
+
+
+def report(write: FileWrite, failure: FinstageError | None) -> dict[str, Any]:
+    """What became of the file's rows, for machines; with a failure, what did until then."""
+    bars, written = write.bars, write.progress
+    unsent = len(bars.refused)
+    rows = written.rows + RowCounts(unsent, 0, 0, 0, unsent)
+    refused = [
+        {bars.row_name: each.row, "reason": f"UNREADABLE_{each.what.upper()}", "detail": each.reason}
+        for each in bars.refused
+    ]
+    refused += [
+        {
+            bars.row_name: int(bars.rows[each.row]),
+            "reason": each.reason,
+            "detail": f"{each.detail}: {each.values}" if each.values else each.detail,
+        }
+        for each in written.rejected
+    ]
+    return {
+        "file": str(write.path),
+        "error": failure,
+        "source": write.source,
+        "symbol": write.symbol,
+        "interval": write.interval,
+        "mapping": bars.mapping,
+        "times": bars.times,
+        "decimal": bars.decimal,
+        "ticker": bars.ticker,
+        "passed_over": bars.passed_over,
+        "guesses": [{"text": each.text, "say_it_with": _OPTIONS[each.settled_by]} for each in bars.guesses],
+        "ignored": bars.ignored,
+        "rows": {
+            name: getattr(rows, name) for name in ("sent", "inserted", "updated", "unchanged", "rejected")
+        },
+        "written_before": written.resumed,
+        "sent_now": written.rows.sent - written.resumed,
+        "version": written.version,
+        "rejected": sorted(refused, key=lambda each: each[bars.row_name]),
+    }
+
+
+def show_rows(report: Mapping[str, Any], bars: BarFile) -> None:
+    """Shows what became of the file's rows."""
+    rows, before = RowCounts(**report["rows"]), report["written_before"]
+    if before and not report["sent_now"]:
+        source = report["source"]
+        named = "" if source == source_of(Path(report["file"])) else f", as {escape(source)}"
+        line = (
+            f"[yellow]this file was written before{named}, and nothing was sent now[/]; --again sends it anew"
+        )
+        out().print(f"  {line}", soft_wrap=True)
+        out().print(f"  that write: {output.counts(rows)}")
+    else:
+        out().print(f"  {output.counts(rows)}")
+        if before:
+            out().print(f"  {before:,} of them were written by an earlier run, and not sent again")
+    places = {each.row for each in bars.refused}
+    unsent = [each for each in report["rejected"] if each[bars.row_name] in places]
+    refused = [each for each in report["rejected"] if each[bars.row_name] not in places]
+    _show_refused(refused[:_SHOWN], bars.row_name)
+    if left := rows.rejected - len(unsent) - len(refused[:_SHOWN]):
+        out().print(f"  and {left:,} more: finstage rejected --source {escape(report['source'])}")
+    if unsent:
+        out().print(f"  {output.counted(len(unsent), 'row')} could not be read, and so not be sent:")
+        _show_refused(unsent[:_UNSENT_SHOWN], bars.row_name)
+    if left := len(unsent[_UNSENT_SHOWN:]):
+        out().print(f"  and {left:,} more; --json lists all")
+
+
+def _show_refused(rows: Sequence[Mapping[str, Any]], row_name: str) -> None:
+    for each in rows:
+        line = f"{row_name} {each[row_name]}[/]: {each['reason']}: {escape(each['detail'])}"
+        out().print(f"  [red]{line}", soft_wrap=True)
