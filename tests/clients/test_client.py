@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 import finstage_client
-from finstage_client import AsyncClient, Client, InvalidRequest, NotFound, Provenance, Unavailable, Upload
+from finstage_client import (
+    AsyncClient,
+    Client,
+    InvalidRequest,
+    NotFound,
+    Provenance,
+    Unavailable,
+    Upload,
+    calls,
+)
 from libs.market.columns import Columns
 from libs.market.errors import FinstageError, Reason
 
@@ -77,6 +86,20 @@ def test_a_service_that_is_not_there_is_named_with_its_address(closed_port: int)
         pytest.raises(Unavailable, match=f"^price service at 127.0.0.1:{closed_port} does not answer$"),
     ):
         client.quote("AAPL")
+
+
+async def test_where_the_services_are_is_given_or_in_the_environment_or_here(
+    services: SimpleNamespace, closed_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FINSTAGE_PRICE_TARGET", services.price)
+    monkeypatch.setenv("FINSTAGE_INDICATORS_TARGET", "")
+    with Client() as client:
+        assert len(client.bars("AAPL", limit=5)) == 5
+    async with AsyncClient() as waiting:
+        assert len(await waiting.bars("AAPL", limit=5)) == 5
+    with Client(price=f"127.0.0.1:{closed_port}") as client, pytest.raises(Unavailable):
+        client.bars("AAPL", limit=5)
+    assert calls.targets()["indicators"] == "127.0.0.1:50052"
 
 
 def test_a_write_that_broke_off_continues_where_it_was(

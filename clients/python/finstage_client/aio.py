@@ -33,15 +33,15 @@ class AsyncClient:
     def __init__(
         self,
         *,
-        price: str = calls.PRICE_TARGET,
-        indicators: str = calls.INDICATORS_TARGET,
-        ingest: str = calls.INGEST_TARGET,
+        price: str | None = None,
+        indicators: str | None = None,
+        ingest: str | None = None,
         timeout_s: float = 60.0,
         settings: ChannelSettings | None = None,
     ) -> None:
         """The arguments are those of Client."""
         settings = settings or calls.environment()
-        targets: dict[Service, str] = {"price": price, "indicators": indicators, "ingest": ingest}
+        targets = calls.targets(price=price, indicators=indicators, ingest=ingest)
         self._channels = {
             service: open_channel(
                 target, settings, name=f"{service} service at {target}", retry=calls.SERVICES

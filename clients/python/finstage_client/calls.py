@@ -3,6 +3,7 @@
 Messages are bytes on both sides, because columns are read and written by libs/market/wire.py.
 """
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -41,13 +42,6 @@ When = datetime | date | str
 """A moment: a datetime, a date, or ISO 8601 text; without a zone it is UTC."""
 
 PRICE_TARGET, INDICATORS_TARGET, INGEST_TARGET = "127.0.0.1:50051", "127.0.0.1:50052", "127.0.0.1:50053"
-
-READS = (
-    price_pb.DESCRIPTOR.services_by_name["PriceService"],
-    indicators_pb.DESCRIPTOR.services_by_name["IndicatorService"],
-    ingest_pb.DESCRIPTOR.services_by_name["IngestService"],
-)
-"""The services, for `retry`: their reads may be tried again."""
 
 SERVICES = (
     price_pb.DESCRIPTOR.services_by_name["PriceService"],
@@ -113,6 +107,19 @@ class Watched(Generic[T]):
     method: str
     request: bytes
     read: Callable[[bytes], T]
+
+
+def targets(**given: str | None) -> dict[Service, str]:
+    """Where each service is: as given, else as the environment says, else where it is on this machine."""
+    usual: dict[Service, str] = {
+        "price": PRICE_TARGET,
+        "indicators": INDICATORS_TARGET,
+        "ingest": INGEST_TARGET,
+    }
+    return {
+        service: given.get(service) or os.environ.get(f"FINSTAGE_{service.upper()}_TARGET") or target
+        for service, target in usual.items()
+    }
 
 
 def environment() -> ChannelSettings:

@@ -37,19 +37,20 @@ class Client:
     def __init__(
         self,
         *,
-        price: str = calls.PRICE_TARGET,
-        indicators: str = calls.INDICATORS_TARGET,
-        ingest: str = calls.INGEST_TARGET,
+        price: str | None = None,
+        indicators: str | None = None,
+        ingest: str | None = None,
         timeout_s: float = 60.0,
         settings: ChannelSettings | None = None,
     ) -> None:
         """A client of the services at these targets (HOST:PORT). Nothing is connected before the first call.
 
+        price, indicators, ingest: None: as FINSTAGE_PRICE_TARGET, … in the environment say, or this machine.
         timeout_s: what one call may take.
         settings: API key and TLS; None: those in the environment (FINSTAGE_API_KEY, FINSTAGE_TLS_CA, …).
         """
         settings = settings or calls.environment()
-        targets: dict[Service, str] = {"price": price, "indicators": indicators, "ingest": ingest}
+        targets = calls.targets(price=price, indicators=indicators, ingest=ingest)
         self._names = {service: f"{service} service at {target}" for service, target in targets.items()}
         self._channels = {
             service: open_blocking_channel(target, settings, retry=calls.SERVICES)
