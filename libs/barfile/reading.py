@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from libs.barfile import clocks, tickers
+from libs.barfile import clocks, series, tickers
 from libs.barfile import mapping as columns_of
 from libs.barfile import times as times_of
 from libs.barfile import values as values_of
@@ -108,25 +108,27 @@ def read(
     except OSError as error:
         raise Unreadable(error.strerror or str(error)) from None
 
-    refused = [*table.refused, *_refused(table, cells, times, values)]
+    unread = _refused(table, cells, times, values)
     fit = np.flatnonzero(~np.isnat(times.utc) & values.readable(len(table.rows)))
     if not len(fit):
-        first = refused[len(table.refused)]
+        first = next(unread)
         raise Unreadable(f"none of its rows can be read; {table.row_name} {first.row}: {first.reason}")
     # Files come in either order.
     order = fit[np.argsort(times.utc[fit], kind="stable")]
     of = {field: numbers[order] for field, numbers in values.of.items()}
+    columns = Columns.of(
+        open_time_ms=times.utc[order].astype(np.int64),
+        **{name: of.get(name, np.zeros(len(order))) for name in VALUES},
+    )
+    series.check(columns, interval)
     read_from = {*used.values(), *time_columns}
     return BarFile(
-        columns=Columns.of(
-            open_time_ms=times.utc[order].astype(np.int64),
-            **{name: of.get(name, np.zeros(len(order))) for name in VALUES},
-        ),
+        columns=columns,
         adjusted_close=of.get("adjusted_close"),
         events={name: of[name] for name in columns_of.EVENTS if name in of},
         rows=table.rows[order],
         row_name=table.row_name,
-        refused=tuple(refused),
+        refused=(*table.refused, *unread),
         mapping=used | {"time": "+".join(time_columns)},
         times=times.how,
         decimal=values.decimal,

@@ -87,4 +87,4 @@ def _unread(table: Table, name: str, field: str, values: Float64s) -> dict[int, 
     if field == "volume":
         says &= ~text.isin(_DASHES).to_numpy()
         values[nothing & ~says] = 0.0
-    return {row: str(text.iloc[row]) for row in np.flatnonzero(says).tolist()}
+    return dict(zip(np.flatnonzero(says).tolist(), text[says].tolist(), strict=True))

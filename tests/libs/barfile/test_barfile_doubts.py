@@ -214,3 +214,27 @@ def test_lines_are_those_of_the_file_after_a_quoted_line_break(read_text: ReadTe
     bars = read_text(content, mapping={"close": "Close\n(USD)"})
     assert list(bars.rows) == [4, 7, 10, 13]
     assert [(each.row, each.what) for each in bars.refused] == [(12, "cells"), (9, "close")]
+
+
+def test_times_with_several_prices_are_not_those_of_one_series(read_text: ReadText) -> None:
+    """As where nothing says that a column, here the region, holds tickers."""
+    header = "date,open,high,low,close,region\n"
+    days = [f"2024-01-{day:02}" for day in range(1, 11)]
+    rows = [f"{day},{price},{price},{price},{price},{price}x\n" for price in (1, 9) for day in days]
+    with pytest.raises(Unreadable) as caught:
+        read_text(header + "".join(rows))
+    told = "10 of its 20 rows have the time of another row and other prices, as in a file of several tickers"
+    assert (str(caught.value), caught.value.settled_by, caught.value.fields) == (told, "mapping", ("symbol",))
+    assert len(read_text(header + "".join(rows), mapping={"symbol": "region"}, ticker="9X").columns) == 10
+    for some in (rows[:10] * 2, rows[:12]):
+        assert len(read_text(header + "".join(some)).columns) == len(some), "left to who takes the bars"
+
+
+@pytest.mark.parametrize("interval", ["1d", "30m", "5m"])
+def test_bars_closer_than_their_interval_are_refused(read_text: ReadText, interval: str) -> None:
+    content = dated(*(f"2024-01-02T09:{minute:02}Z" for minute in range(30)))
+    with pytest.raises(Unreadable) as caught:
+        read_text(content, interval=interval)
+    told = f"its times are 1 min apart, and {interval} bars cannot be"
+    assert (str(caught.value), caught.value.settled_by) == (told, "interval")
+    assert len(read_text(content, interval="1m").columns) == 30

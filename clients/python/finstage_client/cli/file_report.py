@@ -20,6 +20,7 @@ _UNSENT_SHOWN = 100
 
 # How to say what a file does not tell, by the argument of barfile.read().
 _OPTIONS = {
+    "interval": "--interval",
     "time_zone": "--time-zone America/New_York, or UTC",
     "ticker": "--symbol, or --ticker where the file calls it something else",
     "decimal": "--decimal . or --decimal ,",

@@ -1,0 +1,32 @@
+"""Whether times and prices can be those of one series of an interval."""
+
+import numpy as np
+
+from libs.barfile.errors import Unreadable
+from libs.market.columns import PRICES, Columns
+from libs.market.interval import Interval
+
+# What is wrong in fewer rows is left to who takes the bars, and refuses it row by row.
+_FEW, _PART = 10, 0.1
+
+
+def check(bars: Columns, interval: Interval) -> None:
+    """
+    Raises:
+        Unreadable: many times are there with several prices, as in a file of several tickers; or most bars
+            are closer to each other than the interval is long.
+    """
+    distance = np.diff(bars.open_time_ms)
+    differs = np.logical_or.reduce([np.diff(getattr(bars, name)) != 0 for name in PRICES])
+    again = int((differs & (distance == 0)).sum())
+    if again >= _FEW and again >= _PART * len(bars):
+        raise Unreadable(
+            f"{again:,} of its {len(bars):,} rows have the time of another row and other prices, "
+            "as in a file of several tickers",
+            settled_by="mapping",
+            fields=["symbol"],
+        )
+    distance = distance[distance > 0]
+    if len(distance) >= _FEW and 2 * (usual := float(np.median(distance))) < interval.nominal_ms:
+        told = f"its times are {usual / 60_000:,g} min apart, and {interval} bars cannot be"
+        raise Unreadable(told, settled_by="interval")
