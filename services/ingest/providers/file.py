@@ -12,6 +12,9 @@ A file is named SYMBOL_INTERVAL and .csv, .csv.gz, .parquet or .pq ("AAPL_1d.csv
     name = "S&P 500"
     type = "INDEX"
     currency = "USD"
+    ticker = "SPX"                   # what the file calls the symbol, where it names others or another
+    decimal = ","                    # where its numbers do not tell their decimal sign
+    date_format = "%d/%m/%Y"         # where its dates do not tell whether the day comes first
 
 Nothing is mended: what cannot be a bar is refused, and what looks wrong is flagged.
 """
@@ -23,6 +26,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import structlog
 
 from finstage.market.v1.instrument_pb2 import InstrumentType
 from libs import barfile
@@ -48,17 +52,22 @@ INDEX = "index.toml"
 # Of instruments: finstage.market.v1.InstrumentType without its prefix.
 TYPES = tuple(name.removeprefix("INSTRUMENT_TYPE_") for name in InstrumentType.keys()[1:])
 
+# What of a file it may say for libs/barfile.
+_TOLD = ("ticker", "decimal", "date_format")
+
 _RETRY_S = 60.0
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesFile:
-    """A file and the series that it holds. zone: of times that name none."""
+    """A file and the series that it holds. zone: of times that name none; told: what the index says of it."""
 
     path: Path
     key: SeriesKey
     zone: ZoneInfo
     instrument: Instrument
+    told: Mapping[str, str]
 
 
 class FileProvider:
@@ -196,6 +205,8 @@ def _checked(entry: dict[str, str]) -> dict[str, str]:
                     Interval.parse(given)
                 case "time_zone":
                     barfile.zone_of(given or "UTC")
+                case "decimal" if given not in barfile.DECIMALS:
+                    raise ValueError(f"one of {' '.join(barfile.DECIMALS)} is accepted")
                 case "type" if given and given not in TYPES:
                     raise ValueError(f"one of {', '.join(TYPES)} is accepted")
         except ValueError as error:
@@ -214,23 +225,31 @@ def _series_file(path: Path, given: Mapping[str, str]) -> SeriesFile:
         time_zone=zone,
         source=FileProvider.name,
     )
-    return SeriesFile(path, key, barfile.zone_of(zone or "UTC"), instrument)
+    told = {field: given[field] for field in _TOLD if given.get(field)}
+    return SeriesFile(path, key, barfile.zone_of(zone or "UTC"), instrument, told)
 
 
 def _read(file: SeriesFile) -> BarFile:
+    told = file.told
     try:
-        return barfile.read(
+        bars = barfile.read(
             file.path,
             mapping={},
             interval=file.key.interval,
             time_zone=file.zone,
-            ticker=file.key.symbol,
+            ticker=told.get("ticker", file.key.symbol),
+            decimal=told.get("decimal"),
+            date_format=told.get("date_format"),
             events=True,
         )
     except barfile.NoRows:
         raise no_data(file.key.symbol, file.key.interval) from None
     except barfile.Unreadable as error:
-        raise _unreadable(file.path, error) from error
+        hint = f"; {error.settled_by} in {INDEX} says it" if error.settled_by in _TOLD else ""
+        raise _unreadable(file.path, ValueError(f"{error}{hint}")) from error
+    for guess in bars.guesses:
+        _log.info("file_guessed", file=file.path.name, guess=guess.text)
+    return bars
 
 
 def _refused(bars: BarFile, rejected: Sequence[RejectedRow]) -> Iterator[RejectedRow]:
