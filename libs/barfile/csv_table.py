@@ -128,18 +128,20 @@ def _by_record(data: bytes, header: _Header) -> _Rows:
     end = 0
     for cells in reader:
         line, end = end + 1, reader.line_num
-        count = max((place for place, cell in enumerate(cells, 1) if cell.strip() not in NOTHING), default=0)
-        if end <= header.lines or not count:
+        if end <= header.lines:
             continue
-        if count > width:
+        while len(cells) > width and cells[-1].strip() in NOTHING:
+            cells.pop()
+        if len(cells) > width:
             text = header.separator.join(cells)[:_SHOWN]
-            reason = f"{count} cells, and the header has {width}"
+            reason = f"{len(cells)} cells, and the header has {width}"
             refused.append(RefusedRow(line, "cells", text, reason))
         else:
-            kept.append([*cells, *[""] * (width - len(cells))][:width])
+            kept.append(cells + [""] * (width - len(cells)))
             rows.append(line)
     frame = pd.DataFrame(kept, columns=range(width), dtype="str")
-    return frame.mask(frame.isin(NOTHING)), np.array(rows, dtype=np.int64), tuple(refused)
+    frame = frame.mask(frame.isin(NOTHING)).dropna(how="all")
+    return frame, np.array(rows, dtype=np.int64)[frame.index], tuple(refused)
 
 
 def _header(data: bytes) -> _Header:

@@ -71,7 +71,7 @@ def read(cells: Text, decimal: str, *, powers: bool = False) -> Float64s:
     bare = cells.where(is_number).str.replace(rf"[$€£¥ {_GROUPS[decimal]}]", "", regex=True)
     bare = bare.str.replace(decimal, ".", regex=False)
     for letter, power in _POWERS.items() if powers else ():
-        bare = bare.str.replace(f"{letter}$", power, regex=True, case=False)
+        bare = bare.str.replace(f"[{letter}{letter.lower()}]$", power, regex=True)
     return bare.to_numpy(dtype=np.object_).astype(np.float64)
 
 
