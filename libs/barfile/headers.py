@@ -27,11 +27,13 @@ def names_of(records: Sequence[Sequence[str]]) -> tuple[int, list[str]]:
 def unique(names: Sequence[str]) -> list[str]:
     """The names, the second "Close" as "Close.2"."""
     made: list[str] = []
+    taken = {""}
     for name in names:
         count, own = 1, name
-        while own and own in made:
+        while name and own in taken:
             count += 1
             own = f"{name}.{count}"
+        taken.add(own)
         made.append(own)
     return made
 

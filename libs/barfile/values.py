@@ -54,18 +54,19 @@ def read(table: Table, columns: Mapping[str, str], decimal: str | None) -> Value
     """
     of: dict[str, Float64s] = {}
     signs: dict[str, numbers.Signs] = {}
+    is_text = []
     for field, name in columns.items():
         cells = table.numbers(name)
         if isinstance(cells, np.ndarray):
             of[field] = cells
             continue
+        is_text.append(field)
         values = None if decimal == "," else numbers.plain(cells)
         if decimal is None:
             signs[name] = numbers.signs(cells, is_plain=values is not None)
         if values is not None:
             of[field] = values
     guess = None
-    is_text = [field for field, name in columns.items() if name in signs or field not in of]
     if decimal is None:
         decimal, guess = numbers.decided(signs, table.usual_decimal)
     for field in is_text:
@@ -73,12 +74,15 @@ def read(table: Table, columns: Mapping[str, str], decimal: str | None) -> Value
             cells = table.numbers(columns[field])
             assert not isinstance(cells, np.ndarray)
             of[field] = numbers.read(cells, decimal, powers=field == "volume")
-    unread = {field: _unread(table, columns[field], field, values) for field, values in of.items()}
+    unread = {field: _unread(table, columns[field], field, of[field]) for field in is_text}
+    if "volume" in of:
+        # What of it cannot be read does not go out.
+        of["volume"][np.isnan(of["volume"])] = 0.0
     return Values(of, unread, decimal, guess)
 
 
 def _unread(table: Table, name: str, field: str, values: Float64s) -> dict[int, str]:
-    """The cells that say something, but no number; a volume that says nothing becomes 0."""
+    """The cells of text that say something, but no number."""
     nothing = np.isnan(values)
     if not nothing.any():
         return {}
@@ -86,5 +90,4 @@ def _unread(table: Table, name: str, field: str, values: Float64s) -> dict[int, 
     says = nothing & ~(text.isna() | text.isin(numbers.NOTHING)).to_numpy()
     if field == "volume":
         says &= ~text.isin(_DASHES).to_numpy()
-        values[nothing & ~says] = 0.0
     return dict(zip(np.flatnonzero(says).tolist(), text[says].tolist(), strict=True))

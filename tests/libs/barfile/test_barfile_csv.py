@@ -115,6 +115,14 @@ def test_a_cell_that_is_not_a_number_is_told_with_its_text(tmp_path: Path) -> No
     ]
 
 
+@pytest.mark.parametrize("decimal", [None, ".", ","])
+def test_it_is_told_whatever_the_decimal_sign(tmp_path: Path, decimal: str | None) -> None:
+    path = text(tmp_path, "date;open;high;low;close;volume\n2024-01-01;1;1;1;NAN;x\n2024-01-02;1;1;1;1;\n")
+    bars = barfile.read(path, mapping={}, interval=Interval.D1, decimal=decimal)
+    assert [(each.row, each.what, each.cell) for each in bars.refused] == [(2, "close", "NAN")]
+    assert list(bars.columns.volume) == [0]
+
+
 def test_an_empty_price_goes_out_as_nan_and_an_empty_volume_is_none(tmp_path: Path) -> None:
     rows = "2024-01-01,1,1,n/a,,5\n2024-01-02,1,1,1,1,\n2024-01-03,1,1,1,1,-\n"
     bars = read(text(tmp_path, "date,open,high,low,close,volume\n" + rows))

@@ -258,3 +258,11 @@ def test_without_pyarrow_it_is_said_what_to_install(path: Path, monkeypatch: pyt
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(Unreadable, match=r"pip install pyarrow, or finstage\[parquet\]"):
         read(path)
+
+
+def test_numbers_that_are_not_there(path: Path) -> None:
+    bars = read(written(path, close=[1.0, None], volume=[np.nan, 7.0], adjclose=pa.array([None, 0.5])))
+    assert bars.adjusted_close is not None
+    np.testing.assert_array_equal(bars.columns.close, [1, np.nan])
+    np.testing.assert_array_equal(bars.adjusted_close, [np.nan, 0.5])
+    assert (list(bars.columns.volume), bars.refused) == ([0, 7], ())
