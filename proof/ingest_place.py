@@ -30,7 +30,7 @@ _VOLATILE = {
         "rejected_at_ms",
         "committed_at_ms",
         "fetched_at_ms",
-        "adjusted_at_ms",
+        "adjusted_to_ms",
     ),
     *("started_at_ms", "ended_at_ms", "due_ms", "covered_end_ms", "end_ms"),
     *("fence", "attempts", "worker"),
@@ -75,7 +75,7 @@ class Place:
                 rows = [
                     repr(
                         [
-                            names[c.name][v] if c.name in names else v
+                            names[c.name].get(v, v) if c.name in names else v
                             for c, v in zip(columns, row, strict=True)
                         ]
                     )

@@ -188,7 +188,7 @@ async def _open_store(config: IngestSettings, metrics: StoreMetrics) -> Store:
             connections=2 * config.database_threads,
             kind=partial(MeteredStore, metrics=metrics),
         )
-    except (Unavailable, OSError, SQLAlchemyError) as error:
+    except (Unavailable, ValueError, OSError, SQLAlchemyError) as error:
         why = str(error.orig) if isinstance(error, DBAPIError) else str(error)
         if isinstance(error, OSError):
             why = f"{error.filename}: {error.strerror}"

@@ -17,7 +17,7 @@ def why_restated(store: Store, held: SeriesRead, fetched: FetchedBars) -> str:
     A final bar with another volume, or one that comes late, is written without that: providers correct
     the newest volumes, and fill minutes in, without touching what lies before.
 
-    held: what the store has of the range of the fetch. Where only clients wrote it, prices alone tell.
+    held: what the store has of the range of the fetch.
     """
     key, was_fetched = fetched.key, held.state.fetched_at_ms is not None
     if was_fetched and len(held.columns):
@@ -26,8 +26,10 @@ def why_restated(store: Store, held: SeriesRead, fetched: FetchedBars) -> str:
         for event in fetched.events:
             if event.kind in kinds and event not in known and event.time_ms >= first_ms:
                 return f"a {event.kind.lower().replace('_', ' ')} that was not known"
-    stored = held.columns[: len(held.columns) - (not held.last_is_final)]
-    stored = stored[stored.open_time_ms >= reach_ms(fetched)]
+    # What clients wrote stays, whatever the provider says of it.
+    told = ~held.of_clients & (held.columns.open_time_ms >= reach_ms(fetched))
+    told[-1:] &= held.last_is_final
+    stored = held.columns[told]
     rows = np.searchsorted(fetched.columns.open_time_ms, stored.open_time_ms)
     there = rows < len(fetched.columns)
     there[there] = fetched.columns.open_time_ms[rows[there]] == stored.open_time_ms[there]

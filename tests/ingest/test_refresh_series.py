@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -311,6 +311,30 @@ async def test_what_only_clients_wrote_is_theirs(world: World) -> None:
     state = await world.refresh(APPLE)
     assert (state.count, state.source, state.fetched_at_ms) == (2, "file:real.csv", None)
     assert world.asked() == []
+
+
+async def test_what_a_client_corrects_in_a_provider_s_series_stays_and_is_no_restatement(
+    world: World,
+) -> None:
+    """Refreshes go on beside it, of the tail alone."""
+    await world.refresh(APPLE)
+    last = world.read(APPLE).columns[-4:-3]
+    header = WriteHeader("k", WriteMode.UPSERT, "client:desk")
+    world.store.open_write(header)
+    corrected = replace(last, close=last.close + 0.5, high=last.high + 0.5)
+    world.store.write_batches(header, [batch(1, corrected, key=APPLE)])
+    epoch = world.read(APPLE).state.epoch
+    for _ in range(2):
+        world.market.advance(DAY_S)
+        world.sim.stats.clear()
+        state = await world.refresh(APPLE)
+        assert state.epoch == epoch
+        assert len(world.asked("AAPL")) == 1
+    found = world.read(APPLE).columns
+    at = int(np.searchsorted(found.open_time_ms, last.open_time_ms[0]))
+    assert found.close[at] == corrected.close[0]
+    assert state.last_ms is not None
+    assert state.last_ms > last.open_time_ms[0] + 4 * DAY_S * 1000
 
 
 async def test_a_backfill_asks_the_provider_that_the_series_came_from(world: World, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The store against a plain model: whatever is written in whatever order, bars, counts and versions agree."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from services.ingest.store.api import Store
 from services.ingest.store.sql import open_store
 from services.ingest.store.values import Batch, WriteHeader, WriteMode
 from tests.ingest.conftest import empty_tables
-from tests.ingest.stores import NOW_MS, bars, closes, day, fetched, tail
+from tests.ingest.stores import NOW_MS, bars, closes, day, fetched
 
 # From 2020-12-26 to 2021-01-06: intraday bars are in two partitions then.
 DAYS = st.integers(103, 114)
@@ -35,6 +35,7 @@ class Model:
     last_is_final: bool = True
     epoch: int = 0
     revision: int = 0
+    of_clients: set[int] = field(default_factory=set)
 
     @property
     def final(self) -> dict[int, float]:
@@ -55,9 +56,9 @@ class Model:
         self.epoch += restated or self.epoch == 0
         self.revision += 1
 
-    def write(self, sent: dict[int, float], last_is_final: bool, replaced: range | None = None) -> None:
+    def write(self, sent: dict[int, float], last_is_final: bool, replaced: Collection[int] = ()) -> None:
         """Write bars, as Store.write_fetched() and the UPSERT mode do."""
-        kept = {d: c for d, c in self.bars.items() if replaced is None or d not in replaced or d in sent}
+        kept = {d: c for d, c in self.bars.items() if d not in replaced or d in sent}
         after = kept | sent
         last = max(after, default=None)
         final = last != max(self.bars, default=None) or self.last_is_final
@@ -95,15 +96,21 @@ class StoreMachine(RuleBasedStateMachine):
     ) -> None:
         first, end = min(*ends, *sent), max(*ends, *sent) + 1
         was = set(self.model.bars.items())
+        # What a client wrote stays as it is.
+        kept = self.model.of_clients
+        taken = {d: c for d, c in sent.items() if d not in kept}
         result = self.store.write_fetched(
             fetched(bars(sent), key=self.key, first_day=first, end_day=end, last_is_final=last_is_final),
             replace=replace,
         )
         assert result.rows.sent == len(sent)
-        assert result.rows.unchanged == len(was & set(sent.items()))
-        assert result.rows.inserted == len(set(sent) - {d for d, _ in was})
+        assert result.rows.unchanged == len(was & set(taken.items())) + len(sent.keys() & kept)
+        assert result.rows.inserted == len(set(taken) - {d for d, _ in was})
         assert result.rows.updated == result.rows.sent - result.rows.unchanged - result.rows.inserted
-        self.model.write(sent, last_is_final, range(first, end) if replace else None)
+        if sent and max(sent) in kept:
+            last_is_final = True
+        replaced = [d for d in range(first, end) if d not in kept] if replace else []
+        self.model.write(taken, last_is_final, replaced)
         # A series that was asked for is there, with or without bars.
         self.model.epoch, self.model.revision = max(self.model.epoch, 1), max(self.model.revision, 1)
 
@@ -138,6 +145,7 @@ class StoreMachine(RuleBasedStateMachine):
             refused_last = bool(kept) and max(kept) not in allowed
             final = self.model.last_is_final
             self.model.write(allowed, last_is_final=True)
+            self.model.of_clients |= allowed.keys()
             if refused_last and max(kept) == max(self.model.bars, default=None):
                 assert final == self.model.last_is_final
             if result.epoch is not None:
@@ -158,7 +166,10 @@ class StoreMachine(RuleBasedStateMachine):
         if state is None:
             assert self.model == Model()
             return
-        assert closes(tail(self.store, self.key, 99)) == self.model.bars
+        read = self.store.read(self.key)
+        assert read is not None
+        assert closes(read.columns) == self.model.bars
+        assert set(closes(read.columns[read.of_clients])) == self.model.of_clients
         assert (state.epoch, state.revision) == (self.model.epoch, self.model.revision)
         assert state.last_is_final == self.model.last_is_final
         assert state.count == len(self.model.bars)

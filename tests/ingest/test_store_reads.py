@@ -1,5 +1,7 @@
 """Reading: ranges, newest bars, chunks of one version, coverage, adjustment, instruments."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -20,7 +22,7 @@ from services.ingest.series import (
 )
 from services.ingest.store import reading
 from services.ingest.store.api import Store
-from services.ingest.store.values import WriteHeader, WriteMode
+from services.ingest.store.values import Batch, WriteHeader, WriteMode
 from tests.ingest.conftest import Reopen
 from tests.ingest.ingest_server import series_of
 from tests.ingest.stores import KEY, NOW_MS, bars, batch, closes, day, fetched, tail
@@ -391,3 +393,129 @@ def test_search_finds_symbols_and_names_whatever_their_case_the_best_first(store
     assert [i.symbol for i in store.search("0%")] == ["100%"]
     assert store.search("%") == store.search("0%")
     assert store.search("nothing") == ()
+
+
+def adjusted_batches(sent: dict[int, float], adjusted: dict[int, float], *, rows: int) -> list[Batch]:
+    """A file's bars with their adjusted closes, in batches."""
+    days = sorted(sent)
+    return [
+        replace(
+            batch(i + 1, bars({d: sent[d] for d in days[first : first + rows]})),
+            adjusted_close=np.array([adjusted[d] for d in days[first : first + rows]]),
+        )
+        for i, first in enumerate(range(0, len(days), rows))
+    ]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 6])
+@pytest.mark.parametrize("dividends_first", [True, False])
+@pytest.mark.parametrize("commits", ["one", "each"])
+def test_adjusted_closes_of_a_file_read_as_sent_whatever_its_batches(
+    store: Store, rows: int, dividends_first: bool, commits: str
+) -> None:
+    sent = dict.fromkeys(range(6), 100.0)
+    adjusted = {0: 97.02, 1: 97.02, 2: 99.0, 3: 99.0, 4: 100.0, 5: 100.0}
+    weekly = fetched(
+        bars({0: 100}),
+        key=SeriesKey("AAPL", Interval.W1),
+        end_day=7,
+        events=(dividend(2, 2.0), dividend(4, 1.0)),
+    )
+    if dividends_first:
+        store.write_fetched(weekly)
+    store.open_write(HEADER)
+    batches = adjusted_batches(sent, adjusted, rows=rows)
+    for part in [batches] if commits == "one" else [[each] for each in batches]:
+        store.write_batches(HEADER, part)
+    if not dividends_first:
+        store.write_fetched(weekly)
+    read = store.read(KEY, adjustment="ALL")
+    assert read is not None
+    assert read.columns.close.tolist() == [adjusted[d] for d in range(6)]
+    # A dividend after the file's last bar lowers them all.
+    later = fetched(
+        bars({7: 50}),
+        key=SeriesKey("AAPL", Interval.W1),
+        first_day=7,
+        end_day=14,
+        events=(dividend(6, 50.0),),
+    )
+    store.write_fetched(later)
+    read = store.read(KEY, adjustment="ALL")
+    assert read is not None
+    assert read.columns.close.tolist() == pytest.approx([adjusted[d] / 2 for d in range(6)])
+
+
+def test_a_newer_file_knows_the_dividends_that_an_older_one_did_not(store: Store) -> None:
+    newer = WriteHeader("newer", WriteMode.UPSERT, "client:test")
+    store.write_fetched(
+        fetched(bars({0: 100}), key=SeriesKey("AAPL", Interval.W1), end_day=7, events=(dividend(4, 1.0),))
+    )
+    for header in (HEADER, newer):
+        store.open_write(header)
+    store.write_batches(
+        HEADER, adjusted_batches(dict.fromkeys(range(3), 100.0), dict.fromkeys(range(3), 100.0), rows=9)
+    )
+    old = store.series(KEY)
+    read = store.read(KEY, adjustment="ALL")
+    assert old is not None
+    assert read is not None
+    assert read.columns.close.tolist() == pytest.approx([99.0] * 3)
+    whole = {0: 99.0, 1: 99.0, 2: 99.0, 3: 99.0, 4: 100.0, 5: 100.0}
+    store.write_batches(newer, adjusted_batches(dict.fromkeys(range(6), 100.0), whole, rows=2))
+    read = store.read(KEY, adjustment="ALL")
+    assert read is not None
+    assert read.columns.close.tolist() == list(whole.values())
+    assert read.state.epoch > old.epoch
+
+
+# Clients' bars beside a provider's
+
+
+def test_what_a_client_wrote_stays_when_a_provider_brings_the_series(store: Store) -> None:
+    store.write_fetched(fetched(bars(TEN)))
+    store.open_write(HEADER)
+    store.write_batches(HEADER, [batch(1, bars({-50: 1.0, 4: 99.0}))])
+    was = store.series(KEY)
+    result = store.write_fetched(fetched(bars(TEN | {10: 20.0}), first_day=-90), replace=True)
+    assert (result.rows.sent, result.rows.inserted, result.rows.unchanged) == (11, 1, 10)
+    assert not result.restated
+    read = store.read(KEY)
+    assert read is not None
+    assert was is not None
+    assert closes(read.columns) == {-50: 1.0} | TEN | {4: 99.0, 10: 20.0}
+    assert closes(read.columns[read.of_clients]) == {-50: 1.0, 4: 99.0}
+    assert read.state.epoch == was.epoch
+
+
+def test_a_provider_s_bar_of_a_day_that_a_client_stamped_otherwise_is_passed_over(store: Store) -> None:
+    store.open_write(HEADER)
+    store.write_batches(HEADER, [batch(1, bars({0: 1.0, 1: 2.0}))])
+    stamped = bars({0: 10.0, 1: 11.0, 2: 12.0})
+    stamped.open_time_ms[:] += 14 * 3_600_000
+    result = store.write_fetched(fetched(stamped), replace=True)
+    assert (result.rows.inserted, result.rows.unchanged) == (1, 2)
+    read = store.read(KEY)
+    assert read is not None
+    assert read.columns.close.tolist() == [1.0, 2.0, 12.0]
+
+
+def test_a_split_that_a_client_could_not_know_makes_the_history_the_provider_s(store: Store) -> None:
+    store.write_fetched(fetched(bars(TEN)))
+    store.open_write(HEADER)
+    store.write_batches(HEADER, [batch(1, bars({4: 99.0}))])
+    halved = {d: c / 2 for d, c in TEN.items()}
+    split = Event(EventKind.SPLIT, day(10), None, 2.0, 1.0)
+    store.write_fetched(fetched(bars(halved | {10: 10.0}), events=(split,)), replace=True)
+    read = store.read(KEY)
+    assert read is not None
+    assert closes(read.columns) == halved | {10: 10.0}
+    assert not read.of_clients.any()
+
+
+def test_a_client_s_forming_bar_is_taken_over(store: Store) -> None:
+    store.write_fetched(fetched(bars(TEN)))
+    store.open_write(HEADER)
+    store.write_batches(HEADER, [batch(1, bars({9: 7.0, 10: 8.0}), last_is_final=False)])
+    store.write_fetched(fetched(bars({9: 19.0, 10: 20.0, 11: 21.0}), first_day=9), replace=True)
+    assert closes(tail(store, KEY, 3)) == {9: 7.0, 10: 20.0, 11: 21.0}

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from libs.market.columns import Columns, Float64s, Int64s
+from libs.market.columns import Columns, Int64s
 from libs.market.interval import Interval
 from services.ingest.series import Event, EventKind
 from services.ingest.store.diff import Bars
@@ -36,6 +36,11 @@ class Dividend:
 def pays(event: Event) -> bool:
     """Whether an event lowers the prices before it: a dividend or a capital gain."""
     return event.kind is not EventKind.SPLIT and bool(event.amount)
+
+
+def paid_ms(events: Iterable[Event]) -> Int64s:
+    """The times of those that pay, in order."""
+    return np.array(sorted(event.time_ms for event in events if pays(event)), dtype=np.int64)
 
 
 def dividends(
@@ -78,17 +83,20 @@ def period_start_ms(interval: Interval, time_ms: int, time_zone: str) -> int:
     return (start.astimezone(UTC) - _EPOCH) // timedelta(milliseconds=1)
 
 
-def adjusted(bars: Bars, paid: Sequence[Dividend], *, adjusted_at_ms: int | None) -> Columns:
+def adjusted(bars: Bars, paid: Sequence[Dividend], adjusted_to_ms: Int64s) -> Columns:
     """The bars with prices lowered for the dividends after them.
 
     Args:
         paid: all dividends of the series, in order of time.
-        adjusted_at_ms: the stored adjusted closes know the dividends up to this time; None: there are none.
+        adjusted_to_ms: int64[n], the stored adjusted closes know the dividends up to this time.
     """
-    columns, factors = bars.columns, product_after(bars.times, paid)
+    products = np.cumprod([1.0, *(d.factor for d in reversed(paid))])[::-1]
+    first_after = np.searchsorted([d.before_ms for d in paid], bars.times, side="right")
+    columns, factors = bars.columns, products[first_after]
     close = columns.close * factors
-    if bars.adjusted_close is not None and adjusted_at_ms is not None:
-        later = product_after(bars.times, [d for d in paid if d.time_ms > adjusted_at_ms])
+    if bars.adjusted_close is not None:
+        unknown = np.searchsorted([d.time_ms for d in paid], adjusted_to_ms, side="right")
+        later = products[np.maximum(first_after, unknown)]
         known = ~np.isnan(bars.adjusted_close) & (columns.close > 0)
         safe = np.where(known, columns.close, 1.0)
         factors = np.where(known, bars.adjusted_close / safe * later, factors)
@@ -102,10 +110,3 @@ def adjusted(bars: Bars, paid: Sequence[Dividend], *, adjusted_at_ms: int | None
         close,
         columns.volume,
     )
-
-
-def product_after(times: Int64s, paid: Sequence[Dividend]) -> Float64s:
-    """float64[n]: for each open time, the product of the factors of the dividends after that bar."""
-    products = np.cumprod([1.0, *(d.factor for d in reversed(paid))])[::-1]
-    before = np.array([d.before_ms for d in paid], dtype=np.int64)
-    return np.asarray(products[np.searchsorted(before, times, side="right")], dtype=np.float64)

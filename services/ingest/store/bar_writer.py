@@ -23,6 +23,7 @@ from services.ingest.store.diff import (
 )
 from services.ingest.store.open_series import OpenSeries, create_series, has_key, open_series, save_series
 from services.ingest.store.schema import outbox, series
+from services.ingest.store.stretches import Origin, of_clients, reread_before_ms, stretched
 from services.ingest.store.values import RowCounts, WriteMode
 
 NO_BARS = Bars(Columns.empty(), np.empty(0))
@@ -91,6 +92,7 @@ class BarWriter:
         target: OpenSeries,
         incoming: Bars,
         *,
+        origin: Origin | None = None,
         last_is_final: bool = True,
         mode: WriteMode = WriteMode.UPSERT,
         replaced: tuple[int, int] | None = None,
@@ -101,34 +103,60 @@ class BarWriter:
 
         Args:
             incoming: ordered by time, each time once.
+            origin: who writes; None: nobody, there are no bars.
             last_is_final: of the last incoming bar.
             replaced: stored bars in this range [start, end) that do not come are removed.
             reads_changed_before_ms: bars before this read differently from now on: a dividend came to light.
-            spacing_ms: new bars that are closer than this to one that is there are rejected; 0: none are.
+            spacing_ms: new bars that are closer than this to one that is there are rejected; 0: none are. A
+                provider's are passed over, and only for the sake of a client's.
         """
         before = target.extent
-        stored = self._stored(target, incoming, replaced, spacing_ms)
+        parts = target.read_stretches(self._connection)
+        beside_clients = origin is not None and origin.write_id is None and not origin.replaces_clients
+        beside_clients = beside_clients and any(part.write_id is not None for part in parts)
+        if origin is not None and origin.write_id is None and not beside_clients:
+            spacing_ms = 0
+        stored, in_full = self._stored(target, incoming, replaced, spacing_ms)
         found = difference(stored, incoming)
-        incoming = with_factors_kept(stored, incoming, found.updated)
+        given, incoming = incoming.adjusted_close, with_factors_kept(stored, incoming, found.updated)
         rejected = np.zeros(len(incoming), dtype=np.bool_)
         if mode is WriteMode.INSERT:
             rejected = ~found.inserted
         elif mode is WriteMode.UPDATE:
             rejected = found.inserted
-        crowd = np.zeros(len(incoming), dtype=np.bool_)
-        if spacing_ms:
-            crowd = found.inserted & ~rejected & crowded(stored, incoming.times, spacing_ms)
+        crowd = passed = np.zeros(len(incoming), dtype=np.bool_)
+        held = _NO_TIMES
+        if beside_clients:
+            held = stored.times[of_clients(parts, stored.times)]
+            passed = np.isin(incoming.times, held) | crowded(held, incoming.times, spacing_ms)
+        elif spacing_ms:
+            crowd = found.inserted & ~rejected & crowded(stored.times, incoming.times, spacing_ms)
             rejected |= crowd
         inserted, updated, unchanged = (
-            mask & ~rejected for mask in (found.inserted, found.updated, found.unchanged)
+            mask & ~rejected & ~passed for mask in (found.inserted, found.updated, found.unchanged)
         )
         added, removed = incoming.times[inserted], _NO_TIMES
         if replaced is not None:
-            removed = missing(stored, incoming)
+            removed = np.setdiff1d(missing(stored, incoming), held, assume_unique=True)
             removed = removed[(removed >= replaced[0]) & (removed < replaced[1])]
         touched = np.concatenate([incoming.times[updated], removed])
         restated = restates(before, self._before_last_ms(target, added), touched=touched, inserted=added)
         changed = [added, touched]
+        if origin is not None:
+            written = inserted | updated | unchanged
+            target.stretches = stretched(
+                parts,
+                origin,
+                times=incoming.times[written],
+                adjusted=None if given is None else given[written],
+                last_is_final=last_is_final or not written[-1:].all(),
+                others=stored.times if in_full else None,
+                last_ms=before.last_ms,
+            )
+            reread_ms = reread_before_ms(parts, target.stretches, origin.paid_ms)
+            reads_changed_before_ms = max(
+                (each for each in (reads_changed_before_ms, reread_ms) if each is not None), default=None
+            )
         if reads_changed_before_ms is not None and (reread := _before(before, reads_changed_before_ms)):
             restated = True
             changed.append(np.array(reread))
@@ -144,12 +172,12 @@ class BarWriter:
         times = np.concatenate(changed)
         if len(times):
             self._commit(target, restated=restated, first_ms=int(times.min()), last_ms=int(times.max()))
-        return Outcome(inserted, updated, unchanged, rejected, restated, crowd)
+        return Outcome(inserted, updated, unchanged | passed, rejected, restated, crowd)
 
     def flush(self) -> None:
         """Send what waits to the database, with the state of the series and the log of commits."""
         self._flush_bars()
-        save_series(self._connection, (each for each in self._open.values() if each.id is not None))
+        save_series(self._connection, [each for each in self._open.values() if each.id is not None])
         if self._commits:
             statement = insert(outbox).values(xact_id=self._database.xact_id)
             self._connection.execute(statement, self._commits)
@@ -161,27 +189,28 @@ class BarWriter:
 
     def _stored(
         self, target: OpenSeries, incoming: Bars, replaced: tuple[int, int] | None, spacing_ms: int
-    ) -> Bars:
-        """The stored bars that the incoming ones may meet, or that may have to go."""
+    ) -> tuple[Bars, bool]:
+        """The stored bars that the incoming ones may meet, or that may have to go; whether it is all of them
+        from the first to the last."""
         last_ms = target.extent.last_ms
         if last_ms is None or (replaced is None and not len(incoming)):
-            return NO_BARS
+            return NO_BARS, True
         ends = [*(replaced or ()), *(int(time) for time in (*incoming.times[:1], *incoming.times[-1:]))]
-        if min(ends) - spacing_ms > last_ms:
-            return NO_BARS
-        series_id = self._settled(target)
+        series_id = None if min(ends) - spacing_ms > last_ms else self._settled(target)
         if series_id is None:
-            return NO_BARS
+            return NO_BARS, True
         if replaced is None and not spacing_ms and _is_sparse(incoming.times, target.key.interval.nominal_ms):
-            return self._database.bars_at(self._connection, target.table, series_id, incoming.times)
-        return self._database.bars_between(
+            found = self._database.bars_at(self._connection, target.table, series_id, incoming.times)
+            return found, False
+        found = self._database.bars_between(
             self._connection,
             target.table,
             series_id,
             start_ms=min(ends) - spacing_ms,
             end_ms=max(ends) + spacing_ms + 1,
-            with_adjusted=incoming.adjusted_close is not None or target.adjusted_at_ms is not None,
+            with_adjusted=incoming.adjusted_close is not None or _has_adjusted(target),
         )
+        return found, True
 
     def _before_last_ms(self, target: OpenSeries, added: Int64s) -> int | None:
         """The open time of the bar before the last one, where restates() looks at it."""
@@ -263,6 +292,10 @@ def _by_id(parts: list[tuple[OpenSeries, Bars]]) -> list[tuple[int, Bars]]:
     """In the order of the key: the index grows at its end, a quarter faster than here and there."""
     parts_by_id = [(target.id, bars) for target, bars in parts if target.id is not None]
     return sorted(parts_by_id, key=lambda part: part[0])
+
+
+def _has_adjusted(target: OpenSeries) -> bool:
+    return any(part.adjusted_to_ms is not None for part in target.stretches or ())
 
 
 def _before(extent: Extent, before_ms: int) -> list[int]:

@@ -2,21 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, Row, insert, select, update
 
+from libs.market.columns import Int64s
 from libs.market.errors import AlreadyExists, PreconditionFailed, Reason
 from services.ingest.grid import GRIDS
-from services.ingest.series import Gap, GapReason, RejectedRow, RejectReason
+from services.ingest.series import Gap, GapReason, RejectedRow, RejectReason, SeriesKey
 from services.ingest.store import annotations
+from services.ingest.store.adjust import paid_ms
 from services.ingest.store.bar_writer import BarWriter, Outcome
 from services.ingest.store.commits import CommitLog
 from services.ingest.store.diff import Bars
 from services.ingest.store.open_series import OpenSeries
+from services.ingest.store.reading import read_events
 from services.ingest.store.rejections import keep_rejected, rejected_of_batch
 from services.ingest.store.schema import write_batches, writes
+from services.ingest.store.stretches import Origin
 from services.ingest.store.values import (
     Batch,
     BatchResult,
@@ -73,7 +78,7 @@ class ClientWriting(CommitLog):
                 if repeated := ledger.repeated(batch):
                     results.append(repeated)
                     continue
-                result, rejected = _write(connection, writer, header, batch)
+                result, rejected = _write(connection, writer, header, batch, write_id=row.id, now_ms=now_ms)
                 keep_rejected(
                     connection,
                     rejected,
@@ -184,7 +189,13 @@ def key_reused(resource_type: str, name: str, how: str) -> AlreadyExists:
 
 
 def _write(
-    connection: Connection, writer: BarWriter, header: WriteHeader, batch: Batch
+    connection: Connection,
+    writer: BarWriter,
+    header: WriteHeader,
+    batch: Batch,
+    *,
+    write_id: int,
+    now_ms: int,
 ) -> tuple[BatchResult, list[RejectedRow]]:
     """Write one batch's bars; returns also all its refused rows."""
     refused, rejected = batch.sent - len(batch.columns), list(batch.rejected)
@@ -192,9 +203,11 @@ def _write(
     epoch = revision = None
     if batch.key is not None:
         target = writer.open([batch.key])[batch.key]
+        events = () if batch.adjusted_close is None else read_events(connection, batch.key.symbol)
         outcome = writer.write(
             target,
             Bars(batch.columns, batch.adjusted_close),
+            origin=Origin(write_id, _end_ms(batch.key, batch.columns.open_time_ms) - 1, paid_ms(events)),
             last_is_final=batch.last_is_final,
             mode=header.mode,
             spacing_ms=GRIDS[batch.key.interval].spacing_ms,
@@ -202,7 +215,7 @@ def _write(
         rows += outcome.counts
         rejected += _refused(header.mode, batch, outcome)
         if not outcome.rejected.all():
-            _annotate(connection, target, header, batch, outcome)
+            _annotate(connection, target, header, batch, outcome, now_ms=now_ms)
         if target.revision:
             epoch, revision = target.epoch, target.revision
     rejected.sort(key=lambda refused: refused.row)
@@ -229,12 +242,17 @@ def _refused(mode: WriteMode, batch: Batch, outcome: Outcome) -> list[RejectedRo
 
 
 def _annotate(
-    connection: Connection, target: OpenSeries, header: WriteHeader, batch: Batch, outcome: Outcome
+    connection: Connection,
+    target: OpenSeries,
+    header: WriteHeader,
+    batch: Batch,
+    outcome: Outcome,
+    *,
+    now_ms: int,
 ) -> None:
     """Keep what the written bars say of the series besides themselves."""
-    length_ms = target.key.interval.nominal_ms
     times = batch.columns.open_time_ms[~outcome.rejected]
-    start_ms, end_ms = int(times[0]), int(times[-1]) + length_ms
+    start_ms, end_ms = int(times[0]), min(_end_ms(target.key, times), now_ms)
     if target.covered is None:
         pass
     elif start_ms > target.covered[1] + _CONTIGUOUS_MS:
@@ -244,15 +262,20 @@ def _annotate(
         between = Gap(end_ms, target.covered[0], GapReason.NOT_FETCHED)
         annotations.add_gap(connection, target.create(connection), between)
     elif start_ms < target.covered[1] and end_ms > target.covered[0]:
-        annotations.fill_gaps(connection, target.create(connection), times, length_ms=length_ms)
+        annotations.fill_gaps(
+            connection, target.create(connection), times, length_ms=target.key.interval.nominal_ms
+        )
     if batch.flags or outcome.updated.any():
         changed = batch.columns.open_time_ms[outcome.inserted | outcome.updated]
         annotations.renew_flags(connection, target.create(connection), changed, batch.flags)
     target.came_from(header.source)
     target.covers(start_ms, end_ms)
     target.as_of_ms = max(end_ms, target.as_of_ms or end_ms)
-    if batch.adjusted_close is not None and target.adjusted_at_ms is None:
-        target.adjusted_at_ms = end_ms
+
+
+def _end_ms(key: SeriesKey, times: Int64s) -> int:
+    """The end of what bars that open at `times` cover; of no time zone."""
+    return GRIDS[key.interval].end_ms(int(times[-1]), UTC) if len(times) else 0
 
 
 def _find(connection: Connection, header: WriteHeader) -> Row[Any] | None:

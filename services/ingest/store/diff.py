@@ -83,13 +83,13 @@ def with_factors_kept(stored: Bars, incoming: Bars, updated: Mask) -> Bars:
     return incoming if np.isnan(kept).all() else replace(incoming, adjusted_close=kept)
 
 
-def crowded(stored: Bars, times: Int64s, spacing_ms: int) -> Mask:
-    """bool[n]: which of these times, none of which is stored, is closer than that to a bar that is."""
+def crowded(stored: Int64s, times: Int64s, spacing_ms: int) -> Mask:
+    """bool[n]: which of these times is closer than that to one of the stored ones."""
     if not len(stored):
         return np.zeros(len(times), dtype=np.bool_)
-    after = np.searchsorted(stored.times, times)
-    to_next = stored.times[np.minimum(after, len(stored) - 1)] - times
-    to_last = times - stored.times[np.maximum(after - 1, 0)]
+    after = np.searchsorted(stored, times)
+    to_next = stored[np.minimum(after, len(stored) - 1)] - times
+    to_last = times - stored[np.maximum(after - 1, 0)]
     close: Mask = np.minimum(np.abs(to_next), np.abs(to_last)) < spacing_ms
     return close
 

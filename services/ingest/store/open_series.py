@@ -1,6 +1,6 @@
 """The row of a series, as a transaction reads it, changes it and writes it back."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from libs.market.interval import Interval
 from services.ingest.series import SeriesKey, SeriesState
 from services.ingest.store.diff import Extent
 from services.ingest.store.schema import bars_of, series
+from services.ingest.store.stretches import Stretch, read_stretches, save_stretches
 
 MAX_SOURCES = 8
 
@@ -29,7 +30,7 @@ class OpenSeries:
     """A series as the transaction has it so far.
 
     id None: it is not there yet. epoch and revision 0: nothing was ever committed to it.
-    saved: its row as the database has it.
+    stretches: None: they were not read yet. saved, saved_stretches: as the database has them.
     """
 
     key: SeriesKey
@@ -41,7 +42,8 @@ class OpenSeries:
     fetched_at_ms: int | None = None
     as_of_ms: int | None = None
     covered: tuple[int, int] | None = None
-    adjusted_at_ms: int | None = None
+    stretches: list[Stretch] | None = None
+    saved_stretches: list[Stretch] = field(default_factory=list)
     saved: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -94,8 +96,14 @@ class OpenSeries:
             "as_of_ms": self.as_of_ms,
             "covered_start_ms": self.covered[0] if self.covered else None,
             "covered_end_ms": self.covered[1] if self.covered else None,
-            "adjusted_at_ms": self.adjusted_at_ms,
         }
+
+    def read_stretches(self, connection: Connection) -> list[Stretch]:
+        """Where its bars came from."""
+        if self.stretches is None:
+            self.saved_stretches = [] if self.id is None else read_stretches(connection, self.id)
+            self.stretches = self.saved_stretches
+        return self.stretches
 
     def create(self, connection: Connection) -> int:
         """Its id; it is made when it is not there."""
@@ -114,11 +122,14 @@ def create_series(connection: Connection, wanted: Iterable[OpenSeries]) -> None:
             each.id, each.saved = made, each.row
 
 
-def save_series(connection: Connection, changed: Iterable[OpenSeries]) -> None:
+def save_series(connection: Connection, changed: Sequence[OpenSeries]) -> None:
     """Write those back that are not as they were read."""
     rows = [{"its_id": each.id, **each.row} for each in changed if each.row != each.saved]
     if rows:
         connection.execute(update(series).where(series.c.id == bindparam("its_id")), rows)
+    for each in changed:
+        if each.id is not None and each.stretches is not None:
+            save_stretches(connection, each.id, each.saved_stretches, each.stretches)
 
 
 def open_series(connection: Connection, condition: ColumnElement[bool]) -> list[OpenSeries]:
@@ -134,7 +145,6 @@ def open_series(connection: Connection, condition: ColumnElement[bool]) -> list[
             fetched_at_ms=row.fetched_at_ms,
             as_of_ms=row.as_of_ms,
             covered=None if row.covered_start_ms is None else (row.covered_start_ms, row.covered_end_ms),
-            adjusted_at_ms=row.adjusted_at_ms,
         )
         for row in connection.execute(select(series).where(condition))
     ]

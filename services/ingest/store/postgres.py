@@ -33,6 +33,7 @@ from libs.market.columns import VALUES, Columns, Int64s
 from services.ingest.store.database import MAX_MS, MIN_MS, Database
 from services.ingest.store.diff import Bars
 from services.ingest.store.migrate import migrate
+from services.ingest.store.schema import metadata
 
 # Of libpq; the URL's go before them. Connections to a host that is cut off end after about 25 s.
 _CONNECT: dict[str, str | int] = {
@@ -80,6 +81,14 @@ class PostgresDatabase(Database):
         with self.write() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
             migrate(connection)
+            query = text(
+                "SELECT current_user || ' lacks the privilege ' || privilege || ' on ' || name"
+                " FROM unnest(CAST(:names AS text[])) AS name,"
+                " unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege"
+                " WHERE NOT has_table_privilege(name, privilege) LIMIT 1"
+            )
+            if lacking := connection.execute(query, {"names": [*metadata.tables]}).scalar():
+                raise ValueError(f"the role {lacking}")
 
     def lock(self, connection: Connection, symbols: Sequence[str]) -> None:
         # In one order in every process, so that two writers never wait for each other.

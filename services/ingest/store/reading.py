@@ -15,6 +15,7 @@ from services.ingest.store.instruments import read_instrument
 from services.ingest.store.open_series import OpenSeries, has_key, open_series
 from services.ingest.store.part import Part
 from services.ingest.store.schema import events
+from services.ingest.store.stretches import adjusted_to, of_clients
 from services.ingest.store.values import Adjustment, ChunkedRead, CoverageRead, SeriesRead
 
 # Of the gaps, and of the flags, of a range: the newest.
@@ -122,11 +123,17 @@ class SeriesReading(Part):
         columns = bars.columns
         if adjustment == "ALL":
             assert bars.adjusted_close is not None
-            known = found.adjusted_at_ms is not None and not np.isnan(bars.adjusted_close).any()
-            paid = self._dividends(connection, found, after_ms=found.adjusted_at_ms if known else None)
-            columns = adjusted(bars, paid, adjusted_at_ms=found.adjusted_at_ms)
+            known_to = adjusted_to(found.read_stretches(connection), bars.times)
+            known = len(bars) > 0 and not np.isnan(bars.adjusted_close).any()
+            paid = self._dividends(connection, found, after_ms=int(known_to.min()) if known else None)
+            columns = adjusted(bars, paid, known_to)
         has_last = len(columns) > 0 and int(columns.open_time_ms[-1]) == found.extent.last_ms
-        return SeriesRead(found.state, columns, found.extent.last_is_final or not has_last)
+        return SeriesRead(
+            found.state,
+            columns,
+            found.extent.last_is_final or not has_last,
+            of_clients(found.read_stretches(connection), bars.times),
+        )
 
     def _chunks(
         self,
@@ -173,7 +180,9 @@ class SeriesReading(Part):
             limit=limit,
             with_adjusted=paid is not None,
         )
-        return bars.columns if paid is None else adjusted(bars, paid, adjusted_at_ms=found.adjusted_at_ms)
+        if paid is None:
+            return bars.columns
+        return adjusted(bars, paid, adjusted_to(found.read_stretches(connection), bars.times))
 
     def _newest_start(
         self, connection: Connection, found: OpenSeries, start_ms: int, end_ms: int, limit: int

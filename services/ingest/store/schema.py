@@ -57,8 +57,6 @@ series = Table(
     Column("as_of_ms", BigInteger),
     Column("covered_start_ms", BigInteger),
     Column("covered_end_ms", BigInteger),
-    # The stored adjusted closes know the dividends up to here (adjust.py).
-    Column("adjusted_at_ms", BigInteger),
     UniqueConstraint("symbol", "interval"),
 )
 
@@ -100,6 +98,17 @@ events = Table(
     Column("amount", Double),
     Column("numerator", Double),
     Column("denominator", Double),
+)
+
+# stretches.py. write_id: a write of a client, kept or not; NULL: a provider.
+stretches = Table(
+    "stretches",
+    metadata,
+    Column("series_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("start_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("end_ms", BigInteger, nullable=False),
+    Column("write_id", BigInteger),
+    Column("adjusted_to_ms", BigInteger),
 )
 
 gaps = Table(

@@ -43,7 +43,7 @@ def open_store(
         kind: what makes the store of its database.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: it is neither; or the role lacks a privilege, or a newer release made the tables.
         Unavailable: SERVICE_UNAVAILABLE: the database does not answer.
     """
     parsed = make_url(url)

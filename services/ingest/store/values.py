@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from libs.market.columns import Columns, Float64s, Int64s
 from libs.market.errors import Reason
 from libs.market.interval import Interval
@@ -62,11 +65,13 @@ class SeriesRead:
 
     state: the whole series at the moment of the reading.
     last_is_final: of the last bar of `columns`; True when there is none.
+    of_clients: bool[n], which of the bars a client wrote.
     """
 
     state: SeriesState
     columns: Columns
     last_is_final: bool
+    of_clients: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
