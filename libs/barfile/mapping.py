@@ -66,7 +66,7 @@ def find(names: Sequence[str], given: Mapping[str, str], *, ticker: str | None, 
         events: whether to look for EVENTS too.
 
     Raises:
-        ValueError: `given` names a field that is none of FIELDS.
+        ValueError: `given` names a field that is not one of FIELDS.
         Unreadable: it names a column that is not there; several columns could be a field's, or are of other
             tickers. NoColumn: the time or a price has none.
     """
@@ -74,7 +74,7 @@ def find(names: Sequence[str], given: Mapping[str, str], *, ticker: str | None, 
     clock = _clock_of(found, names)
     for field, name in found.items():
         if field not in FIELDS:
-            raise ValueError(f"{field!r} is none of {', '.join(FIELDS)}")
+            raise ValueError(f"{field!r} is not one of {', '.join(FIELDS)}")
         if name not in names:
             raise Unreadable(f"no column {name!r} for {field}; the file has {', '.join(filter(None, names))}")
     meanings = {name: _meaning(name) for name in names}

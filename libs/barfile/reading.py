@@ -84,7 +84,7 @@ def read(
         events: whether to read dividends, splits and capital gains too.
 
     Raises:
-        ValueError: `mapping` names a field that is none of FIELDS.
+        ValueError: `mapping` names a field that is not one of FIELDS.
         Unreadable: no such file, no bars in it, a column missing, or what can be read in several ways.
     """
     try:

@@ -9,7 +9,7 @@ from libs.barfile import numbers
 from libs.barfile.table import Guess, Mask, Table
 from libs.market.columns import Float64s
 
-# A volume of which a dash is written is none.
+# In the place of a volume they say that there is none.
 _DASHES = ("-", "–", "—")
 
 

@@ -87,7 +87,7 @@ def test_a_violation_names_its_field(finstage: Run) -> None:
         (("backfill", "AAPL", "a b"), "'a b': a symbol is 1 to"),
         (("backfill",), "give either SYMBOL... or --universe NAME"),
         (("backfill", "AAPL", "--universe", "majors"), "give either SYMBOL... or --universe NAME"),
-        (("bars", "AAPL", "--adjustment", "foo"), "'foo' is none of 'splits', 'all'"),
+        (("bars", "AAPL", "--adjustment", "foo"), "'foo' is not one of 'splits', 'all'"),
         (("bars", "a b"), "'a b': a symbol is 1 to"),
     ],
 )

@@ -8,7 +8,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from finstage_client import Client, WriteProgress
+from finstage_client.cli.file_write import FileWrite
+from libs import barfile
 from libs.cache.clock import SYSTEM
+from libs.market.interval import Interval
 from libs.rpc.executor import BoundedExecutor
 from libs.rpc.service import Service
 from services.ingest.servicer import RAW_REQUESTS, SERVICE, IngestServicer
@@ -25,7 +29,7 @@ Run = Callable[..., Any]
         (("ingest", "a.csv", "--symbol", "A", "--map", "close"), "'close' is not FIELD=COLUMN"),
         (
             ("ingest", "a.csv", "--symbol", "A", "--map", "price=x"),
-            "'price=x': 'price' is none of time, open,",
+            "'price=x': 'price' is not one of time, open,",
         ),
         (
             ("ingest", "a.csv", "--symbol", "bad sym"),
@@ -37,14 +41,14 @@ Run = Callable[..., Any]
         ),
         (
             ("ingest", "a.csv", "--symbol", "A", "--mode", "foo"),
-            "'foo' is none of 'upsert', 'insert', 'update'",
+            "'foo' is not one of 'upsert', 'insert', 'update'",
         ),
-        (("ingest", "a.csv", "--symbol", "A", "--decimal", ";"), "';' is none of '.', ','"),
+        (("ingest", "a.csv", "--symbol", "A", "--decimal", ";"), "';' is not one of '.', ','"),
         (
             ("ingest", "a.csv", "--symbol", "A", "--date-format", "%d"),
-            "'%d' is no format of dates, such as %d/%m/%Y",
+            "'%d' is not a date format, such as %d/%m/%Y",
         ),
-        (("ingest", "a.csv", "--symbol", "A", "--date-format", "D/M"), "'D/M' is no format of dates"),
+        (("ingest", "a.csv", "--symbol", "A", "--date-format", "D/M"), "'D/M' is not a date format"),
     ],
 )
 def test_a_wrong_call_is_exit_code_2(finstage: Run, arguments: tuple[str, ...], line: str) -> None:
@@ -210,6 +214,28 @@ def test_a_content_that_was_written_before_is_known_by_any_name(
     assert (report["source"], report["written_before"], report["sent_now"]) == ("file:first.csv", 2, 0)
     again = finstage(*call, str(second), "--symbol", "X", "--again", "--json").json["files"][0]
     assert (again["source"], again["sent_now"], again["rows"]["unchanged"]) == ("file:second.csv", 2, 1)
+
+
+def test_a_write_that_broke_off_continues_under_another_name(
+    finstage: Run, target: str, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    days = pd.date_range("1990-01-01", periods=12_000).strftime("%Y-%m-%d")
+    first.write_text("date,open,high,low,close\n" + "".join(f"{day},1,1,1,1\n" for day in days))
+    bars = barfile.read(first, mapping={}, interval=Interval.D1, ticker="X")
+    write = FileWrite(first, bars, symbol="X", interval=Interval.D1, mode="upsert", again=False)
+
+    def stop(now: WriteProgress) -> None:
+        if now.rows.sent:
+            raise InterruptedError
+
+    with Client(ingest=target) as client, pytest.raises(InterruptedError):
+        write.run(client, stop)
+    first.rename(second)
+    call = ("--ingest-target", target, "ingest", str(second), "--symbol", "X", "--json")
+    (report,) = finstage(*call).json["files"]
+    assert report["written_before"] in (5_000, 10_000)
+    assert (report["source"], report["rows"]["inserted"]) == ("file:first.csv", 12_000)
 
 
 def test_a_name_may_be_of_any_length(finstage: Run, target: str, tmp_path: Path) -> None:

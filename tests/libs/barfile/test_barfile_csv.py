@@ -182,7 +182,7 @@ def test_a_map_to_what_is_not_there_is_told(tmp_path: Path) -> None:
     path = text(tmp_path, "date,open,high,low,close\n2024-01-01,1,1,1,1\n")
     with pytest.raises(Unreadable, match="no column 'Settle' for close; the file has date, open"):
         read(path, close="Settle")
-    with pytest.raises(ValueError, match="'price' is none of time, open"):
+    with pytest.raises(ValueError, match="'price' is not one of time, open"):
         read(path, price="close")
 
 

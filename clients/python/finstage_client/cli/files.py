@@ -39,7 +39,7 @@ def _column(text: str) -> tuple[str, str]:
     if not (field and equals and name):
         raise typer.BadParameter(f"{text!r} is not FIELD=COLUMN")
     if field not in barfile.FIELDS:
-        raise typer.BadParameter(f"{text!r}: {field!r} is none of {', '.join(barfile.FIELDS)}")
+        raise typer.BadParameter(f"{text!r}: {field!r} is not one of {', '.join(barfile.FIELDS)}")
     return field, name
 
 
@@ -57,7 +57,7 @@ def _date_format(text: str) -> str:
     except ValueError:
         is_one = False
     if not is_one:
-        raise typer.BadParameter(f"{text!r} is no format of dates, such as %d/%m/%Y")
+        raise typer.BadParameter(f"{text!r} is not a date format, such as %d/%m/%Y")
     return text
 
 

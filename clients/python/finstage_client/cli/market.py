@@ -47,7 +47,7 @@ def one_of(*names: str) -> Callable[[str], str]:
 
     def parse(text: str) -> str:
         if text.lower() not in names:
-            raise typer.BadParameter(f"{text!r} is none of {', '.join(map(repr, names))}")
+            raise typer.BadParameter(f"{text!r} is not one of {', '.join(map(repr, names))}")
         return text.lower()
 
     return parse
