@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
+import numpy as np
+
+from libs.market.columns import Int64s
 from libs.market.interval import Interval
 
 MINUTE_MS = 60_000
@@ -47,15 +50,29 @@ class Grid:
         return self.step_ms or (self.days + 28 * self.months) * DAY_MS - HOUR_MS
 
     @property
-    def spacing_ms(self) -> int:
-        """Two bars that open closer than this are of one day, week or month; 0: intraday.
+    def unit(self) -> str:
+        """What a bar is of, in words; "time" within the day."""
+        return {0: "time", 1: "day", 7: "week"}[self.days] if not self.months else "month"
 
-        There the multiples that bars open at keep them apart, and a session's last bar may be a short one.
-        Some stamp weeks and months by their first or last trading day, which holidays move by a few days.
+    @property
+    def longest_ms(self) -> int:
+        """How far apart two times of one period can be at most."""
+        return (self.days + 31 * self.months) * DAY_MS
+
+    def periods(self, times: Int64s) -> Int64s:
+        """int64[n]: the number of the day, week (from Monday) or month that each time is of.
+
+        No period has two bars. Providers stamp local midnight, the session's start or the first or last
+        trading day, moved by daylight saving; the day of the time 3 h later is the same one all the year
+        in every zone that has it. Within the day each open time is a period of its own.
         """
         if self.is_intraday:
-            return 0
-        return (self.days - 2 * (self.days == 7) + 23 * self.months) * DAY_MS - HOUR_MS
+            return times
+        days = (times + 3 * HOUR_MS) // DAY_MS
+        if self.months:
+            months: Int64s = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+            return months
+        return (days + 3) // 7 if self.days == 7 else days  # 1970-01-01 was a Thursday
 
     def end_ms(self, open_ms: int, zone: tzinfo) -> int:
         """The end, exclusive, of what a bar that opened then covers."""

@@ -10,10 +10,8 @@ The grid of open times:
 
 - intraday: multiples of the interval, but of 15 minutes for 30m and 1h, which count from the session's start,
   and sessions open at :15, :30 and :45 too;
-- daily and longer: any time of day (providers stamp local midnight or the session's start, both moved by
-  daylight saving), but days at least 23 h after the bar before, weeks 4 d 23 h, months 22 d 23 h: many stamp
-  them by their first or last trading day, which holidays move (of the S&P 500's weeks since 1990, one in
-  twelve). So a day never has two bars, within one batch as between two (Grid.spacing_ms).
+- daily and longer: any time of day, but a day, week or month never has two bars, within one batch as between
+  two (Grid.periods).
 
 A bar may open at most 10 s after now, for clocks that differ; a daily or longer one 14 h, because a file's
 dates are midnights of no zone, and the day begins 14 h before UTC's at the most.
@@ -27,7 +25,7 @@ import numpy.typing as npt
 
 from libs.market.columns import PRICES, VALUES, Columns, Float64s, Int64s
 from libs.market.interval import Interval
-from services.ingest.grid import DAY_MS, GRIDS, HOUR_MS, MINUTE_MS
+from services.ingest.grid import DAY_MS, GRIDS, HOUR_MS, MINUTE_MS, Grid
 from services.ingest.series import BarFlag, FlagReason, RejectedRow, RejectReason
 
 Mask = npt.NDArray[np.bool_]
@@ -69,11 +67,6 @@ class _Rows:
         """The last time at which a bar may open."""
         ahead_ms = 10_000 if self.interval.is_intraday else 14 * HOUR_MS
         return min(self.now_ms + ahead_ms, END_MS - 1)
-
-    @property
-    def spacing_ms(self) -> int:
-        """How far apart bars open at least."""
-        return max(1, GRIDS[self.interval].spacing_ms)
 
     @property
     def off_close(self) -> Mask:
@@ -144,7 +137,7 @@ def _is_clean(rows: _Rows) -> bool:
             adjusted is None
             or not np.any(rows.off_close if rows.of_client else np.isinf(adjusted) | (adjusted < 0))
         )
-        and np.all(np.diff(times) >= rows.spacing_ms)
+        and np.all(np.diff(GRIDS[rows.interval].periods(times)) > 0)
         and np.min(times) >= FIRST_MS
         and np.max(times) <= rows.latest_ms
         and (grid is None or not np.any(times % grid))
@@ -159,7 +152,7 @@ def _part(given: _Rows) -> Checked:
             if row not in refused:
                 refused[row] = reason, detail(row)
     rows = np.setdiff1d(np.arange(len(columns)), np.fromiter(refused, np.int64, len(refused)))
-    late = _misplaced(columns.open_time_ms[rows], rows, given.spacing_ms)
+    late = _misplaced(columns.open_time_ms[rows], rows, GRIDS[given.interval])
     refused |= late
     rows = rows[~np.isin(rows, np.fromiter(late, np.int64, len(late)))]
 
@@ -245,21 +238,18 @@ def _faults(rows: _Rows) -> Iterator[tuple[RejectReason, Mask, Callable[[int], s
         )
 
 
-def _misplaced(times: Int64s, rows: Int64s, spacing_ms: int) -> dict[int, tuple[RejectReason, str]]:
+def _misplaced(times: Int64s, rows: Int64s, grid: Grid) -> dict[int, tuple[RejectReason, str]]:
     """The rows that do not follow the last kept one before them."""
-    days, hours = divmod(spacing_ms // HOUR_MS, 24)
-    accepted = "a later time is accepted"
-    if spacing_ms > 1:
-        length = f"{days} d {hours} h" if days else f"{hours} h"
-        accepted = f"{length} or more after it is accepted"
     refused: dict[int, tuple[RejectReason, str]] = {}
-    if np.all(np.diff(times) >= spacing_ms):
+    periods = grid.periods(times)
+    if np.all(np.diff(periods) > 0):
         return refused
     kept: set[int] = set()
-    last = -(2**62)
-    for row, time in zip(rows.tolist(), times.tolist(), strict=True):
-        if time - last >= spacing_ms:
-            last = time
+    last = last_period = -(2**62)
+    accepted = f"a later {grid.unit} is accepted"
+    for row, time, period in zip(rows.tolist(), times.tolist(), periods.tolist(), strict=True):
+        if period > last_period:
+            last, last_period = time, period
             kept.add(time)
         elif time in kept:
             refused[row] = (
@@ -269,7 +259,10 @@ def _misplaced(times: Int64s, rows: Int64s, spacing_ms: int) -> dict[int, tuple[
         elif time < last:
             refused[row] = RejectReason.UNORDERED, f"{_iso(time)} comes after {_iso(last)}; {accepted}"
         else:
-            refused[row] = RejectReason.OFF_GRID, f"{_iso(time)} is too soon after {_iso(last)}; {accepted}"
+            refused[row] = (
+                RejectReason.OFF_GRID,
+                f"{_iso(time)} is of the same {grid.unit} as {_iso(last)}; {accepted}",
+            )
     return refused
 
 

@@ -519,3 +519,13 @@ def test_a_client_s_forming_bar_is_taken_over(store: Store) -> None:
     store.write_batches(HEADER, [batch(1, bars({9: 7.0, 10: 8.0}), last_is_final=False)])
     store.write_fetched(fetched(bars({9: 19.0, 10: 20.0, 11: 21.0}), first_day=9), replace=True)
     assert closes(tail(store, KEY, 3)) == {9: 7.0, 10: 20.0, 11: 21.0}
+
+
+def test_the_day_after_one_that_a_provider_stamped_by_its_session_is_another_day(store: Store) -> None:
+    stamped = bars({0: 10.0, 1: 11.0})
+    stamped.open_time_ms[:] += 14 * 3_600_000 + 1_800_000
+    store.write_fetched(fetched(stamped))
+    store.open_write(HEADER)
+    (result,) = store.write_batches(HEADER, [batch(1, bars({1: 9.0, 2: 12.0, 3: 13.0}))])
+    assert (result.rows.inserted, result.rows.rejected) == (2, 1)
+    assert result.rejected[0].reason is RejectReason.OFF_GRID

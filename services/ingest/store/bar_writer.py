@@ -9,13 +9,13 @@ import numpy as np
 from sqlalchemy import Connection, Table, insert
 
 from libs.market.columns import Columns, Int64s
+from services.ingest.grid import GRIDS
 from services.ingest.series import SeriesKey
 from services.ingest.store.database import Database
 from services.ingest.store.diff import (
     Bars,
     Extent,
     Mask,
-    crowded,
     difference,
     missing,
     restates,
@@ -35,7 +35,7 @@ class Outcome:
     """What a write did with its rows: four masks bool[n], of which exactly one is set in each place.
 
     rejected: those that the mode refused, or that are crowded. restated: whether the epoch grew.
-    crowded: of the rejected, those too close to a bar that is there.
+    crowded: of the rejected, those whose day, week or month has a bar already.
     """
 
     inserted: Mask
@@ -97,9 +97,11 @@ class BarWriter:
         mode: WriteMode = WriteMode.UPSERT,
         replaced: tuple[int, int] | None = None,
         reads_changed_before_ms: int | None = None,
-        spacing_ms: int = 0,
     ) -> Outcome:
         """Make a series hold the incoming bars.
+
+        A client's new bar is rejected where its day, week or month has one that is stamped otherwise. A
+        provider's is passed over, but only for a client's.
 
         Args:
             incoming: ordered by time, each time once.
@@ -107,16 +109,14 @@ class BarWriter:
             last_is_final: of the last incoming bar.
             replaced: stored bars in this range [start, end) that do not come are removed.
             reads_changed_before_ms: bars before this read differently from now on: a dividend came to light.
-            spacing_ms: new bars that are closer than this to one that is there are rejected; 0: none are. A
-                provider's are passed over, and only for the sake of a client's.
         """
         before = target.extent
         parts = target.read_stretches(self._connection)
         beside_clients = origin is not None and origin.write_id is None and not origin.replaces_clients
         beside_clients = beside_clients and any(part.write_id is not None for part in parts)
-        if origin is not None and origin.write_id is None and not beside_clients:
-            spacing_ms = 0
-        stored, in_full = self._stored(target, incoming, replaced, spacing_ms)
+        looks_around = beside_clients or (origin is not None and origin.write_id is not None)
+        grid = GRIDS[target.key.interval]
+        stored, in_full = self._stored(target, incoming, replaced, grid.longest_ms if looks_around else 0)
         found = difference(stored, incoming)
         given, incoming = incoming.adjusted_close, with_factors_kept(stored, incoming, found.updated)
         rejected = np.zeros(len(incoming), dtype=np.bool_)
@@ -128,9 +128,10 @@ class BarWriter:
         held = _NO_TIMES
         if beside_clients:
             held = stored.times[of_clients(parts, stored.times)]
-            passed = np.isin(incoming.times, held) | crowded(held, incoming.times, spacing_ms)
-        elif spacing_ms:
-            crowd = found.inserted & ~rejected & crowded(stored.times, incoming.times, spacing_ms)
+            passed = np.isin(grid.periods(incoming.times), grid.periods(held))
+        elif looks_around and len(stored) and not grid.is_intraday:
+            there = np.isin(grid.periods(incoming.times), grid.periods(stored.times))
+            crowd = found.inserted & ~rejected & there
             rejected |= crowd
         inserted, updated, unchanged = (
             mask & ~rejected & ~passed for mask in (found.inserted, found.updated, found.unchanged)
@@ -188,26 +189,26 @@ class BarWriter:
         return float(found.columns.close[0]) if len(found) else None
 
     def _stored(
-        self, target: OpenSeries, incoming: Bars, replaced: tuple[int, int] | None, spacing_ms: int
+        self, target: OpenSeries, incoming: Bars, replaced: tuple[int, int] | None, around_ms: int
     ) -> tuple[Bars, bool]:
-        """The stored bars that the incoming ones may meet, or that may have to go; whether it is all of them
-        from the first to the last."""
+        """The stored bars that the incoming ones may meet, or that may have to go, and around_ms beyond; whether
+        it is all of them from the first to the last."""
         last_ms = target.extent.last_ms
         if last_ms is None or (replaced is None and not len(incoming)):
             return NO_BARS, True
         ends = [*(replaced or ()), *(int(time) for time in (*incoming.times[:1], *incoming.times[-1:]))]
-        series_id = None if min(ends) - spacing_ms > last_ms else self._settled(target)
+        series_id = None if min(ends) - around_ms > last_ms else self._settled(target)
         if series_id is None:
             return NO_BARS, True
-        if replaced is None and not spacing_ms and _is_sparse(incoming.times, target.key.interval.nominal_ms):
+        if replaced is None and not around_ms and _is_sparse(incoming.times, target.key.interval.nominal_ms):
             found = self._database.bars_at(self._connection, target.table, series_id, incoming.times)
             return found, False
         found = self._database.bars_between(
             self._connection,
             target.table,
             series_id,
-            start_ms=min(ends) - spacing_ms,
-            end_ms=max(ends) + spacing_ms + 1,
+            start_ms=min(ends) - around_ms,
+            end_ms=max(ends) + around_ms + 1,
             with_adjusted=incoming.adjusted_close is not None or _has_adjusted(target),
         )
         return found, True

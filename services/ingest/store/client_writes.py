@@ -210,7 +210,6 @@ def _write(
             origin=Origin(write_id, _end_ms(batch.key, batch.columns.open_time_ms) - 1, paid_ms(events)),
             last_is_final=batch.last_is_final,
             mode=header.mode,
-            spacing_ms=GRIDS[batch.key.interval].spacing_ms,
         )
         rows += outcome.counts
         rejected += _refused(header.mode, batch, outcome)
@@ -224,7 +223,7 @@ def _write(
 
 
 def _refused(mode: WriteMode, batch: Batch, outcome: Outcome) -> list[RejectedRow]:
-    """The rows that the mode did not allow, or that are too close to a bar that is there."""
+    """The rows that the mode did not allow, or whose day, week or month has a bar already."""
     reason, detail = RejectReason.CONFLICT, "mode INSERT, and the bar is there already"
     if mode is WriteMode.UPDATE:
         reason, detail = RejectReason.ABSENT, "mode UPDATE, and there is no such bar"

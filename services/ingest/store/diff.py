@@ -83,17 +83,6 @@ def with_factors_kept(stored: Bars, incoming: Bars, updated: Mask) -> Bars:
     return incoming if np.isnan(kept).all() else replace(incoming, adjusted_close=kept)
 
 
-def crowded(stored: Int64s, times: Int64s, spacing_ms: int) -> Mask:
-    """bool[n]: which of these times is closer than that to one of the stored ones."""
-    if not len(stored):
-        return np.zeros(len(times), dtype=np.bool_)
-    after = np.searchsorted(stored, times)
-    to_next = stored[np.minimum(after, len(stored) - 1)] - times
-    to_last = times - stored[np.maximum(after - 1, 0)]
-    close: Mask = np.minimum(np.abs(to_next), np.abs(to_last)) < spacing_ms
-    return close
-
-
 def missing(stored: Bars, incoming: Bars) -> Int64s:
     """The open times of stored bars that do not come."""
     return np.setdiff1d(stored.times, incoming.times, assume_unique=True)

@@ -3,7 +3,6 @@
 from sqlalchemy import Connection
 
 from libs.market.interval import Interval
-from services.ingest.grid import GRIDS
 from services.ingest.series import Event, EventKind, FetchedBars, Gap, GapReason
 from services.ingest.store import annotations, corporate
 from services.ingest.store.adjust import paid_ms, pays
@@ -53,7 +52,6 @@ class FetchedWriting(CommitLog):
                 last_is_final=fetched.last_is_final,
                 replaced=replaced,
                 reads_changed_before_ms=_newest_dividend(merged.all),
-                spacing_ms=GRIDS[key.interval].spacing_ms,
             )
             if changed_before_ms := _newest_dividend(merged.all):
                 for other in writer.open_all(key.symbol):
