@@ -118,7 +118,7 @@ def read(
     of = {field: numbers[order] for field, numbers in values.of.items()}
     columns = Columns.of(
         open_time_ms=times.utc[order].astype(np.int64),
-        **{name: of.get(name, np.zeros(len(order))) for name in VALUES},
+        **({"volume": np.zeros(len(order))} | {name: of[name] for name in VALUES if name in of}),
     )
     series.check(columns, interval)
     read_from = {*used.values(), *time_columns}

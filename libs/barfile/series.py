@@ -17,8 +17,10 @@ def check(bars: Columns, interval: Interval) -> None:
             are closer to each other than the interval is long.
     """
     distance = np.diff(bars.open_time_ms)
-    differs = np.logical_or.reduce([np.diff(getattr(bars, name)) != 0 for name in PRICES])
-    again = int((differs & (distance == 0)).sum())
+    again = 0
+    if len(at := np.flatnonzero(distance == 0)):
+        prices = [getattr(bars, name) for name in PRICES]
+        again = int(np.logical_or.reduce([each[at] != each[at + 1] for each in prices]).sum())
     if again >= _FEW and again >= _PART * len(bars):
         raise Unreadable(
             f"{again:,} of its {len(bars):,} rows have the time of another row and other prices, "
@@ -26,6 +28,8 @@ def check(bars: Columns, interval: Interval) -> None:
             settled_by="mapping",
             fields=["symbol"],
         )
+    if not len(distance) or 2 * distance.min() >= interval.nominal_ms:
+        return
     distance = distance[distance > 0]
     if len(distance) >= _FEW and 2 * (usual := float(np.median(distance))) < interval.nominal_ms:
         told = f"its times are {usual / 60_000:,g} min apart, and {interval} bars cannot be"
