@@ -36,16 +36,19 @@ class JobPolicy:
 
     workers: chunks at once in this process.
     lease_s: how long a chunk is a worker's; it is renewed while the worker lives.
-    attempts: tries of a chunk that fails for a passing reason, before it has failed for good.
+    attempts: tries of a chunk that fails for a passing reason, before it has failed for good: an outage of
+        about 20 minutes is outlasted.
+    faults: tries of a chunk that fails by a fault of ours.
     retry_base_s, retry_max_s: the wait after the first failure, doubled with each more, with full jitter.
     idle_s: how often to look for chunks that other processes made or left.
     """
 
     workers: int = 4
     lease_s: float = 60.0
-    attempts: int = 5
+    attempts: int = 15
+    faults: int = 3
     retry_base_s: float = 2.0
-    retry_max_s: float = 60.0
+    retry_max_s: float = 300.0
     idle_s: float = 2.0
 
 
@@ -184,12 +187,13 @@ class JobRunner:
         retry_in_s: float | None = None
         if isinstance(error, FinstageError):
             reason, message = error.reason, error.message
-            can_pass = isinstance(error, RateLimited | Unavailable)
+            tries = self._policy.attempts if isinstance(error, RateLimited | Unavailable) else 1
             tell = _log.warning
         else:
-            reason, message, can_pass = Reason.INTERNAL, f"internal error: {type(error).__name__}", True
+            reason, message = Reason.INTERNAL, f"internal error: {type(error).__name__}"
+            tries = self._policy.faults
             tell = partial(_log.error, exc_info=error)
-        if can_pass and lease.attempt < self._policy.attempts:
+        if lease.attempt < tries:
             longest_s = min(self._policy.retry_base_s * 2 ** (lease.attempt - 1), self._policy.retry_max_s)
             retry_in_s = max(random.uniform(0, longest_s), getattr(error, "retry_after_s", None) or 0.0)
         tell(

@@ -137,11 +137,33 @@ async def test_a_passing_failure_is_tried_again_and_a_lasting_one_is_told(store:
         last = (await until_ended(ingest, job.id))[-1]
     assert last.state == jobs_pb2.JOB_STATE_FAILED
     assert (last.chunks_done, last.chunks_failed) == (1, 2)
-    assert (tries.count("A"), tries.count("NOSUCH"), tries.count("BUG")) == (3, 1, QUICK.attempts)
+    assert (tries.count("A"), tries.count("NOSUCH"), tries.count("BUG")) == (3, 1, QUICK.faults)
     assert [(f.symbol, f.error.message) for f in last.failures] == [
         ("NOSUCH", "no provider knows the symbol NOSUCH"),
         ("BUG", "internal error: RuntimeError"),
     ]
+
+
+async def test_what_failed_of_a_job_is_tried_again_when_it_is_asked_for_again(store: Store) -> None:
+    tries: list[str] = []
+
+    async def fetch(key: SeriesKey, start_ms: int | None, end_ms: int | None) -> FetchedBars:
+        tries.append(key.symbol)
+        if tries.count("LATE") == 1:
+            raise symbol_not_found("LATE")
+        return await three_days(key, start_ms, end_ms)
+
+    request = pb.CreateBackfillRequest(symbols=["A", "LATE"], intervals=[D1], request_id="monday")
+    async with running_ingest(store, clock=SYSTEM, fetch=fetch, policy=QUICK) as ingest:
+        job = (await ingest.stub.CreateBackfill(request)).job
+        failed_job = (await until_ended(ingest, job.id))[-1]
+        assert (failed_job.state, failed_job.chunks_failed) == (jobs_pb2.JOB_STATE_FAILED, 1)
+        again = (await ingest.stub.CreateBackfill(request)).job
+        assert (again.id, again.chunks_done, again.chunks_failed) == (job.id, 1, 0)
+        last = (await until_ended(ingest, job.id))[-1]
+        assert (last.state, last.chunks_done) == (jobs_pb2.JOB_STATE_SUCCEEDED, 2)
+        assert (await ingest.stub.CreateBackfill(request)).job.state == jobs_pb2.JOB_STATE_SUCCEEDED
+    assert sorted(tries) == ["A", "LATE", "LATE"]
 
 
 async def test_a_failure_has_the_details_that_its_reason_promises(store: Store) -> None:
@@ -316,7 +338,7 @@ async def test_a_fault_of_ours_is_told_once_with_its_traceback(store: Store) -> 
             job = (await ingest.stub.CreateBackfill(request)).job
             await until_ended(ingest, job.id)
     told = [log for log in logs if log["event"] == "chunk_failed"]
-    assert [log["log_level"] for log in told] == ["error"] * QUICK.attempts
+    assert [log["log_level"] for log in told] == ["error"] * QUICK.faults
     assert all(isinstance(log["exc_info"], RuntimeError) for log in told)
 
 

@@ -200,6 +200,8 @@ class Store(Protocol):
     def create_job(self, spec: JobSpec, *, request_id: str = "") -> Job:
         """Keep a job with a chunk for each symbol and interval; the same job for the same request_id.
 
+        Where that has failed, its failed chunks are tried again.
+
         Raises:
             AlreadyExists: KEY_REUSED: request_id came before with another spec.
         """

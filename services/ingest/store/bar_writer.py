@@ -191,8 +191,10 @@ class BarWriter:
     def _stored(
         self, target: OpenSeries, incoming: Bars, replaced: tuple[int, int] | None, around_ms: int
     ) -> tuple[Bars, bool]:
-        """The stored bars that the incoming ones may meet, or that may have to go, and around_ms beyond; whether
-        it is all of them from the first to the last."""
+        """The stored bars that the incoming ones may meet, or that may have to go, and around_ms beyond.
+
+        Also whether it is all of them from the first to the last.
+        """
         last_ms = target.extent.last_ms
         if last_ms is None or (replaced is None and not len(incoming)):
             return NO_BARS, True

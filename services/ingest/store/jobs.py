@@ -60,7 +60,7 @@ class JobLedger(Part):
                 if known is not None:
                     if _spec(known) != spec:
                         raise key_reused("request_id", request_id, "came before with other content")
-                    return _job(connection, known)
+                    return self._tried_again(connection, known.id)
             made = connection.execute(insert(jobs).values(row)).inserted_primary_key
             assert made is not None
             keys = [(symbol, interval) for symbol in spec.symbols for interval in spec.intervals]
@@ -80,6 +80,19 @@ class JobLedger(Part):
             ]
             connection.execute(insert(job_chunks), chunks)
             return _job(connection, _find(connection, job_id))
+
+    def _tried_again(self, connection: Connection, job_id: str) -> Job:
+        """A job that was asked for once more: where it failed, the chunks that did are waiting again."""
+        number = lock_job(connection, job_id)
+        ours = jobs.c.number == number, jobs.c.state == JobState.FAILED.value
+        again = update(jobs).where(*ours).values(state=JobState.QUEUED.value, ended_at_ms=None)
+        if connection.execute(again).rowcount:
+            connection.execute(
+                update(job_chunks)
+                .where(job_chunks.c.job_number == number, job_chunks.c.state == FAILED)
+                .values(state=WAITING, due_ms=self._now_ms(), attempts=0, ended_at_ms=None)
+            )
+        return _job(connection, _find(connection, job_id))
 
     def job(self, job_id: str) -> Job:
         """As Store.job()."""
