@@ -31,7 +31,7 @@ from services.ingest.schedule import Schedule, parse_watch_list
 from services.ingest.store.api import Store
 from services.ingest.store.metered import MeteredStore, StoreMetrics
 from services.ingest.store.sql import open_store
-from services.ingest.upkeep import keep_pruned
+from services.ingest.upkeep import keep_pruned, keep_settled
 from services.ingest.upstream.metrics import UpstreamMetrics
 
 # How many calls may wait for a thread of each kind: more are refused, and told when to come back.
@@ -84,7 +84,7 @@ async def main(config: IngestSettings) -> None:
         )
         policy = JobPolicy(lease_s=config.job_lease_s)
         jobs = JobRunner(store, refresher.fetch, database=threads.writing, clock=SYSTEM, policy=policy)
-        upkeep = partial(
+        pruning = partial(
             keep_pruned,
             store,
             database=threads.writing,
@@ -99,7 +99,8 @@ async def main(config: IngestSettings) -> None:
             "jobs": jobs.run,
             "commit_feed": feed.run,
             "watch_list": schedule.run,
-            "upkeep": upkeep,
+            "settling": partial(keep_settled, store, database=threads.writing),
+            "pruning": pruning,
         }
         await stack.enter_async_context(running(beside))
         await serve(config, services, registry=registry)

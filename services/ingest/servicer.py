@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from typing import ParamSpec, TypeVar
 
 from finstage.ingest.v1 import ingest_service_pb2 as pb
@@ -71,11 +72,11 @@ class IngestServicer:
         )
         yield pb.WriteBarsResponse(ready=ready)
         pairs = written(requests, header, store=self._store, database=self._writing, clock=self._clock)
-        async for batch, result in pairs:
-            now_ms = int(self._clock.wall() * 1000)
-            yield pb.WriteBarsResponse(
-                ack=messages.write_ack(batch, result, source=header.source, now_ms=now_ms)
-            )
+        async with aclosing(pairs):
+            async for batch, result in pairs:
+                now_ms = int(self._clock.wall() * 1000)
+                ack = messages.write_ack(batch, result, source=header.source, now_ms=now_ms)
+                yield pb.WriteBarsResponse(ack=ack)
 
     async def CreateBackfill(
         self, request: pb.CreateBackfillRequest, context: Context
@@ -84,6 +85,9 @@ class IngestServicer:
         symbols = self._symbols(fields, request)
         intervals = fields.intervals("intervals", request.intervals, most=MAX_INTERVALS)
         start_ms, end_ms = fields.time_range(request)
+        if start_ms is not None and start_ms > self._clock.wall() * 1000:
+            given = request.start.ToJsonString()
+            fields.wrong("start", f"{given} was given; a time that is not in the future is accepted")
         request_id = fields.text("request_id", request.request_id, least=0, most=MAX_NAME)
         fields.done()
         spec = JobSpec(tuple(dict.fromkeys(symbols)), tuple(dict.fromkeys(intervals)), start_ms, end_ms)

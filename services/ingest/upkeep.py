@@ -1,4 +1,4 @@
-"""Forgetting what is old, from time to time."""
+"""What is done from time to time: forming bars become final, and what is old is forgotten."""
 
 import asyncio
 
@@ -11,9 +11,20 @@ from services.ingest.store.api import Store
 
 # How far back WatchCommits can be resumed.
 COMMITS_S = 7 * 86_400
-_EVERY_S = 600.0
+_PRUNE_EVERY_S = 600.0
+_SETTLE_EVERY_S = 5.0
 
 _log = structlog.get_logger(__name__)
+
+
+async def keep_settled(store: Store, *, database: BoundedExecutor) -> None:
+    """Settles forming bars until it is cancelled."""
+    while True:
+        try:
+            await run_blocking(database, store.settle)
+        except FinstageError as error:
+            _log.warning("upkeep_interrupted", error=type(error).__name__, detail=str(error))
+        await asyncio.sleep(_SETTLE_EVERY_S)
 
 
 async def keep_pruned(store: Store, *, database: BoundedExecutor, clock: Clock, records_s: float) -> None:
@@ -31,4 +42,4 @@ async def keep_pruned(store: Store, *, database: BoundedExecutor, clock: Clock, 
                 pass
         except FinstageError as error:
             _log.warning("upkeep_interrupted", error=type(error).__name__, detail=str(error))
-        await asyncio.sleep(_EVERY_S)
+        await asyncio.sleep(_PRUNE_EVERY_S)

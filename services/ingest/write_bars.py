@@ -6,7 +6,7 @@ a commit. A database that slows down lets the queue fill, then the connection's 
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from libs.cache.clock import Clock
@@ -29,7 +29,7 @@ async def written(
     store: Store,
     database: BoundedExecutor,
     clock: Clock,
-) -> AsyncIterator[Written]:
+) -> AsyncGenerator[Written, None]:
     """Writes batches as they come; yields each when it is committed, with what became of it.
 
     Args:

@@ -177,7 +177,7 @@ def test_rows_that_are_none_are_refused(provider: FileProvider, folder: Path) ->
     assert (unread.row, unread.values) == (2, "time='yesterday'")
     assert unread.detail == "line 2: 'yesterday' is no time, read as year-month-day, UTC"
     assert fetched.rejected[1].row == 4
-    assert fetched.rejected[1].detail.startswith("line 4: low is nan")
+    assert fetched.rejected[1].detail.startswith("line 4: low is 'x'")
 
 
 @pytest.mark.parametrize("suffix", [".csv.gz", ".pq"])

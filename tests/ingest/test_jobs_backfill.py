@@ -448,6 +448,10 @@ async def test_a_universe_names_a_list_of_symbols(store: Store) -> None:
             {"start"},
         ),
         (pb.CreateBackfillRequest(symbols=["A"], intervals=[D1], request_id="x" * 129), {"request_id"}),
+        (
+            pb.CreateBackfillRequest(symbols=["A"], intervals=[D1], start=timestamp(4_000_000_000_000)),
+            {"start"},
+        ),
     ],
 )
 async def test_a_wrong_request_is_told_by_field(

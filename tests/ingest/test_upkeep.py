@@ -8,13 +8,14 @@ from libs.cache.clock import ManualClock
 from libs.market.errors import NotFound, PreconditionFailed, Reason
 from libs.market.interval import Interval
 from libs.rpc.executor import BoundedExecutor
-from services.ingest.series import RejectedRow, RejectReason
+from services.ingest.series import RejectedRow, RejectReason, SeriesKey
 from services.ingest.store.api import Store
 from services.ingest.store.values import JobSpec, WriteHeader, WriteMode
-from services.ingest.upkeep import COMMITS_S, keep_pruned
-from tests.ingest.stores import DAY_MS, KEY, NOW_MS, bars, batch, closes, tail
+from services.ingest.upkeep import COMMITS_S, keep_pruned, keep_settled
+from tests.ingest.stores import DAY_MS, KEY, NOW_MS, bars, batch, closes, fetched, tail
 from tests.libs.cache.waiting import until
 
+OTHER = SeriesKey("MSFT", Interval.D1)
 SPEC = JobSpec(("AAPL",), (Interval.D1,), None, None)
 BAD = RejectedRow(1, NOW_MS, RejectReason.IN_FUTURE, "it is not yet", "close=1")
 
@@ -72,3 +73,34 @@ async def test_it_goes_on_until_nothing_old_is_left(store: Store, clock: ManualC
     with pytest.raises(PreconditionFailed) as caught:
         store.commits_after(start)
     assert caught.value.reason is Reason.RESUME_EXPIRED
+
+
+async def test_a_client_s_forming_bar_becomes_final_when_its_time_is_over(
+    store: Store, clock: ManualClock
+) -> None:
+    store.open_write(header("k"))
+    forming = bars({0: 10})
+    forming.open_time_ms[:] = NOW_MS
+    store.write_batches(header("k"), [batch(1, forming, last_is_final=False)])
+    of_provider = fetched(bars({0: 10}), key=OTHER, last_is_final=False)
+    store.write_fetched(of_provider)
+    store.settle()
+    before, start = store.series(KEY), store.commit_token()
+    assert before is not None
+    assert not before.last_is_final
+    clock.advance(DAY_MS / 1000)
+    database = BoundedExecutor(threads=1, queued=10, name="database")
+    keeping = asyncio.create_task(keep_settled(store, database=database))
+    await until(lambda: store.series(KEY).last_is_final)
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+    database.close()
+    after, of_provider_now = store.series(KEY), store.series(OTHER)
+    assert after is not None
+    assert of_provider_now is not None
+    assert (after.epoch, after.revision) == (before.epoch, before.revision + 1)
+    assert [commit.key for commit in store.commits_after(start)] == [KEY]
+    assert not of_provider_now.last_is_final
+    # Sent again, it says nothing new.
+    (again,) = store.write_batches(header("k"), [batch(2, forming)])
+    assert (again.rows.unchanged, again.revision) == (1, after.revision)

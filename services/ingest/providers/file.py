@@ -105,7 +105,7 @@ class FileProvider:
             as_of_ms=last_ms,
             adjusted_close=None if adjusted is None else adjusted[rows],
             flags=tuple(flag for flag in checked.flags if flag.open_time_ms in times),
-            rejected=tuple(_refused(found, checked.rejected)),
+            rejected=tuple(sorted(_refused(found, checked.rejected), key=lambda refused: refused.row)),
             events=tuple(_events(found)),
         )
 

@@ -140,6 +140,10 @@ class Store(Protocol):
         """
         ...
 
+    def settle(self) -> None:
+        """Make last bars that only clients wrote final when their time is over: nobody knows them better."""
+        ...
+
     def rejected(
         self,
         *,

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from services.ingest.store.diff import (
 )
 from services.ingest.store.open_series import OpenSeries, create_series, has_key, open_series, save_series
 from services.ingest.store.schema import outbox, series
-from services.ingest.store.stretches import Origin, of_clients, reread_before_ms, stretched
+from services.ingest.store.stretches import SOME_WRITE, Origin, of_clients, reread_before_ms, stretched
 from services.ingest.store.values import RowCounts, WriteMode
 
 NO_BARS = Bars(Columns.empty(), np.empty(0))
@@ -174,6 +174,22 @@ class BarWriter:
         if len(times):
             self._commit(target, restated=restated, first_ms=int(times.min()), last_ms=int(times.max()))
         return Outcome(inserted, updated, unchanged | passed, rejected, restated, crowd)
+
+    def settle(self, target: OpenSeries) -> None:
+        """The last bar of a series, which was forming, is final as it is, and whoever wrote it a client."""
+        assert target.extent.last_ms is not None
+        last_ms, nobody = target.extent.last_ms, Origin(SOME_WRITE, 0, _NO_TIMES)
+        target.extent = replace(target.extent, last_is_final=True)
+        target.stretches = stretched(
+            target.read_stretches(self._connection),
+            nobody,
+            times=np.array([last_ms]),
+            adjusted=None,
+            last_is_final=True,
+            others=None,
+            last_ms=last_ms,
+        )
+        self._commit(target, restated=False, first_ms=last_ms, last_ms=last_ms)
 
     def flush(self) -> None:
         """Send what waits to the database, with the state of the series and the log of commits."""

@@ -6,7 +6,7 @@ from datetime import UTC
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, and_, insert, select, update
 
 from libs.market.columns import Int64s
 from libs.market.errors import AlreadyExists, PreconditionFailed, Reason
@@ -17,10 +17,10 @@ from services.ingest.store.adjust import paid_ms
 from services.ingest.store.bar_writer import BarWriter, Outcome
 from services.ingest.store.commits import CommitLog
 from services.ingest.store.diff import Bars
-from services.ingest.store.open_series import OpenSeries
+from services.ingest.store.open_series import OpenSeries, open_series
 from services.ingest.store.reading import read_events
 from services.ingest.store.rejections import keep_rejected, rejected_of_batch
-from services.ingest.store.schema import write_batches, writes
+from services.ingest.store.schema import series, write_batches, writes
 from services.ingest.store.stretches import Origin
 from services.ingest.store.values import (
     Batch,
@@ -30,7 +30,7 @@ from services.ingest.store.values import (
     WriteMode,
     WriteProgress,
 )
-from services.ingest.validate import as_text
+from services.ingest.validate import as_text, is_over
 
 ANSWERED_REJECTIONS = 20
 # A stretch without bars of up to this between two batches is a holiday, not something nobody wrote.
@@ -97,8 +97,29 @@ class ClientWriting(CommitLog):
             self._announce()
         return results
 
+    def settle(self) -> None:
+        """As Store.settle()."""
+        now_ms = self._now_ms()
+        forming = series.c.fetched_at_ms.is_(None), ~series.c.last_is_final
+        with self._database.read() as connection:
+            due = [each.key for each in open_series(connection, and_(*forming)) if _is_over(each, now_ms)]
+        for key in due:
+            with self._database.write() as connection:
+                self._database.lock(connection, [key.symbol])
+                writer = BarWriter(self._database, connection, now_ms=now_ms)
+                target = writer.open([key])[key]
+                if not target.extent.last_is_final and _is_over(target, now_ms):
+                    writer.settle(target)
+                    writer.flush()
+            self._announce()
+
 
 _CROWDED = "the series has a bar of that day, week or month already, stamped otherwise; its stamp is accepted"
+
+
+def _is_over(target: OpenSeries, now_ms: int) -> bool:
+    last_ms = target.extent.last_ms
+    return last_ms is not None and is_over(target.key.interval, last_ms, now_ms)
 
 
 class _Ledger:
