@@ -15,7 +15,7 @@ class IndicatorsSettings(ServerSettings, ChannelSettings):
     metrics_listen: str = Field("127.0.0.1:9052", description="HOST:PORT for /metrics, /healthz and /readyz")
     price_target: str = Field("127.0.0.1:50051", description="HOST:PORT of price")
     cache_url: Annotated[str, AfterValidator(check_url)] = Field(
-        "memory://", description="memory:// or redis://HOST:PORT/DB"
+        "memory://", description="memory://, or memory+redis://HOST:PORT/DB, which replicas share"
     )
     result_fresh_s: Seconds = Field(
         600.0, description="seconds that the result of a long computation is kept"

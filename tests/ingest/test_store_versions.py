@@ -176,3 +176,14 @@ def test_a_token_behind_what_is_kept_is_expired(store: Store, clock: ManualClock
         store.commits_after(first.token)
     assert caught.value.reason is Reason.RESUME_EXPIRED
     assert store.commits_after(second.token) == (third,)
+
+
+def test_a_provider_s_name_stays_among_the_sources_however_many_clients_write(store: Store) -> None:
+    store.write_fetched(fetched(bars({0: 10})))
+    for i in range(12):
+        header = WriteHeader(f"key {i}", WriteMode.UPSERT, f"client:{i}")
+        store.open_write(header)
+        store.write_batches(header, [batch(1, bars({i + 1: 10}))])
+    state = store.series(KEY)
+    assert state is not None
+    assert state.source == "sim+" + "+".join(f"client:{i}" for i in (0, 1, 2, 3, 4, 5, 11))

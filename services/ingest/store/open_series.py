@@ -70,11 +70,17 @@ class OpenSeries:
         )
 
     def came_from(self, source: str) -> None:
-        """Add to the sources: each once, in the order in which they came; the first ones and the newest."""
+        """Add to the sources: each once, in the order in which they came; the first ones and the newest.
+
+        A provider's name has no colon and stays: what is simulated must be known to be.
+        """
         parts = [part for part in self.source.split("+") if part]
         source = source.replace("+", " ")
         if source not in parts:
-            self.source = "+".join([*parts[: MAX_SOURCES - 1], source])
+            if len(parts) >= MAX_SOURCES:
+                clients = [part for part in parts if ":" in part]
+                parts.remove((clients or parts)[-1])
+            self.source = "+".join([*parts, source])
 
     def covers(self, start_ms: int, end_ms: int) -> None:
         """Add a stretch that was asked for or written."""
