@@ -142,12 +142,14 @@ class Calls:
 def _check(running: int, limit: int, what: str) -> None:
     if running >= limit:
         raise RateLimited(
-            Reason.OWN_LIMIT, f"the server has {limit} {what} to serve already", retry_after_s=1.0
+            Reason.OWN_LIMIT,
+            f"the server has {limit} {what} in progress, the most it takes",
+            retry_after_s=1.0,
         )
 
 
 def _stopping() -> Unavailable:
-    return Unavailable(Reason.SERVICE_UNAVAILABLE, "the server stops", retry_after_s=1.0)
+    return Unavailable(Reason.SERVICE_UNAVAILABLE, "the server is shutting down", retry_after_s=1.0)
 
 
 def generic_handler(service: Service, calls: Calls, metrics: CallMetrics) -> grpc.GenericRpcHandler:

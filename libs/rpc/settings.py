@@ -152,7 +152,7 @@ def load(kind: type[_S]) -> _S:
         found = re.search(r'field "(\w+)"', str(error))
         if found is None:
             _exit([str(error)])
-        _exit([_line(kind, {"loc": (found[1],), "type": "json", "msg": "it is no JSON", "input": ""})])
+        _exit([_line(kind, {"loc": (found[1],), "type": "json", "msg": "it is not valid JSON", "input": ""})])
 
 
 def _exit(lines: list[str]) -> NoReturn:

@@ -23,16 +23,16 @@ _HOST = re.compile(r"[\w.:-]+")
 def _providers(text: str) -> str:
     names = [name.strip() for name in text.split(",")]
     if unknown := [name for name in names if name not in PROVIDERS]:
-        raise ValueError(f"there is no provider {', '.join(map(repr, unknown))}")
+        raise ValueError(f"unknown provider {', '.join(map(repr, unknown))}")
     if len(set(names)) < len(names):
-        raise ValueError("a provider is there twice")
+        raise ValueError("a provider is listed twice")
     return ",".join(names)
 
 
 def _http_url(text: str) -> str:
     parts = urlsplit(text)
     if text and (parts.scheme not in ("http", "https") or not _HOST.fullmatch(parts.hostname or "")):
-        raise ValueError("it is no URL of HTTP with a host")
+        raise ValueError("it must be an http:// or https:// URL with a host")
     if parts.port == 0:
         raise ValueError("its port is 0")
     return text
@@ -42,14 +42,14 @@ def _database_url(text: str) -> str:
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
-        raise ValueError("it is no URL of a database, or its port is no number") from None
+        raise ValueError("it is not a valid database URL") from None
     if url.drivername == "sqlite":
         if url.host is not None or url.database in (None, "", ":memory:"):
             raise ValueError("it names no file")
     elif url.drivername != "postgresql":
         raise ValueError("its scheme is neither sqlite nor postgresql")
     elif url.host is not None and not _HOST.fullmatch(url.host):
-        raise ValueError("what stands for its host is none")
+        raise ValueError("its host name is not valid")
     elif url.port is not None and not 1 <= url.port <= 65535:
         raise ValueError("its port is not 1 to 65535")
     return text
@@ -57,7 +57,7 @@ def _database_url(text: str) -> str:
 
 def _cache_url(text: str) -> str:
     if urlsplit(check_url(text)).scheme.removeprefix("memory+") not in ("memory", "redis", "rediss"):
-        raise ValueError("its scheme is none of memory, redis and rediss")
+        raise ValueError("its scheme must be memory, redis or rediss")
     return text
 
 
@@ -146,5 +146,5 @@ class IngestSettings(ServerSettings):
     @model_validator(mode="after")
     def _folder(self) -> Self:
         if "file" in self.providers and not self.files.is_dir():
-            raise ValueError(f"{PREFIX}FILES: {str(self.files)!r} was given; it is no folder that is there")
+            raise ValueError(f"{PREFIX}FILES: {str(self.files)!r} was given; it is not an existing folder")
         return self

@@ -28,34 +28,34 @@ def refused(capsys: pytest.CaptureFixture[str]) -> str:
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [
-        ("UNIVERSES", "{bad", "'{bad' was given; it is no JSON; accepted: named lists of 1 to 1000 symbols"),
+        ("UNIVERSES", "{bad", "'{bad' was given; it is not valid JSON; accepted: named lists of 1 to 1000"),
         ("UNIVERSES", '["AAPL"]', "accepted: named lists"),
         ("UNIVERSES", '{"a": ["B"], "empty": []}', "(empty): [] was given; "),
         ("UNIVERSES", '{"a": ["B", "C D"]}', "(a, 1): 'C D' was given; a symbol is "),
         ("UNIVERSES", f'{{"many": [{", ".join(["1"] * 1001)}]}}', "(many"),
         ("DATABASE_URL", "mysql://x/y", "'mysql://x/y' was given; its scheme is neither sqlite nor"),
-        ("DATABASE_URL", "postgresql://h:port/db", "was given; it is no URL of a database, or its port"),
+        ("DATABASE_URL", "postgresql://h:port/db", "was given; it is not a valid database URL"),
         ("DATABASE_URL", "postgresql://h:70000/db", "its port is not 1 to 65535"),
-        ("DATABASE_URL", "postgresql://[bad/db", "what stands for its host is none"),
+        ("DATABASE_URL", "postgresql://[bad/db", "its host name is not valid"),
         ("DATABASE_URL", "sqlite:///:memory:", "it names no file"),
         ("DATABASE_URL", "sqlite:///", "it names no file"),
-        ("DATABASE_URL", "here", "it is no URL of a database"),
+        ("DATABASE_URL", "here", "it is not a valid database URL"),
         ("CACHE_URL", "redis://host:notaport", "was given; port could not be cast"),
         ("CACHE_URL", "http://x", "accepted: memory:// or redis://HOST:PORT/DB"),
-        ("CACHE_URL", "redis+cluster://x", "its scheme is none of memory, redis and rediss"),
+        ("CACHE_URL", "redis+cluster://x", "its scheme must be memory, redis or rediss"),
         ("CACHE_URL", "redis://x?prefx=a", "option 'prefx' is unknown"),
-        ("UPSTREAM_URL", "ftp://x", "it is no URL of HTTP with a host"),
+        ("UPSTREAM_URL", "ftp://x", "it must be an http:// or https:// URL with a host"),
         ("UPSTREAM_URL", "http://[bad", "'http://[bad' was given; "),
-        ("UPSTREAM_URL", "http://", "it is no URL of HTTP with a host"),
-        ("UPSTREAM_URL", "http://a b/", "it is no URL of HTTP with a host"),
-        ("SIM_URL", "sim:8080", "it is no URL of HTTP with a host"),
+        ("UPSTREAM_URL", "http://", "it must be an http:// or https:// URL with a host"),
+        ("UPSTREAM_URL", "http://a b/", "it must be an http:// or https:// URL with a host"),
+        ("SIM_URL", "sim:8080", "it must be an http:// or https:// URL with a host"),
         (
             "UPSTREAM_URL",
             "http://sim:8080",
             "it is for exactly one provider of: yahoo; FINSTAGE_PROVIDER is sim",
         ),
-        ("PROVIDER", "yahooo", "there is no provider 'yahooo'"),
-        ("PROVIDER", "sim,sim", "a provider is there twice"),
+        ("PROVIDER", "yahooo", "unknown provider 'yahooo'"),
+        ("PROVIDER", "sim,sim", "a provider is listed twice"),
     ],
 )
 def test_a_wrong_setting_is_one_line(
@@ -108,7 +108,9 @@ def test_the_folder_of_the_provider_file_is_there(
     monkeypatch.setenv("FINSTAGE_FILES", str(tmp_path / name))
     load(IngestSettings)
     monkeypatch.setenv("FINSTAGE_PROVIDER", "sim,file")
-    assert refused(capsys).startswith(f"FINSTAGE_FILES: '{tmp_path / name}' was given; it is no folder")
+    assert refused(capsys).startswith(
+        f"FINSTAGE_FILES: '{tmp_path / name}' was given; it is not an existing folder"
+    )
 
 
 def test_the_address_of_an_upstream_is_that_of_one_provider(

@@ -138,7 +138,7 @@ class Guard:
         self._metrics.refused.labels(self.name, "breaker").inc()
         with self._lock:
             last = f", last with: {self._errors[-1].detail}" if self._errors else ""
-        detail = f"{self.name} is left alone after failures in a row{last}"
+        detail = f"{self.name} is not asked for now, after repeated failures{last}"
         return Failure(Outcome.UNAVAILABLE, detail, wait_s)
 
     def _settle(self, result: object) -> None:

@@ -377,7 +377,7 @@ async def test_streams_have_a_bound_of_their_own(start: Any, connect: Any) -> No
 async def test_reads_are_retried_where_a_replica_is_away(start: Any, connect: Any) -> None:
     def act(symbol: str) -> None:
         if servicer.calls < 3:
-            raise Unavailable(Reason.SERVICE_UNAVAILABLE, "the server stops")
+            raise Unavailable(Reason.SERVICE_UNAVAILABLE, "the server is shutting down")
 
     servicer = Prices(act)
     channel = connect(await start(servicer), retry=True)

@@ -135,7 +135,8 @@ def test_what_is_no_json_is_told_as_any_wrong_value(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FINSTAGE_NAMES", "{bad")
-    assert lines(capsys) == ["FINSTAGE_NAMES: '{bad' was given; it is no JSON; accepted: names, as JSON"]
+    (line,) = lines(capsys)
+    assert line == "FINSTAGE_NAMES: '{bad' was given; it is not valid JSON; accepted: names, as JSON"
 
 
 def test_a_certificate_needs_its_key(
