@@ -99,7 +99,13 @@ def check(
     rows = _Rows(interval, columns, adjusted_close, now_ms, price_precision, of_client)
     if not _is_clean(rows):
         return _part(rows)
-    return Checked(columns, np.arange(len(columns)), adjusted_close, (), tuple(_jumps(columns)))
+    return Checked(
+        columns,
+        np.arange(len(columns)),
+        adjusted_close,
+        (),
+        tuple(jumps(columns.open_time_ms[1:], columns.close)),
+    )
 
 
 def is_over(interval: Interval, open_time_ms: int, now_ms: int) -> bool:
@@ -158,7 +164,7 @@ def _part(given: _Rows) -> Checked:
 
     listed = adjusted_close if given.of_client else None
     kept, marked = _widened(columns[rows])
-    flags = [*_zeros(kept), *marked, *_jumps(kept)]
+    flags = [*_zeros(kept), *marked, *jumps(kept.open_time_ms[1:], kept.close)]
     return Checked(
         kept,
         rows,
@@ -290,12 +296,16 @@ def _zeros(columns: Columns) -> Iterator[BarFlag]:
         yield BarFlag(int(columns.open_time_ms[i]), FlagReason.ZERO_PRICE, f"{names} = 0")
 
 
-def _jumps(columns: Columns) -> Iterator[BarFlag]:
-    before, after = columns.close[:-1], columns.close[1:]
+def jumps(times: Int64s, closes: Float64s) -> Iterator[BarFlag]:
+    """A flag for each bar whose close is far from that of the bar before it.
+
+    times: of the bars. closes: theirs, with that of the bar before the first of them in front.
+    """
+    before, after = closes[:-1], closes[1:]
     jumped = (after > before * JUMP_FACTOR) | (before > after * JUMP_FACTOR)
     for i in np.flatnonzero(jumped & (before > 0) & (after > 0)):
         detail = f"close {float(before[i])!r} to {float(after[i])!r} from one bar to the next"
-        yield BarFlag(int(columns.open_time_ms[i + 1]), FlagReason.SUSPICIOUS_JUMP, detail)
+        yield BarFlag(int(times[i]), FlagReason.SUSPICIOUS_JUMP, detail)
 
 
 def _rounding(price: Float64s, price_precision: int | None) -> Float64s:

@@ -529,3 +529,15 @@ def test_the_day_after_one_that_a_provider_stamped_by_its_session_is_another_day
     (result,) = store.write_batches(HEADER, [batch(1, bars({1: 9.0, 2: 12.0, 3: 13.0}))])
     assert (result.rows.inserted, result.rows.rejected) == (2, 1)
     assert result.rejected[0].reason is RejectReason.OFF_GRID
+
+
+@pytest.mark.parametrize("interval", [Interval.D1, Interval.H1])
+@pytest.mark.parametrize("commits", ["one", "each"])
+def test_a_jump_is_marked_wherever_batches_end(store: Store, interval: Interval, commits: str) -> None:
+    key = SeriesKey("AAPL", interval)
+    store.open_write(HEADER)
+    sent = [{0: 100.0, 1: 100.0}, {2: 100.0}, {3: 9000.0}, {4: 9000.0}, {5: 1.0, 6: 1.0}]
+    batches = [batch(i, bars(each), key=key) for i, each in enumerate(sent, 1)]
+    for part in [batches] if commits == "one" else [[each] for each in batches]:
+        store.write_batches(HEADER, part)
+    assert [flag.open_time_ms for flag in store.coverage(key).flags] == [day(3), day(5)]

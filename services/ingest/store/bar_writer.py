@@ -67,6 +67,7 @@ class BarWriter:
         self._inserts: dict[Table, list[tuple[OpenSeries, Bars]]] = defaultdict(list)
         self._updates: dict[Table, list[tuple[OpenSeries, Bars]]] = defaultdict(list)
         self._waiting: set[SeriesKey] = set()
+        self._newest: dict[SeriesKey, tuple[int, float]] = {}
         self._commits: list[dict[str, Any]] = []
 
     @property
@@ -168,6 +169,8 @@ class BarWriter:
         target.extent = after = _with_finality(
             before, target.extent, incoming.times, kept, unchanged, last_is_final=last_is_final
         )
+        if len(incoming) and kept[-1] and (newest_ms := int(incoming.times[-1])) == after.last_ms:
+            self._newest[target.key] = newest_ms, float(incoming.columns.close[-1])
         if not before.last_is_final and (after.last_is_final or after.last_ms != before.last_ms):
             changed.append(np.array([before.last_ms]))
         times = np.concatenate(changed)
@@ -201,6 +204,9 @@ class BarWriter:
 
     def close_before(self, target: OpenSeries, before_ms: int) -> float | None:
         """The close of the last bar that opened before a time; None: there is none."""
+        newest_ms, close = self._newest.get(target.key, (before_ms, 0.0))
+        if newest_ms < before_ms:
+            return close
         found = self._last_before(target, before_ms)
         return float(found.columns.close[0]) if len(found) else None
 

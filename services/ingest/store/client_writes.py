@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, and_, insert, select, update
 from libs.market.columns import Int64s
 from libs.market.errors import AlreadyExists, PreconditionFailed, Reason
 from services.ingest.grid import GRIDS
-from services.ingest.series import Gap, GapReason, RejectedRow, RejectReason, SeriesKey
+from services.ingest.series import BarFlag, Gap, GapReason, RejectedRow, RejectReason, SeriesKey
 from services.ingest.store import annotations
 from services.ingest.store.adjust import paid_ms
 from services.ingest.store.bar_writer import BarWriter, Outcome
@@ -30,7 +30,7 @@ from services.ingest.store.values import (
     WriteMode,
     WriteProgress,
 )
-from services.ingest.validate import as_text, is_over
+from services.ingest.validate import as_text, is_over, jumps
 
 ANSWERED_REJECTIONS = 20
 # A stretch without bars of up to this between two batches is a holiday, not something nobody wrote.
@@ -225,6 +225,11 @@ def _write(
     if batch.key is not None:
         target = writer.open([batch.key])[batch.key]
         events = () if batch.adjusted_close is None else read_events(connection, batch.key.symbol)
+        flags = batch.flags
+        if len(batch.columns):
+            times, closes = batch.columns.open_time_ms[:1], batch.columns.close[:1]
+            before = writer.close_before(target, int(times[0]))
+            flags += tuple(jumps(times, np.array([before or 0.0, closes[0]])))
         outcome = writer.write(
             target,
             Bars(batch.columns, batch.adjusted_close),
@@ -235,7 +240,7 @@ def _write(
         rows += outcome.counts
         rejected += _refused(header.mode, batch, outcome)
         if not outcome.rejected.all():
-            _annotate(connection, target, header, batch, outcome, now_ms=now_ms)
+            _annotate(connection, target, header, batch, flags, outcome, now_ms=now_ms)
         if target.revision:
             epoch, revision = target.epoch, target.revision
     rejected.sort(key=lambda refused: refused.row)
@@ -266,6 +271,7 @@ def _annotate(
     target: OpenSeries,
     header: WriteHeader,
     batch: Batch,
+    flags: Sequence[BarFlag],
     outcome: Outcome,
     *,
     now_ms: int,
@@ -285,9 +291,9 @@ def _annotate(
         annotations.fill_gaps(
             connection, target.create(connection), times, length_ms=target.key.interval.nominal_ms
         )
-    if batch.flags or outcome.updated.any():
+    if flags or outcome.updated.any():
         changed = batch.columns.open_time_ms[outcome.inserted | outcome.updated]
-        annotations.renew_flags(connection, target.create(connection), changed, batch.flags)
+        annotations.renew_flags(connection, target.create(connection), changed, flags)
     target.came_from(header.source)
     target.covers(start_ms, end_ms)
     target.as_of_ms = max(end_ms, target.as_of_ms or end_ms)
