@@ -129,7 +129,7 @@ class Client:
         """Starts a job that brings series in from the provider.
 
         universe: a list of symbols that ingest has under this name, instead of symbols.
-        request_id: given again, it gives the same job.
+        request_id: given again, it gives the same job, and what failed of it is tried again.
         """
         return self._run(
             calls.create_backfill(

@@ -32,6 +32,12 @@ def backfill(
     ] = "",
     start: Start = None,
     end: End = None,
+    request_id: Annotated[
+        str,
+        typer.Option(
+            help="A name for the job: given again, it follows that job, and tries again what failed."
+        ),
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Brings series in from the provider, and shows how it goes."""
@@ -40,7 +46,12 @@ def backfill(
     targets: Targets = context.obj
     with targets.client() as client:
         job = client.backfill(
-            symbols or (), intervals or [Interval.D1], start=start, end=end, universe=universe
+            symbols or (),
+            intervals or [Interval.D1],
+            start=start,
+            end=end,
+            universe=universe,
+            request_id=request_id,
         )
         job = follow(job, client.watch_job(job.id), quiet=as_json)
     _show(job, as_json=as_json)
