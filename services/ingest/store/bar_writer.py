@@ -23,7 +23,14 @@ from services.ingest.store.diff import (
 )
 from services.ingest.store.open_series import OpenSeries, create_series, has_key, open_series, save_series
 from services.ingest.store.schema import outbox, series
-from services.ingest.store.stretches import SOME_WRITE, Origin, of_clients, reread_before_ms, stretched
+from services.ingest.store.stretches import (
+    SOME_WRITE,
+    Origin,
+    of_clients,
+    read_stretches,
+    reread_before_ms,
+    stretched,
+)
 from services.ingest.store.values import RowCounts, WriteMode
 
 NO_BARS = Bars(Columns.empty(), np.empty(0))
@@ -81,6 +88,9 @@ class BarWriter:
         if missing_keys:
             found = {each.key: each for each in open_series(self._connection, has_key(*missing_keys))}
             self._open |= {key: found.get(key) or OpenSeries(key) for key in missing_keys}
+            parts = read_stretches(self._connection, [each.id for each in found.values() if each.id])
+            for each in found.values():
+                each.have_stretches(parts.get(each.id or 0, []))
         return self._open
 
     def open_all(self, symbol: str) -> list[OpenSeries]:

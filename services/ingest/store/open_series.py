@@ -107,9 +107,13 @@ class OpenSeries:
     def read_stretches(self, connection: Connection) -> list[Stretch]:
         """Where its bars came from."""
         if self.stretches is None:
-            self.saved_stretches = [] if self.id is None else read_stretches(connection, self.id)
-            self.stretches = self.saved_stretches
+            self.have_stretches([] if self.id is None else read_stretches(connection, [self.id])[self.id])
+        assert self.stretches is not None
         return self.stretches
+
+    def have_stretches(self, found: list[Stretch]) -> None:
+        """They were read."""
+        self.stretches = self.saved_stretches = found
 
     def create(self, connection: Connection) -> int:
         """Its id; it is made when it is not there."""
@@ -133,9 +137,14 @@ def save_series(connection: Connection, changed: Sequence[OpenSeries]) -> None:
     rows = [{"its_id": each.id, **each.row} for each in changed if each.row != each.saved]
     if rows:
         connection.execute(update(series).where(series.c.id == bindparam("its_id")), rows)
-    for each in changed:
-        if each.id is not None and each.stretches is not None:
-            save_stretches(connection, each.id, each.saved_stretches, each.stretches)
+    save_stretches(
+        connection,
+        (
+            (each.id, each.saved_stretches, each.stretches)
+            for each in changed
+            if each.id is not None and each.stretches is not None
+        ),
+    )
 
 
 def open_series(connection: Connection, condition: ColumnElement[bool]) -> list[OpenSeries]:

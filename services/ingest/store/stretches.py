@@ -4,12 +4,12 @@ A stretch is a run of bars without any other between them. Stretches of one seri
 all of them are a provider's, without adjusted closes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from libs.market.columns import Float64s, Int64s
 from services.ingest.store.diff import Mask
@@ -74,9 +74,10 @@ def stretched(
     has_adjusted = np.zeros(len(times), np.bool_) if adjusted is None else ~np.isnan(adjusted)
     new = _raised(old, origin) if has_adjusted.any() else old
     # Where it is not known what lies between them, something may.
-    every = np.union1d(times - 1 if others is None else others, times)
+    others = times - 1 if others is None else others
+    every = np.union1d(others, times) if len(others) else times
     for mask in (has_adjusted, ~has_adjusted):
-        for start_ms, end_ms in _runs(times[mask], every):
+        for start_ms, end_ms in _runs(times, mask, every):
             at = int(np.searchsorted(every, start_ms))
             before = [int(every[at - 1])] if at else []
             if last_ms is not None and last_ms < start_ms:
@@ -90,10 +91,13 @@ def stretched(
     return new
 
 
-def _runs(times: Int64s, every: Int64s) -> list[tuple[int, int]]:
-    """The first and last of each run of `times` in `every`, which has them and others; both are ordered."""
-    if not len(times):
+def _runs(times: Int64s, mask: Mask, every: Int64s) -> list[tuple[int, int]]:
+    """The first and last of each run of the masked times in `every`, which has all times and others."""
+    if not mask.any():
         return []
+    if mask.all() and len(times) == len(every):
+        return [(int(times[0]), int(times[-1]))]
+    times = times[mask]
     breaks = np.flatnonzero(np.diff(np.searchsorted(every, times)) > 1) + 1
     return [(int(times[a]), int(times[b - 1])) for a, b in pairwise([0, *breaks.tolist(), len(times)])]
 
@@ -218,32 +222,38 @@ def _looked_up(parts: Sequence[Stretch], values: Int64s, times: Int64s, missing:
     return np.where(within, values[at], missing)
 
 
-def read_stretches(connection: Connection, series_id: int) -> list[Stretch]:
-    """Those of a series, in order."""
-    query = select(stretches).where(stretches.c.series_id == series_id).order_by(stretches.c.start_ms)
-    return [
-        Stretch(row.start_ms, row.end_ms, row.write_id, row.adjusted_to_ms)
-        for row in connection.execute(query)
-    ]
+def read_stretches(connection: Connection, series_ids: Sequence[int]) -> dict[int, list[Stretch]]:
+    """Those of each of these series, in order."""
+    found: dict[int, list[Stretch]] = {series_id: [] for series_id in series_ids}
+    if found:
+        query = select(stretches).where(stretches.c.series_id.in_(found)).order_by(stretches.c.start_ms)
+        for row in connection.execute(query):
+            part = Stretch(row.start_ms, row.end_ms, row.write_id, row.adjusted_to_ms)
+            found[row.series_id].append(part)
+    return found
 
 
 def save_stretches(
-    connection: Connection, series_id: int, old: Sequence[Stretch], new: Sequence[Stretch]
+    connection: Connection, changed: Iterable[tuple[int, Sequence[Stretch], Sequence[Stretch]]]
 ) -> None:
-    """Write what differs."""
-    gone = [each.start_ms for each in set(old) - set(new)]
+    """Write what differs: of series ids, what the database has and what it should have."""
+    gone, rows = [], []
+    for series_id, old, new in changed:
+        if new is old:
+            continue
+        gone += [{"of": series_id, "at": each.start_ms} for each in set(old) - set(new)]
+        rows += [
+            {
+                "series_id": series_id,
+                "start_ms": each.start_ms,
+                "end_ms": each.end_ms,
+                "write_id": each.write_id,
+                "adjusted_to_ms": each.adjusted_to_ms,
+            }
+            for each in set(new) - set(old)
+        ]
     if gone:
-        ours = stretches.c.series_id == series_id, stretches.c.start_ms.in_(gone)
-        connection.execute(delete(stretches).where(*ours))
-    rows = [
-        {
-            "series_id": series_id,
-            "start_ms": each.start_ms,
-            "end_ms": each.end_ms,
-            "write_id": each.write_id,
-            "adjusted_to_ms": each.adjusted_to_ms,
-        }
-        for each in set(new) - set(old)
-    ]
+        ours = stretches.c.series_id == bindparam("of"), stretches.c.start_ms == bindparam("at")
+        connection.execute(delete(stretches).where(*ours), gone)
     if rows:
         connection.execute(insert(stretches), rows)
