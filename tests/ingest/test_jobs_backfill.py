@@ -35,7 +35,7 @@ from tests.ingest.ingest_server import Ingest, failed, running_ingest
 from tests.ingest.stores import bars, closes, day, fetched, tail
 
 D1, W1 = series_pb2.INTERVAL_1D, series_pb2.INTERVAL_1W
-QUICK = JobPolicy(idle_s=0.02, retry_base_s=0.01, lease_s=60)
+QUICK = JobPolicy(idle_s=0.02, retry_base_s=0.01, attempts=5, lease_s=60)
 
 
 @pytest.fixture
