@@ -75,7 +75,7 @@ def stretched(
     new = _raised(old, origin) if has_adjusted.any() else old
     # Where it is not known what lies between them, something may.
     others = times - 1 if others is None else others
-    every = np.union1d(others, times) if len(others) else times
+    every = _merged(others, times) if len(others) else times
     for mask in (has_adjusted, ~has_adjusted):
         for start_ms, end_ms in _runs(times, mask, every):
             at = int(np.searchsorted(every, start_ms))
@@ -89,6 +89,12 @@ def stretched(
         nobody = replace(origin, write_id=None)
         new = _put(new, forming_ms, forming_ms, nobody, has_adjusted=False, after_ms=None)
     return new
+
+
+def _merged(one: Int64s, other: Int64s) -> Int64s:
+    """The times of both, each once. They are ordered, and so a stable sort is a merge, unlike np.union1d."""
+    both = np.sort(np.concatenate([one, other]), kind="stable")
+    return both[np.append(True, both[1:] != both[:-1])]
 
 
 def _runs(times: Int64s, mask: Mask, every: Int64s) -> list[tuple[int, int]]:
