@@ -94,7 +94,10 @@ def stretched(
 def _merged(one: Int64s, other: Int64s) -> Int64s:
     """The times of both, each once. They are ordered, and so a stable sort is a merge, unlike np.union1d."""
     both = np.sort(np.concatenate([one, other]), kind="stable")
-    return both[np.append(True, both[1:] != both[:-1])]
+    first = np.ones(len(both), dtype=np.bool_)
+    first[1:] = both[1:] != both[:-1]
+    merged: Int64s = both[first]
+    return merged
 
 
 def _runs(times: Int64s, mask: Mask, every: Int64s) -> list[tuple[int, int]]:
