@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,6 @@ from services.ingest.store.diff import (
 from services.ingest.store.open_series import OpenSeries, create_series, has_key, open_series, save_series
 from services.ingest.store.schema import outbox, series
 from services.ingest.store.stretches import (
-    SOME_WRITE,
     Origin,
     of_clients,
     read_stretches,
@@ -188,22 +187,6 @@ class BarWriter:
             self._commit(target, restated=restated, first_ms=int(times.min()), last_ms=int(times.max()))
         return Outcome(inserted, updated, unchanged | passed, rejected, restated, crowd)
 
-    def settle(self, target: OpenSeries) -> None:
-        """The last bar of a series, which was forming, is final as it is, and whoever wrote it a client."""
-        assert target.extent.last_ms is not None
-        last_ms, nobody = target.extent.last_ms, Origin(SOME_WRITE, 0, _NO_TIMES)
-        target.extent = replace(target.extent, last_is_final=True)
-        target.stretches = stretched(
-            target.read_stretches(self._connection),
-            nobody,
-            times=np.array([last_ms]),
-            adjusted=None,
-            last_is_final=True,
-            others=None,
-            last_ms=last_ms,
-        )
-        self._commit(target, restated=False, first_ms=last_ms, last_ms=last_ms)
-
     def flush(self) -> None:
         """Send what waits to the database, with the state of the series and the log of commits."""
         self._flush_bars()
@@ -217,7 +200,7 @@ class BarWriter:
         newest_ms, close = self._newest.get(target.key, (before_ms, 0.0))
         if newest_ms < before_ms:
             return close
-        found = self._last_before(target, before_ms)
+        found = self.last_before(target, before_ms)
         return float(found.columns.close[0]) if len(found) else None
 
     def _stored(
@@ -252,10 +235,11 @@ class BarWriter:
         extent = target.extent
         if extent.last_ms is None or extent.last_is_final or not len(added) or added[0] > extent.last_ms:
             return None
-        found = self._last_before(target, extent.last_ms)
+        found = self.last_before(target, extent.last_ms)
         return int(found.times[0]) if len(found) else None
 
-    def _last_before(self, target: OpenSeries, before_ms: int) -> Bars:
+    def last_before(self, target: OpenSeries, before_ms: int) -> Bars:
+        """The last bar that opened before a time, without its adjusted close; or none."""
         series_id = self._settled(target)
         if series_id is None:
             return NO_BARS

@@ -16,12 +16,13 @@ from services.ingest.store import annotations
 from services.ingest.store.adjust import paid_ms
 from services.ingest.store.bar_writer import BarWriter, Outcome
 from services.ingest.store.commits import CommitLog
+from services.ingest.store.database import MAX_MS
 from services.ingest.store.diff import Bars
 from services.ingest.store.open_series import OpenSeries, open_series
 from services.ingest.store.reading import read_events
 from services.ingest.store.rejections import keep_rejected, rejected_of_batch
 from services.ingest.store.schema import series, write_batches, writes
-from services.ingest.store.stretches import Origin
+from services.ingest.store.stretches import SOME_WRITE, Origin
 from services.ingest.store.values import (
     Batch,
     BatchResult,
@@ -109,9 +110,12 @@ class ClientWriting(CommitLog):
                 writer = BarWriter(self._database, connection, now_ms=now_ms)
                 target = writer.open([key])[key]
                 if not target.extent.last_is_final and _is_over(target, now_ms):
-                    writer.settle(target)
+                    # The same bar, and final.
+                    origin = Origin(SOME_WRITE, 0, np.empty(0, dtype=np.int64))
+                    writer.write(target, writer.last_before(target, MAX_MS), origin=origin)
                     writer.flush()
-            self._announce()
+            if writer.has_commits:
+                self._announce()
 
 
 _CROWDED = "the series has a bar of that day, week or month already, stamped otherwise; its stamp is accepted"
