@@ -5,7 +5,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOG := var/log/install.log
-comma := ,
 # Where `buf breaking` looks for the contract that clients have now.
 BASE ?= $(shell git rev-parse -q --verify origin/main >/dev/null 2>&1 && echo refs/remotes/origin/main || echo refs/heads/main)
 
@@ -21,19 +20,23 @@ $(VENV)/bin/python:
 	  { echo "error: Finstage needs Python 3.11 or newer; PYTHON=$(PYTHON) is `$(PYTHON) --version 2>&1`" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "error: $(PYTHON) -m venv failed (on Debian: apt install python3-venv)" >&2; exit 1; }
 
+# The distributions of this repository, each before those that need it.
+OURS := protos libs/market libs/cache libs/barfile libs/rpc clients/python
+PROJECTS := pyproject.toml constraints.txt $(OURS:%=%/pyproject.toml)
+
 # $(call install,EXTRA): one line when it fails, with pip's whole story in the log.
 define install
 	@mkdir -p var/log 2>/dev/null && [ -w var/log ] || { echo "error: cannot write to $(CURDIR)/var; Finstage keeps its data and logs there" >&2; exit 1; }
 	@echo "installing finstage[$(1)] into $(VENV) (log: $(LOG))"
-	@$(BIN)/python -m pip install --disable-pip-version-check --retries 2 -c constraints.txt -e '.[$(1)]' >$(LOG) 2>&1 || \
+	@$(BIN)/python -m pip install --disable-pip-version-check --retries 2 -c constraints.txt $(OURS:%=-e ./%) -e '.[$(1)]' >$(LOG) 2>&1 || \
 	  { echo "error: pip could not install finstage[$(1)] (`grep -oiE 'could not find a version.*|no matching distribution.*|no space left.*' $(LOG) | head -n 1 | cut -c1-120`): is a package index reachable? pip's whole story: $(LOG)" >&2; exit 1; }
 	@touch $@
 endef
 
-$(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.run: $(PROJECTS) | $(VENV)/bin/python
 	$(call install,all)
 
-$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.dev: $(PROJECTS) | $(VENV)/bin/python
 	$(call install,dev)
 
 .PHONY: run
@@ -67,15 +70,12 @@ generate: $(VENV)/.dev ## regenerate the code of the contracts
 
 # --- measurements and proofs ------------------------------------------------------------------------
 
-$(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(call install,dev$(comma)bench)
-
 BENCHES := $(patsubst bench/%.py,%,$(shell grep -l __main__ bench/*.py))
 .PHONY: bench
 bench: $(addprefix bench-,$(BENCHES)) ## run all benchmarks
 
 # One of them: make bench-NAME, make proof-NAME.
-bench-%: $(VENV)/.bench
+bench-%: $(VENV)/.dev
 	@$(BIN)/python -m bench.$*
 
 proof-%: $(VENV)/.dev

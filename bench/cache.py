@@ -15,8 +15,8 @@ import redis
 import redis.asyncio
 
 from bench import cache_peers, cache_traces, report
-from libs.cache import Cache, MemoryBackend, Policy, open_cache
-from libs.cache.tiered import TieredBackend
+from finstage_cache import Cache, MemoryBackend, Policy, open_cache
+from finstage_cache.tiered import TieredBackend
 from tests.redis_server import RedisServer
 
 KEYS = [f"price:v1:quote:S{number}" for number in range(1000)]

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from theine import Cache as Theine
 
-from libs.cache.answer import Answer, Status
-from libs.cache.clock import SYSTEM
-from libs.cache.memory import MemoryStore
+from finstage_cache.answer import Answer, Status
+from finstage_cache.memory import MemoryStore
+from finstage_runtime.clock import SYSTEM
 
 ACCESSES = 1_000_000
 KEYS = 100_000

@@ -17,14 +17,14 @@ import uvloop
 from bench import report
 from finstage.indicators.v1 import indicator_service_pb2 as pb
 from finstage.market.v1 import series_pb2
-from libs.cache import open_cache
-from libs.market.columns import VALUES, Columns
-from libs.rpc import logs
-from libs.rpc.channel import open_channel
-from libs.rpc.executor import BoundedExecutor
-from libs.rpc.fields import Fields
-from libs.rpc.server import Server
-from libs.rpc.settings import ChannelSettings, ServerSettings
+from finstage_cache import open_cache
+from finstage_market.columns import VALUES, Columns
+from finstage_rpc import logs
+from finstage_rpc.channel import open_channel
+from finstage_rpc.fields import Fields
+from finstage_rpc.server import Server
+from finstage_rpc.settings import ChannelSettings, ServerSettings
+from finstage_runtime.executor import BoundedExecutor
 from services.indicators.bars import Series, SeriesQuery
 from services.indicators.compute import compute
 from services.indicators.engine import Engine

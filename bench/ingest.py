@@ -27,10 +27,10 @@ from bench import ingest_account as ways
 from bench import report
 from bench.report import Row, Samples, at_least, at_most, row, value_at_most
 from finstage.ingest.v1 import ingest_service_pb2 as pb
-from libs.cache.clock import SYSTEM
-from libs.market.columns import Columns
-from libs.market.interval import Interval
-from libs.market.wire import columns_to_wire, length_delimited
+from finstage_market.columns import Columns
+from finstage_market.interval import Interval
+from finstage_market.wire import columns_to_wire, length_delimited
+from finstage_runtime.clock import SYSTEM
 from services.ingest.series import SeriesKey
 from services.ingest.store.api import Store
 from services.ingest.store.sql import open_store

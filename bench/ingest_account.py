@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, Double, create_engine, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from libs.market.columns import VALUES, Columns
+from finstage_market.columns import VALUES, Columns
 
 ORM_ROWS = 2_000
 """As many rows are measured of what commits each alone, and CORE_ROWS of what builds each as an object."""

@@ -21,9 +21,9 @@ import requests
 from prometheus_client import CollectorRegistry
 
 from bench import report
-from libs.cache import Policy, open_cache
-from libs.cache.clock import SYSTEM
-from libs.market.interval import Interval
+from finstage_cache import Policy, open_cache
+from finstage_market.interval import Interval
+from finstage_runtime.clock import SYSTEM
 from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_provider
 from services.ingest.providers.yahoo_bars import Window, fetched_bars
 from services.ingest.providers.yahoo_chart import Chart, read_chart

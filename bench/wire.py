@@ -28,8 +28,8 @@ from google.protobuf.message import Message
 
 from bench import report
 from finstage.market.v1 import series_pb2
-from libs.market import wire
-from libs.market.columns import VALUES, Columns
+from finstage_market import wire
+from finstage_market.columns import VALUES, Columns
 from services.ingest.providers.yahoo_chart import Chart, read_chart
 from sim.server import start
 

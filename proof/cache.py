@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from libs.cache import open_cache
+from finstage_cache import open_cache
 from proof.cache_faults import BOUND_S, Load, strike, url_of
 from proof.cache_fuzz import Fuzz, seeds
 from tests.redis_server import RedisServer

@@ -5,7 +5,7 @@ import functools
 import time
 from dataclasses import dataclass, field
 
-from libs.cache import Cache, Policy, open_cache
+from finstage_cache import Cache, Policy, open_cache
 from tests.redis_server import RedisServer
 
 TIMEOUT_S = 0.25

@@ -15,9 +15,9 @@ from zlib import crc32
 import numpy as np
 
 from finstage.market.v1.quote_pb2 import Quote
-from libs.cache import ABSENT, BYTES, JSON, Answer, Codec, CodecError, Status, protobuf
-from libs.cache.columns import COLUMNS, Columns
-from libs.cache.envelope import Damaged, OtherSchema, open_, seal
+from finstage_cache import ABSENT, BYTES, JSON, Answer, Codec, CodecError, Status, protobuf
+from finstage_cache.columns import COLUMNS, Columns
+from finstage_cache.envelope import Damaged, OtherSchema, open_, seal
 
 NAMES = (b"cache:price:v1:quote:AAPL", b"cache:k", b"\xff")
 CODECS: tuple[Codec[Any], ...] = (BYTES, JSON, protobuf(Quote), COLUMNS)

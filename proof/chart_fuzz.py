@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import orjson
 
-from libs.market.columns import PRICES, Columns
-from libs.market.interval import Interval
-from services.ingest.grid import GRIDS, Grid
+from finstage_market.columns import PRICES, Columns
+from finstage_market.interval import Interval
+from services.ingest.hours.grid import GRIDS, Grid
 from services.ingest.providers.yahoo_bars import GRANULARITIES, CleanBars, Window, clean
 from services.ingest.providers.yahoo_chart import read_chart
 from services.ingest.providers.yahoo_quote import quote_of

@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection, create_engine, make_url, select
 
-from libs.cache.clock import SYSTEM
-from libs.market.columns import Columns
-from libs.market.interval import Interval
+from finstage_market.columns import Columns
+from finstage_market.interval import Interval
+from finstage_runtime.clock import SYSTEM
 from services.ingest.series import SeriesKey
 from services.ingest.store.schema import identity, metadata, series, writes
 from services.ingest.store.sql import open_store

@@ -9,9 +9,9 @@ import numpy as np
 
 from finstage_client import Client
 from finstage_client.upload import Upload, WriteProgress
-from libs.market.columns import Columns
-from libs.market.errors import FinstageError
-from libs.market.interval import Interval
+from finstage_market.columns import Columns
+from finstage_market.errors import FinstageError
+from finstage_market.interval import Interval
 from proof.ingest_place import PATIENCE_S, Place
 
 ROWS, BATCH_ROWS = 20_000, 500

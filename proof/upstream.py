@@ -26,10 +26,10 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from bench.upstream import NaiveClient
-from libs.cache.clock import SYSTEM
-from libs.rpc.executor import BoundedExecutor
+from finstage_runtime.clock import SYSTEM
+from finstage_runtime.executor import BoundedExecutor
 from proof.chart_fuzz import Tally, fuzz
-from services.ingest.inquiries import Inquiries
+from services.ingest.fetching.lookups import Inquiries
 from services.ingest.providers.api import Provider
 from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_provider
 from services.ingest.series import Quote

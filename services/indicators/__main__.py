@@ -4,13 +4,14 @@ from contextlib import AsyncExitStack
 
 from prometheus_client import CollectorRegistry
 
-from libs.cache import open_cache
-from libs.cache.metrics import CacheCollector
-from libs.rpc import logs, settings
-from libs.rpc.channel import open_channel
-from libs.rpc.executor import BoundedExecutor
-from libs.rpc.metrics import CallMetrics
-from libs.rpc.server import run, serve
+from finstage_cache import open_cache
+from finstage_cache.metrics import CacheCollector
+from finstage_market.errors import over_limit
+from finstage_rpc import logs, settings
+from finstage_rpc.channel import open_channel
+from finstage_rpc.metrics import CallMetrics
+from finstage_rpc.server import run, serve
+from finstage_runtime.executor import BoundedExecutor
 from services.indicators.bars import PRICE, PriceBars
 from services.indicators.config import IndicatorsSettings
 from services.indicators.engine import Engine
@@ -30,7 +31,10 @@ async def main(config: IndicatorsSettings) -> None:
         )
         stack.push_async_callback(channel.close)
         executor = BoundedExecutor(
-            threads=config.compute_threads, queued=100 * config.compute_threads, name="compute"
+            threads=config.compute_threads,
+            queued=100 * config.compute_threads,
+            name="compute",
+            overloaded=over_limit,
         )
         stack.callback(executor.close)
         cache = await stack.enter_async_context(open_cache(config.cache_url, name="indicators"))

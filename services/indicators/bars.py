@@ -8,11 +8,11 @@ from google.protobuf.duration_pb2 import Duration
 
 from finstage.market.v1 import series_pb2
 from finstage.price.v1 import price_service_pb2 as price_pb2
-from libs.market.columns import Columns
-from libs.market.interval import Interval
-from libs.market.times import timestamp
-from libs.market.wire import columns_from_wire, take_field
-from libs.rpc.channel import Channel
+from finstage_market.columns import Columns
+from finstage_market.interval import Interval
+from finstage_market.times import timestamp
+from finstage_market.wire import columns_from_wire, take_field
+from finstage_rpc.channel import Channel
 from services.indicators.inputs import first_fault
 
 PRICE = price_pb2.DESCRIPTOR.services_by_name["PriceService"]

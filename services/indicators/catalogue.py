@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from libs.market.columns import Float64s
+from finstage_market.columns import Float64s
 from services.indicators.inputs import Inputs, Source
 
 Params = dict[str, float]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from libs.market.columns import Float64s, Int64s
+from finstage_market.columns import Float64s, Int64s
 from services.indicators.inputs import Inputs, Source
 from services.indicators.specs import Spec
 

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from libs.cache import check_url
-from libs.rpc.settings import ChannelSettings, Seconds, ServerSettings
+from finstage_cache import check_url
+from finstage_rpc.settings import ChannelSettings, Seconds, ServerSettings
 
 
 class IndicatorsSettings(ServerSettings, ChannelSettings):

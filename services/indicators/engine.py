@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import cast
 
-from libs.cache import Cache, Policy, keys
-from libs.cache.columns import COLUMNS
-from libs.cache.columns import Columns as Arrays
-from libs.market.columns import Float64s
-from libs.rpc.executor import BoundedExecutor, run_blocking
+from finstage_cache import Cache, Policy, keys
+from finstage_cache.columns import COLUMNS
+from finstage_cache.columns import Columns as Arrays
+from finstage_market.columns import Float64s
+from finstage_runtime.executor import BoundedExecutor, run_blocking
 from services.indicators.compute import compute
 from services.indicators.inputs import Inputs
 from services.indicators.specs import Spec

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from libs.market.columns import VALUES, Columns, Float64s
+from finstage_market.columns import VALUES, Columns, Float64s
 
 
 class Source(StrEnum):

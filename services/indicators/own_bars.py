@@ -8,10 +8,10 @@ import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
 from finstage.indicators.v1 import indicator_service_pb2 as pb
-from libs.market.columns import VALUES, Columns
-from libs.market.errors import InvalidRequest, Violation
-from libs.market.wire import arrays_from_wire, take_field
-from libs.rpc.fields import Fields
+from finstage_market.columns import VALUES, Columns
+from finstage_market.errors import InvalidRequest, Violation
+from finstage_market.wire import arrays_from_wire, take_field
+from finstage_rpc.fields import Fields
 from services.indicators.inputs import first_fault
 from services.indicators.specs import Spec
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import talib
 
-from libs.market.columns import Float64s
+from finstage_market.columns import Float64s
 from services.indicators.catalogue import (
     Catalogue,
     Indicator,

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from finstage.indicators.v1 import indicator_service_pb2 as pb
-from libs.market.columns import Float64s, Int64s
-from libs.market.errors import InvalidRequest, PreconditionFailed, Reason, Violation
-from libs.market.wire import length_delimited, packed
-from libs.rpc.errors import to_status
+from finstage_market.columns import Float64s, Int64s
+from finstage_market.errors import InvalidRequest, PreconditionFailed, Reason, Violation
+from finstage_market.wire import length_delimited, packed
+from finstage_rpc.errors import to_status
 from services.indicators.catalogue import Catalogue, Indicator, Params, Variant
 from services.indicators.compute import cut
 from services.indicators.specs import Spec

@@ -10,15 +10,15 @@ from google.protobuf.duration_pb2 import Duration
 
 from finstage.indicators.v1 import indicator_service_pb2 as pb
 from finstage.market.v1 import series_pb2
-from libs.market.columns import VALUES
-from libs.market.coverage import cut_coverage
-from libs.market.interval import Interval
-from libs.market.times import milliseconds
-from libs.market.wire import message_to_wire
-from libs.rpc.call import Context
-from libs.rpc.errors import to_status
-from libs.rpc.fields import BarRange, Fields
-from libs.rpc.service import Service
+from finstage_market.columns import VALUES
+from finstage_market.coverage import cut_coverage
+from finstage_market.interval import Interval
+from finstage_market.times import milliseconds
+from finstage_market.wire import message_to_wire
+from finstage_rpc.call import Context
+from finstage_rpc.errors import to_status
+from finstage_rpc.fields import BarRange, Fields
+from finstage_rpc.service import Service
 from services.indicators.bars import BarsSource, Series, SeriesQuery
 from services.indicators.catalogue import Catalogue
 from services.indicators.engine import Engine

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from finstage.indicators.v1 import indicator_service_pb2 as pb
-from libs.rpc.fields import Fields, shown
+from finstage_rpc.fields import Fields, shown
 from services.indicators.catalogue import (
     Catalogue,
     Indicator,

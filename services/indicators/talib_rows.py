@@ -10,7 +10,7 @@ from talib import abstract
 # The wrapper gives a parameter's hint and kind under a private name alone; its version is pinned.
 from talib._ta_lib import _ta_getOptInputParameterInfo  # type: ignore[attr-defined]
 
-from libs.market.columns import Float64s
+from finstage_market.columns import Float64s
 from services.indicators import overrides
 from services.indicators.catalogue import (
     Indicator,

@@ -11,27 +11,27 @@ from prometheus_client import CollectorRegistry
 from redis import Redis
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from libs.cache.clock import SYSTEM
-from libs.market.errors import Unavailable
-from libs.rpc import logs, settings
-from libs.rpc.background import running
-from libs.rpc.executor import BoundedExecutor
-from libs.rpc.server import StartError, run, serve
-from libs.rpc.service import Service
-from services.ingest import market_store, servicer
-from services.ingest.calendars import Calendars
-from services.ingest.commit_feed import CommitFeed
+from finstage_market.errors import Unavailable, over_limit
+from finstage_rpc import logs, settings
+from finstage_rpc.server import StartError, run, serve
+from finstage_rpc.service import Service
+from finstage_runtime.background import running
+from finstage_runtime.clock import SYSTEM
+from finstage_runtime.executor import BoundedExecutor
+from services.ingest import ingest_servicer, market_store_servicer
 from services.ingest.config import IngestSettings
-from services.ingest.inquiries import Inquiries
-from services.ingest.jobs import JobPolicy, JobRunner
+from services.ingest.fetching.lookups import Inquiries
+from services.ingest.fetching.refresh import Refresher
+from services.ingest.fetching.watch_list import Schedule, parse_watch_list
+from services.ingest.hours.calendars import Calendars
+from services.ingest.jobs.maintenance import keep_pruned, keep_settled
+from services.ingest.jobs.runner import JobPolicy, JobRunner
 from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_providers
 from services.ingest.providers.fallback import Providers
-from services.ingest.refresh import Refresher
-from services.ingest.schedule import Schedule, parse_watch_list
+from services.ingest.reading.commit_feed import CommitFeed
 from services.ingest.store.api import Store
 from services.ingest.store.metered import MeteredStore, StoreMetrics
 from services.ingest.store.sql import open_store
-from services.ingest.upkeep import keep_pruned, keep_settled
 from services.ingest.upstream.metrics import UpstreamMetrics
 
 # How many calls may wait for a thread of each kind: more are refused, and told when to come back.
@@ -121,7 +121,7 @@ def _open_redis(url: str | None, stack: AsyncExitStack) -> tuple[Redis | None, "
 
 async def _open_threads(config: IngestSettings, stack: AsyncExitStack) -> Threads:
     async def opened(name: str, threads: int) -> BoundedExecutor:
-        executor = BoundedExecutor(threads=threads, queued=QUEUED, name=name)
+        executor = BoundedExecutor(threads=threads, queued=QUEUED, name=name, overloaded=over_limit)
         return await stack.enter_async_context(executor)
 
     return Threads(
@@ -154,7 +154,7 @@ def _open_providers(config: IngestSettings, parts: Parts) -> Providers:
 def _ingest_service(
     config: IngestSettings, store: Store, threads: Threads, providers: Providers, jobs: JobRunner
 ) -> Service:
-    writes = servicer.IngestServicer(
+    writes = ingest_servicer.IngestServicer(
         store,
         database=threads.database,
         writing=threads.writing,
@@ -163,13 +163,13 @@ def _ingest_service(
         wake=jobs.wake,
         upstream_status=providers.status,
     )
-    return Service(servicer.SERVICE, writes, servicer.RAW_REQUESTS)
+    return Service(ingest_servicer.SERVICE, writes, ingest_servicer.RAW_REQUESTS)
 
 
 def _market_store_service(
     store: Store, threads: Threads, providers: Providers, refresher: Refresher, feed: CommitFeed
 ) -> Service:
-    reads = market_store.MarketStoreServicer(
+    reads = market_store_servicer.MarketStoreServicer(
         store,
         Inquiries(providers, upstream=threads.upstream),
         refresher,
@@ -177,7 +177,7 @@ def _market_store_service(
         database=threads.database,
         wall=SYSTEM.wall,
     )
-    return Service(market_store.SERVICE, reads)
+    return Service(market_store_servicer.SERVICE, reads)
 
 
 async def _open_store(config: IngestSettings, metrics: StoreMetrics) -> Store:

@@ -9,12 +9,12 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from libs.cache import check_url
-from libs.market.symbol import parse_symbol
-from libs.rpc.settings import PREFIX, ServerSettings
+from finstage_cache import check_url
+from finstage_market.symbol import parse_symbol
+from finstage_rpc.settings import PREFIX, ServerSettings
+from services.ingest.fetching.watch_list import parse_watch_list
+from services.ingest.ingest_servicer import MAX_SYMBOLS
 from services.ingest.providers.catalogue import MOVABLE, PROVIDERS, SIM_URL
-from services.ingest.schedule import parse_watch_list
-from services.ingest.servicer import MAX_SYMBOLS
 from services.ingest.upstream.client import DEFAULT_USER_AGENT
 
 _HOST = re.compile(r"[\w.:-]+")

@@ -6,10 +6,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from finstage.ingest.v1 import ingest_service_pb2 as pb
 from finstage.ingest.v1 import jobs_pb2
 from finstage.market.v1 import series_pb2
-from libs.market.errors import FinstageError, NotFound, Reason
-from libs.market.interval import Interval
-from libs.market.times import timestamp
-from libs.rpc.errors import to_status
+from finstage_market.errors import FinstageError, NotFound, Reason
+from finstage_market.interval import Interval
+from finstage_market.times import timestamp
+from finstage_rpc.errors import to_status
 from services.ingest.series import RejectedRow
 from services.ingest.store.values import Batch, BatchResult, ChunkFailure, Job, RowCounts, StoredRejection
 from services.ingest.upstream.guard import ProviderStatus

@@ -7,8 +7,8 @@ translate them to the contract). Times are int milliseconds since 1970-01-01T00:
 from dataclasses import dataclass
 from enum import StrEnum
 
-from libs.market.columns import Columns, Float64s
-from libs.market.interval import Interval
+from finstage_market.columns import Columns, Float64s
+from finstage_market.interval import Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class Instrument:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A provider that was asked, and what came of it: "data", or a libs.market.errors.Reason."""
+    """A provider that was asked, and what came of it: "data", or a finstage_market.errors.Reason."""
 
     provider: str
     outcome: str

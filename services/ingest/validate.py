@@ -23,9 +23,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from libs.market.columns import PRICES, VALUES, Columns, Float64s, Int64s
-from libs.market.interval import Interval
-from services.ingest.grid import DAY_MS, GRIDS, HOUR_MS, MINUTE_MS, Grid
+from finstage_market.columns import PRICES, VALUES, Columns, Float64s, Int64s
+from finstage_market.interval import Interval
+from services.ingest.hours.grid import DAY_MS, GRIDS, HOUR_MS, MINUTE_MS, Grid
 from services.ingest.series import BarFlag, FlagReason, RejectedRow, RejectReason
 
 Mask = npt.NDArray[np.bool_]

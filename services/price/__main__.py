@@ -5,14 +5,14 @@ from contextlib import AsyncExitStack
 
 from prometheus_client import CollectorRegistry
 
-from libs.cache import open_cache
-from libs.cache.metrics import CacheCollector
-from libs.rpc import logs, settings
-from libs.rpc.background import running
-from libs.rpc.channel import open_channel
-from libs.rpc.metrics import CallMetrics
-from libs.rpc.server import run, serve
-from libs.rpc.service import Service
+from finstage_cache import open_cache
+from finstage_cache.metrics import CacheCollector
+from finstage_rpc import logs, settings
+from finstage_rpc.channel import open_channel
+from finstage_rpc.metrics import CallMetrics
+from finstage_rpc.server import run, serve
+from finstage_rpc.service import Service
+from finstage_runtime.background import running
 from services.price import market_store, servicer
 from services.price.commit_follower import CommitFollower
 from services.price.config import PriceSettings

@@ -11,9 +11,9 @@ from contextlib import aclosing
 import structlog
 
 from finstage.ingest.v1 import market_store_service_pb2 as ingest_pb2
-from libs.market.errors import FinstageError, Reason
-from libs.market.interval import Interval
-from libs.rpc.channel import Channel
+from finstage_market.errors import FinstageError, Reason
+from finstage_market.interval import Interval
+from finstage_rpc.channel import Channel
 from services.price.market_store import SERVICE
 
 _log = structlog.get_logger(__name__)

@@ -6,12 +6,12 @@ from google.protobuf.message import DecodeError
 
 from finstage.ingest.v1 import market_store_service_pb2 as ingest_pb2
 from finstage.market.v1 import series_pb2
-from libs.cache import CodecError
-from libs.market.columns import Columns
-from libs.market.coverage import cut_coverage
-from libs.market.interval import Interval
-from libs.market.times import timestamp
-from libs.market.wire import columns_from_wire, message_to_wire, series_to_wire, take_field
+from finstage_cache import CodecError
+from finstage_market.columns import Columns
+from finstage_market.coverage import cut_coverage
+from finstage_market.interval import Interval
+from finstage_market.times import timestamp
+from finstage_market.wire import columns_from_wire, message_to_wire, series_to_wire, take_field
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,11 +11,11 @@ from typing import TypeVar
 
 from finstage.ingest.v1 import market_store_service_pb2 as ingest_pb2
 from finstage.market.v1 import instrument_pb2, provenance_pb2, quote_pb2, series_pb2
-from libs.cache import ABSENT, Absent, Answer, Cache, Codec, Loaded, Policy, Status, keys, protobuf
-from libs.market.errors import FinstageError, NotFound, Reason, Unavailable, symbol_not_found
-from libs.market.interval import Interval
-from libs.rpc.deadline import detached, time_left_s
-from libs.rpc.errors import from_status
+from finstage_cache import ABSENT, Absent, Answer, Cache, Codec, Loaded, Policy, Status, keys, protobuf
+from finstage_market.errors import FinstageError, NotFound, Reason, Unavailable, symbol_not_found
+from finstage_market.interval import Interval
+from finstage_rpc.deadline import detached, time_left_s
+from finstage_rpc.errors import from_status
 from services.price.held_series import HELD_SERIES, HeldSeries
 from services.price.market_store import MarketStore
 

@@ -9,10 +9,10 @@ from google.protobuf.duration_pb2 import Duration
 
 from finstage.ingest.v1 import market_store_service_pb2 as ingest_pb2
 from finstage.market.v1 import instrument_pb2, quote_pb2, series_pb2
-from libs.market.columns import Columns
-from libs.market.interval import Interval
-from libs.market.wire import columns_from_wire, take_field
-from libs.rpc.channel import Channel
+from finstage_market.columns import Columns
+from finstage_market.interval import Interval
+from finstage_market.wire import columns_from_wire, take_field
+from finstage_rpc.channel import Channel
 from services.price.held_series import HeldSeries
 
 SERVICE = ingest_pb2.DESCRIPTOR.services_by_name["MarketStoreService"]

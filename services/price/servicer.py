@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator, Callable
 
 from finstage.market.v1 import instrument_pb2, provenance_pb2, quote_pb2, series_pb2
 from finstage.price.v1 import price_service_pb2 as price_pb2
-from libs.market.errors import FinstageError, PreconditionFailed, Reason
-from libs.market.interval import Interval
-from libs.market.wire import columns_to_wire, length_delimited, message_to_wire, series_to_wire
-from libs.rpc.call import Context
-from libs.rpc.errors import to_status
-from libs.rpc.fields import BarRange, Fields
+from finstage_market.errors import FinstageError, PreconditionFailed, Reason
+from finstage_market.interval import Interval
+from finstage_market.wire import columns_to_wire, length_delimited, message_to_wire, series_to_wire
+from finstage_rpc.call import Context
+from finstage_rpc.errors import to_status
+from finstage_rpc.fields import BarRange, Fields
 from services.price.held_series import HeldSeries
 from services.price.market_cache import Freshness, MarketCache
 from services.price.page_token import PageToken, request_digest

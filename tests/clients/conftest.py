@@ -19,13 +19,13 @@ from finstage.ingest.v1 import jobs_pb2
 from finstage.market.v1 import provenance_pb2, quote_pb2, series_pb2
 from finstage.price.v1 import price_service_pb2 as price_pb
 from finstage_client.cli import main
-from libs.market import wire
-from libs.market.columns import Columns
-from libs.market.errors import InvalidRequest, PreconditionFailed, Reason, Violation, symbol_not_found
-from libs.rpc.errors import to_status
-from libs.rpc.server import Server
-from libs.rpc.service import Service
-from libs.rpc.settings import ServerSettings
+from finstage_market import wire
+from finstage_market.columns import Columns
+from finstage_market.errors import InvalidRequest, PreconditionFailed, Reason, Violation, symbol_not_found
+from finstage_rpc.errors import to_status
+from finstage_rpc.server import Server
+from finstage_rpc.service import Service
+from finstage_rpc.settings import ServerSettings
 
 DAY_MS = 86_400_000
 FIRST_MS = 1_704_067_200_000  # 2024-01-01

@@ -17,8 +17,8 @@ from finstage_client import (
     Upload,
     calls,
 )
-from libs.market.columns import Columns
-from libs.market.errors import FinstageError, Reason
+from finstage_market.columns import Columns
+from finstage_market.errors import FinstageError, Reason
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from libs.market.columns import Columns
+from finstage_market.columns import Columns
 
 Run = Callable[..., Any]
 

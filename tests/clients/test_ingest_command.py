@@ -8,14 +8,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
+import finstage_barfile as barfile
 from finstage_client import Client, WriteProgress
 from finstage_client.cli.file_write import FileWrite
-from libs import barfile
-from libs.cache.clock import SYSTEM
-from libs.market.interval import Interval
-from libs.rpc.executor import BoundedExecutor
-from libs.rpc.service import Service
-from services.ingest.servicer import RAW_REQUESTS, SERVICE, IngestServicer
+from finstage_market.interval import Interval
+from finstage_rpc.service import Service
+from finstage_runtime.clock import SYSTEM
+from finstage_runtime.executor import BoundedExecutor
+from services.ingest.ingest_servicer import RAW_REQUESTS, SERVICE, IngestServicer
 from services.ingest.store.sql import open_store
 
 from .conftest import serving
@@ -82,7 +82,7 @@ def test_a_file_that_was_written_before_is_sent_again_where_that_is_asked_for(
     call = ("ingest", str(path), "--symbol", "x", "--json")
     counts = [finstage(*call, *more).json["files"][0] for more in ((), (), ("--again",), ("--again",))]
     assert [(each["written_before"], each["sent_now"]) for each in counts] == [(0, 1), (1, 0), (0, 1), (0, 1)]
-    assert len(services.ingest.batches) == 3
+    assert len(services.ingest.writing.batches) == 3
 
 
 def test_rows_that_could_not_be_sent_are_all_told_and_those_refused_where_they_are_listed(
@@ -133,7 +133,7 @@ def test_a_parquet_is_ingested_as_the_csv_of_the_same_data_is(
     for part in ("spx.parquet", "time=date", "times: timestamps, UTC"):
         assert part in done.stdout
     assert done.stdout.count("8,111 rows: 8,111 inserted") == 2
-    of_csv, of_parquet = services.ingest.batches.values()
+    of_csv, of_parquet = services.ingest.writing.batches.values()
     assert of_parquet == of_csv
 
 
@@ -286,7 +286,7 @@ def test_a_decimal_comma_can_be_said_and_is_shown(finstage: Run, services: Any, 
         "can be 38 or 38000; no other number of the file tells which; say which with --decimal" in done.stderr
     )
     assert "numbers: decimal comma" in finstage("ingest", str(path), "--symbol", "X", "--decimal", ",").stdout
-    (batches,) = services.ingest.batches.values()
+    (batches,) = services.ingest.writing.batches.values()
     assert list(batches[0].columns.open) == [38000]
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from finstage_client.specs import IndicatorSpec, need_catalogue, parse, to_messages, with_ids
 from finstage_client.values import Catalogue, IndicatorInfo, ParameterChoice, ParameterInfo
-from libs.market.errors import InvalidRequest
+from finstage_market.errors import InvalidRequest
 
 CATALOGUE = Catalogue(
     indicators=(

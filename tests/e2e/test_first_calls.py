@@ -10,7 +10,7 @@ import pytest
 import talib
 
 from finstage_client import Client
-from libs.market.errors import NotFound
+from finstage_market.errors import NotFound
 from tests.e2e.running import System
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from finstage_client import Client, Upload, WriteProgress
-from libs.market.errors import NotFound, Reason, Unavailable
+from finstage_market.errors import NotFound, Reason, Unavailable
 from sim.server import Sim, start
 from tests.e2e.running import START_S, ServiceProcess, free_ports
 from tests.ingest.replay import replaying

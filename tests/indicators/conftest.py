@@ -15,18 +15,18 @@ import pytest_asyncio
 from finstage.indicators.v1 import indicator_service_pb2 as pb
 from finstage.market.v1 import provenance_pb2, series_pb2
 from finstage.price.v1 import price_service_pb2 as price_pb2
-from libs.cache import Cache, open_cache
-from libs.market.columns import Columns
-from libs.market.errors import FinstageError, symbol_not_found
-from libs.market.interval import Interval
-from libs.market.times import timestamp
-from libs.market.wire import columns_to_wire, length_delimited
-from libs.rpc.channel import Channel, open_channel
-from libs.rpc.executor import BoundedExecutor
-from libs.rpc.fields import Fields
-from libs.rpc.server import Server
-from libs.rpc.service import Service
-from libs.rpc.settings import ChannelSettings, ServerSettings
+from finstage_cache import Cache, open_cache
+from finstage_market.columns import Columns
+from finstage_market.errors import FinstageError, symbol_not_found
+from finstage_market.interval import Interval
+from finstage_market.times import timestamp
+from finstage_market.wire import columns_to_wire, length_delimited
+from finstage_rpc.channel import Channel, open_channel
+from finstage_rpc.fields import Fields
+from finstage_rpc.server import Server
+from finstage_rpc.service import Service
+from finstage_rpc.settings import ChannelSettings, ServerSettings
+from finstage_runtime.executor import BoundedExecutor
 from services.indicators.bars import PRICE, PriceBars
 from services.indicators.catalogue import Catalogue
 from services.indicators.engine import Engine

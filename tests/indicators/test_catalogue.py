@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import talib
 
-from libs.market.columns import Columns
+from finstage_market.columns import Columns
 from services.indicators import overrides
 from services.indicators.catalogue import Catalogue, IndicatorClass, ParameterType, Params
 from services.indicators.compute import compute

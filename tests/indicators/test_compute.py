@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import talib
 
-from libs.market.columns import Columns, Float64s
+from finstage_market.columns import Columns, Float64s
 from services.indicators.catalogue import Catalogue
 from services.indicators.compute import compute, cut
 from services.indicators.inputs import Inputs, Source, first_fault

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 import numpy as np
 import pytest
 
-from libs.cache import Cache, open_cache
-from libs.market.columns import Columns
-from libs.market.errors import RateLimited
-from libs.rpc.executor import BoundedExecutor
+from finstage_cache import Cache, open_cache
+from finstage_market.columns import Columns
+from finstage_market.errors import RateLimited, over_limit
+from finstage_runtime.executor import BoundedExecutor
 from services.indicators.catalogue import Catalogue
 from services.indicators.compute import compute
 from services.indicators.engine import INLINE_STEPS, Engine
@@ -41,7 +41,7 @@ def long_spec(catalogue: Catalogue) -> Spec:
 
 @pytest.fixture
 async def executor() -> AsyncIterator[BoundedExecutor]:
-    opened = BoundedExecutor(threads=1, queued=1, name="compute")
+    opened = BoundedExecutor(threads=1, queued=1, name="compute", overloaded=over_limit)
     yield opened
     opened.close()
 

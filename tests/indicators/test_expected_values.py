@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from libs.market.columns import Columns, Float64s
+from finstage_market.columns import Columns, Float64s
 from services.indicators.catalogue import Catalogue
 from services.indicators.compute import compute
 from services.indicators.inputs import Inputs

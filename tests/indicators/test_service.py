@@ -10,8 +10,8 @@ from google.protobuf.duration_pb2 import Duration
 
 from finstage.indicators.v1 import indicator_service_pb2 as pb
 from finstage.market.v1 import series_pb2
-from libs.market.columns import Columns
-from libs.market.errors import (
+from finstage_market.columns import Columns
+from finstage_market.errors import (
     InvalidRequest,
     NotFound,
     RateLimited,
@@ -19,8 +19,8 @@ from libs.market.errors import (
     Unavailable,
     Unimplemented,
 )
-from libs.market.times import timestamp
-from libs.rpc.errors import reason_of
+from finstage_market.times import timestamp
+from finstage_rpc.errors import reason_of
 from services.indicators.catalogue import Catalogue
 
 from .conftest import SERVICE, RecordedPrice, Running, running_service

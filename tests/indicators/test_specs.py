@@ -5,8 +5,8 @@ import math
 import pytest
 
 from finstage.indicators.v1 import indicator_service_pb2 as pb
-from libs.market.errors import InvalidRequest
-from libs.rpc.fields import Fields
+from finstage_market.errors import InvalidRequest
+from finstage_rpc.fields import Fields
 from services.indicators.catalogue import Catalogue
 from services.indicators.inputs import Source
 from services.indicators.specs import Spec, read_specs

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import talib
 
-from libs.market.columns import Columns
+from finstage_market.columns import Columns
 from services.indicators.catalogue import Catalogue, IndicatorClass
 from services.indicators.compute import compute
 from services.indicators.inputs import Inputs

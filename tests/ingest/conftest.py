@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from libs.cache.clock import SYSTEM, Clock, ManualClock
+from finstage_runtime.clock import SYSTEM, Clock, ManualClock
 from services.ingest.store.api import Store
 from services.ingest.store.schema import metadata
 from services.ingest.store.sql import open_store

@@ -12,17 +12,17 @@ import numpy as np
 from finstage.ingest.v1 import ingest_service_pb2 as pb
 from finstage.ingest.v1 import ingest_service_pb2_grpc
 from finstage.market.v1 import series_pb2
-from libs.cache.clock import Clock
-from libs.market.columns import Columns
-from libs.market.errors import FinstageError
-from libs.rpc.channel import open_channel
-from libs.rpc.errors import from_rpc_error
-from libs.rpc.executor import BoundedExecutor
-from libs.rpc.server import Server
-from libs.rpc.service import Service
-from libs.rpc.settings import ChannelSettings, ServerSettings
-from services.ingest.jobs import Fetch, JobPolicy, JobRunner
-from services.ingest.servicer import RAW_REQUESTS, SERVICE, IngestServicer
+from finstage_market.columns import Columns
+from finstage_market.errors import FinstageError, over_limit
+from finstage_rpc.channel import open_channel
+from finstage_rpc.errors import from_rpc_error
+from finstage_rpc.server import Server
+from finstage_rpc.service import Service
+from finstage_rpc.settings import ChannelSettings, ServerSettings
+from finstage_runtime.clock import Clock
+from finstage_runtime.executor import BoundedExecutor
+from services.ingest.ingest_servicer import RAW_REQUESTS, SERVICE, IngestServicer
+from services.ingest.jobs.runner import Fetch, JobPolicy, JobRunner
 from services.ingest.store.api import Store
 
 
@@ -85,8 +85,8 @@ async def running_ingest(
     universes: dict[str, Sequence[str]] | None = None,
 ) -> AsyncIterator[Ingest]:
     """The service over `store`, with workers when there is something to fetch with."""
-    database = BoundedExecutor(threads=4, queued=1000, name="database")
-    writing = BoundedExecutor(threads=4, queued=1000, name="database writing")
+    database = BoundedExecutor(threads=4, queued=1000, name="database", overloaded=over_limit)
+    writing = BoundedExecutor(threads=4, queued=1000, name="database writing", overloaded=over_limit)
     runner = None
     if fetch is not None:
         runner = JobRunner(

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from libs.market.columns import Columns
-from libs.market.interval import Interval
+from finstage_market.columns import Columns
+from finstage_market.interval import Interval
 from services.ingest.series import (
     BarFlag,
     Event,

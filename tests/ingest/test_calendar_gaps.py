@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from libs.market.columns import Columns
-from libs.market.interval import Interval
-from services.ingest.calendars import Calendar, Calendars
-from services.ingest.explain import explained
+from finstage_market.columns import Columns
+from finstage_market.interval import Interval
+from services.ingest.hours.calendars import Calendar, Calendars
+from services.ingest.hours.gaps import explained
 from services.ingest.series import FetchedBars, Gap, GapReason, Instrument, SeriesKey
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.chunks import MAX_ROWS, TARGET_S, first_rows, memory_used, next_rows
+from services.ingest.writing.chunks import MAX_ROWS, TARGET_S, first_rows, memory_used, next_rows
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
-from libs.cache.clock import SYSTEM, Clock
-from libs.cache.redis import connect
-from libs.market.errors import PreconditionFailed, Reason
-from libs.rpc.executor import BoundedExecutor
-from services.ingest.commit_feed import CommitFeed
+from finstage_cache.redis import connect
+from finstage_market.errors import PreconditionFailed, Reason, over_limit
+from finstage_runtime.clock import SYSTEM, Clock
+from finstage_runtime.executor import BoundedExecutor
+from services.ingest.reading.commit_feed import CommitFeed
 from services.ingest.store.api import Store
 from services.ingest.store.values import Commit
 from tests.ingest.conftest import Reopen
@@ -30,7 +30,7 @@ def clock() -> Clock:
 async def running(
     store: Store, redis_url: str | None = None, *, poll_s: float = LONG_S
 ) -> AsyncIterator[CommitFeed]:
-    database = BoundedExecutor(threads=4, queued=100, name="database")
+    database = BoundedExecutor(threads=4, queued=100, name="database", overloaded=over_limit)
     redis = connect(redis_url) if redis_url else None
     feed = CommitFeed(store, database=database, clock=SYSTEM, redis=redis, poll_s=poll_s)
     task = asyncio.create_task(feed.run())
@@ -154,7 +154,7 @@ async def test_a_redis_that_dies_makes_it_later_and_loses_nothing(store: Store, 
 
 
 async def test_a_feed_that_was_crowded_out_of_the_database_goes_on(store: Store, redis_url: str) -> None:
-    database = BoundedExecutor(threads=1, queued=0, name="database")
+    database = BoundedExecutor(threads=1, queued=0, name="database", overloaded=over_limit)
     client = connect(redis_url)
     feed = CommitFeed(store, database=database, clock=SYSTEM, redis=client, poll_s=0.02)
     database.submit(lambda: time.sleep(0.3))  # what else the feed asks is refused

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from libs.cache.clock import SystemClock
-from libs.market.errors import NotFound, Reason, Unavailable
-from libs.market.interval import Interval
+from finstage_market.errors import NotFound, Reason, Unavailable
+from finstage_market.interval import Interval
+from finstage_runtime.clock import SystemClock
 from services.ingest.providers.file import FileProvider
 from services.ingest.series import EventKind, FetchedBars, FlagReason, Quote, SeriesKey
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from libs.rpc.settings import load
+from finstage_rpc.settings import load
 from services.ingest.config import IngestSettings
 from services.ingest.providers.catalogue import SIM_URL
 

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from finstage_client import Client
-from libs.cache.clock import SYSTEM
+from finstage_runtime.clock import SYSTEM
 from services.ingest.store.sql import open_store
 from tests.e2e.running import ServiceProcess, free_ports
 from tests.ingest.scripted_upstream import Answer, upstream

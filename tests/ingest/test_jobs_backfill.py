@@ -13,8 +13,7 @@ import structlog
 from finstage.ingest.v1 import ingest_service_pb2 as pb
 from finstage.ingest.v1 import jobs_pb2
 from finstage.market.v1 import series_pb2
-from libs.cache.clock import SYSTEM, Clock
-from libs.market.errors import (
+from finstage_market.errors import (
     AlreadyExists,
     InvalidRequest,
     NotFound,
@@ -23,10 +22,11 @@ from libs.market.errors import (
     no_data,
     symbol_not_found,
 )
-from libs.market.interval import Interval
-from libs.market.times import milliseconds, timestamp
-from libs.rpc.errors import from_status
-from services.ingest.jobs import JobPolicy
+from finstage_market.interval import Interval
+from finstage_market.times import milliseconds, timestamp
+from finstage_rpc.errors import from_status
+from finstage_runtime.clock import SYSTEM, Clock
+from services.ingest.jobs.runner import JobPolicy
 from services.ingest.series import FetchedBars, SeriesKey
 from services.ingest.store.api import Store
 from services.ingest.store.values import ChunkLease, JobSpec, LeaseLost

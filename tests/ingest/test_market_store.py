@@ -13,23 +13,23 @@ import pytest
 from finstage.ingest.v1 import market_store_service_pb2 as pb
 from finstage.ingest.v1 import market_store_service_pb2_grpc
 from finstage.market.v1 import series_pb2
-from libs.cache.clock import SYSTEM, Clock
-from libs.market.columns import Columns
-from libs.market.errors import NotFound, PreconditionFailed, Reason
-from libs.market.wire import columns_from_wire
-from libs.rpc.channel import open_channel
-from libs.rpc.errors import from_rpc_error
-from libs.rpc.executor import BoundedExecutor
-from libs.rpc.server import Server
-from libs.rpc.service import Service
-from libs.rpc.settings import ChannelSettings, ServerSettings
-from services.ingest.calendars import Calendars
-from services.ingest.commit_feed import CommitFeed
-from services.ingest.inquiries import Inquiries
-from services.ingest.market_store import SERVICE, MarketStoreServicer
+from finstage_market.columns import Columns
+from finstage_market.errors import NotFound, PreconditionFailed, Reason
+from finstage_market.wire import columns_from_wire
+from finstage_rpc.channel import open_channel
+from finstage_rpc.errors import from_rpc_error
+from finstage_rpc.server import Server
+from finstage_rpc.service import Service
+from finstage_rpc.settings import ChannelSettings, ServerSettings
+from finstage_runtime.clock import SYSTEM, Clock
+from finstage_runtime.executor import BoundedExecutor
+from services.ingest.fetching.lookups import Inquiries
+from services.ingest.fetching.refresh import Refresher
+from services.ingest.hours.calendars import Calendars
+from services.ingest.market_store_servicer import SERVICE, MarketStoreServicer
 from services.ingest.providers.fallback import Providers
 from services.ingest.providers.file import FileProvider
-from services.ingest.refresh import Refresher
+from services.ingest.reading.commit_feed import CommitFeed
 from services.ingest.store.api import Store
 from services.ingest.store.sql import CONNECTIONS, open_store
 from tests.ingest.ingest_server import series_of

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from libs.cache.clock import SystemClock
-from libs.market.errors import DeadlineTooShort, NotFound, Reason, Unavailable
-from libs.market.interval import Interval
-from services.ingest.calendars import Calendars
+from finstage_market.errors import DeadlineTooShort, NotFound, Reason, Unavailable
+from finstage_market.interval import Interval
+from finstage_runtime.clock import SystemClock
+from services.ingest.hours.calendars import Calendars
 from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_provider, open_providers
 from services.ingest.providers.fallback import Providers
 from services.ingest.providers.file import FileProvider

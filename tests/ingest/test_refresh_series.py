@@ -12,16 +12,16 @@ import pytest
 import requests
 from prometheus_client import CollectorRegistry
 
-from libs.market.columns import VALUES
-from libs.market.errors import NotFound, RateLimited, Reason, Unavailable
-from libs.market.interval import Interval
-from libs.rpc.executor import BoundedExecutor
-from services.ingest.calendars import Calendars
-from services.ingest.inquiries import Inquiries
+from finstage_market.columns import VALUES
+from finstage_market.errors import NotFound, RateLimited, Reason, Unavailable
+from finstage_market.interval import Interval
+from finstage_runtime.executor import BoundedExecutor
+from services.ingest.fetching.lookups import Inquiries
+from services.ingest.fetching.refresh import Refresher
+from services.ingest.hours.calendars import Calendars
 from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_providers
 from services.ingest.providers.fallback import Providers
 from services.ingest.providers.file import FileProvider
-from services.ingest.refresh import Refresher
 from services.ingest.series import EventKind, Quote, SeriesKey, SeriesState
 from services.ingest.store.api import Store
 from services.ingest.store.sql import open_store

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.ingest.restatement import why_restated
+from services.ingest.fetching.restatement import why_restated
 from services.ingest.series import Event, EventKind, FetchedBars, Gap, GapReason
 from services.ingest.store.api import Store
 from services.ingest.store.values import WriteHeader, WriteMode

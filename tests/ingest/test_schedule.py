@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from libs.market.interval import Interval
-from libs.rpc.executor import BoundedExecutor
-from services.ingest.calendars import Calendar, Calendars
+from finstage_market.interval import Interval
+from finstage_runtime.executor import BoundedExecutor
+from services.ingest.fetching.refresh import Refresher
+from services.ingest.fetching.watch_list import Schedule, next_refresh_ms, parse_watch_list
+from services.ingest.hours.calendars import Calendar, Calendars
 from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_providers
-from services.ingest.refresh import Refresher
-from services.ingest.schedule import Schedule, next_refresh_ms, parse_watch_list
 from services.ingest.series import Instrument, SeriesKey
 from services.ingest.store.sql import open_store
 from services.ingest.upstream.metrics import UpstreamMetrics

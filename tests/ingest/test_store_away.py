@@ -6,8 +6,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from libs.cache.clock import ManualClock
-from libs.market.errors import Unavailable
+from finstage_market.errors import Unavailable
+from finstage_runtime.clock import ManualClock
 from services.ingest.store.api import Store
 from services.ingest.store.sql import open_store
 from tests.ingest.stores import KEY, bars, closes, fetched, tail

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from libs.market.columns import Columns
+from finstage_market.columns import Columns
 from services.ingest.series import RejectReason
 from services.ingest.store.api import Store
 from services.ingest.store.values import WriteHeader, WriteMode

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from libs.cache.clock import ManualClock
+from finstage_runtime.clock import ManualClock
 from services.ingest.store.api import Store
 from services.ingest.store.metered import MeteredStore, StoreMetrics
 from services.ingest.store.sql import open_store

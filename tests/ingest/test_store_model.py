@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from libs.cache.clock import ManualClock
-from libs.market.interval import Interval
-from services.ingest.batches import SentBatch, check_batch
+from finstage_market.interval import Interval
+from finstage_runtime.clock import ManualClock
 from services.ingest.series import SeriesKey
 from services.ingest.store.api import Store
 from services.ingest.store.sql import open_store
 from services.ingest.store.values import Batch, WriteHeader, WriteMode
+from services.ingest.writing.batches import SentBatch, check_batch
 from tests.ingest.conftest import empty_tables
 from tests.ingest.stores import NOW_MS, bars, closes, day, fetched
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from libs.market.columns import VALUES, Columns
-from libs.market.errors import Unavailable
-from libs.market.interval import Interval
+from finstage_market.columns import VALUES, Columns
+from finstage_market.errors import Unavailable
+from finstage_market.interval import Interval
 from services.ingest.series import (
     BarFlag,
     Event,

@@ -9,8 +9,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
 
-from libs.cache.clock import SYSTEM
-from libs.market.errors import Unavailable
+from finstage_market.errors import Unavailable
+from finstage_runtime.clock import SYSTEM
 from services.ingest.store.api import Store
 from services.ingest.store.migrate import migrate
 from services.ingest.store.schema import metadata

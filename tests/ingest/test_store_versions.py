@@ -2,9 +2,9 @@
 
 import pytest
 
-from libs.cache.clock import ManualClock
-from libs.market.errors import PreconditionFailed, Reason
-from libs.market.interval import Interval
+from finstage_market.errors import PreconditionFailed, Reason
+from finstage_market.interval import Interval
+from finstage_runtime.clock import ManualClock
 from services.ingest.series import Event, EventKind, SeriesKey
 from services.ingest.store.api import Store
 from services.ingest.store.values import WriteHeader, WriteMode

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.ingest.store.stretches import (
+from services.ingest.store.ownership import (
     SOME_WRITE,
     Origin,
     Stretch,

@@ -4,14 +4,14 @@ import asyncio
 
 import pytest
 
-from libs.cache.clock import ManualClock
-from libs.market.errors import NotFound, PreconditionFailed, Reason
-from libs.market.interval import Interval
-from libs.rpc.executor import BoundedExecutor
+from finstage_market.errors import NotFound, PreconditionFailed, Reason
+from finstage_market.interval import Interval
+from finstage_runtime.clock import ManualClock
+from finstage_runtime.executor import BoundedExecutor
+from services.ingest.jobs.maintenance import COMMITS_S, keep_pruned, keep_settled
 from services.ingest.series import RejectedRow, RejectReason, SeriesKey
 from services.ingest.store.api import Store
 from services.ingest.store.values import JobSpec, WriteHeader, WriteMode
-from services.ingest.upkeep import COMMITS_S, keep_pruned, keep_settled
 from tests.ingest.stores import DAY_MS, KEY, NOW_MS, bars, batch, closes, fetched, tail
 from tests.libs.cache.waiting import until
 

@@ -12,8 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from libs.cache.clock import ManualClock, SystemClock
-from libs.market.errors import (
+from finstage_market.errors import (
     DeadlineTooShort,
     FinstageError,
     NotFound,
@@ -22,6 +21,7 @@ from libs.market.errors import (
     Reason,
     Unavailable,
 )
+from finstage_runtime.clock import ManualClock, SystemClock
 from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_provider
 from services.ingest.series import Quote
 from services.ingest.upstream.metrics import UpstreamMetrics

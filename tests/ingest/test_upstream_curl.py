@@ -2,7 +2,7 @@
 
 import pytest
 
-from libs.cache.clock import SystemClock
+from finstage_runtime.clock import SystemClock
 from services.ingest.upstream.outcomes import Failure, Trouble
 from services.ingest.upstream.transport import Reply, Transport
 from tests.ingest.scripted_upstream import CHART, Answer, upstream

@@ -6,8 +6,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 from redis import Redis
 
-from libs.cache.clock import ManualClock
-from libs.market.errors import FinstageError, RateLimited, Reason, Unavailable
+from finstage_market.errors import FinstageError, RateLimited, Reason, Unavailable
+from finstage_runtime.clock import ManualClock
 from services.ingest.providers.api import Provider
 from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_provider
 from services.ingest.series import Quote

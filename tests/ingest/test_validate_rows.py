@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.market.columns import VALUES, Columns
-from libs.market.interval import Interval
+from finstage_market.columns import VALUES, Columns
+from finstage_market.interval import Interval
 from services.ingest.series import FlagReason, RejectReason
 from services.ingest.validate import check, is_over
 

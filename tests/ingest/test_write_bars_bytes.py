@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from finstage.ingest.v1 import ingest_service_pb2 as pb
-from libs.market.errors import InvalidRequest
-from libs.market.wire import MOST_FIELDS, length_delimited
-from services.ingest.batches import check_batch, read_batch, read_header
+from finstage_market.errors import InvalidRequest
+from finstage_market.wire import MOST_FIELDS, length_delimited
+from services.ingest.writing.batches import check_batch, read_batch, read_header
 from tests.ingest.ingest_server import bar_batch, series_of
 from tests.ingest.stores import NOW_MS
 

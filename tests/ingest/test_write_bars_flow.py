@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 
 from finstage.ingest.v1 import ingest_service_pb2 as pb
-from libs.cache.clock import ManualClock
+from finstage_runtime.clock import ManualClock
 from services.ingest.series import SeriesKey
 from services.ingest.store.sql import open_store
 from tests.ingest.ingest_server import bar_batch, running_ingest, series_of

@@ -9,10 +9,10 @@ import pytest
 
 from finstage.ingest.v1 import ingest_service_pb2 as pb
 from finstage.market.v1 import series_pb2
-from libs.cache.clock import ManualClock
-from libs.market.columns import VALUES, Columns
-from libs.market.errors import AlreadyExists, InvalidRequest, PreconditionFailed, Reason
-from libs.market.interval import Interval
+from finstage_market.columns import VALUES, Columns
+from finstage_market.errors import AlreadyExists, InvalidRequest, PreconditionFailed, Reason
+from finstage_market.interval import Interval
+from finstage_runtime.clock import ManualClock
 from services.ingest.series import SeriesKey
 from services.ingest.store.api import Store
 from services.ingest.store.values import Batch, WriteHeader, WriteMode

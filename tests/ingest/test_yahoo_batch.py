@@ -9,9 +9,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from libs.market.errors import FinstageError, NotFound
-from libs.rpc.executor import BoundedExecutor
-from services.ingest.inquiries import Inquiries
+from finstage_market.errors import FinstageError, NotFound
+from finstage_runtime.executor import BoundedExecutor
+from services.ingest.fetching.lookups import Inquiries
 from services.ingest.providers.api import Provider
 from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_provider
 from services.ingest.providers.yahoo_batch import FAILED_S

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 import orjson
 import pytest
 
-from libs.market.interval import Interval
-from services.ingest.grid import GRIDS
+from finstage_market.interval import Interval
+from services.ingest.hours.grid import GRIDS
 from services.ingest.providers.yahoo_bars import CleanBars, Window, clean, fetched_bars
 from services.ingest.providers.yahoo_chart import Chart, read_chart
 from services.ingest.providers.yahoo_quote import quote_of

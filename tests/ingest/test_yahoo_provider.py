@@ -7,9 +7,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from prometheus_client import CollectorRegistry
 
-from libs.cache.clock import SystemClock
-from libs.market.errors import InvalidRequest, NotFound, Reason
-from libs.market.interval import Interval
+from finstage_market.errors import InvalidRequest, NotFound, Reason
+from finstage_market.interval import Interval
+from finstage_runtime.clock import SystemClock
 from services.ingest.providers.api import Provider
 from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_provider
 from services.ingest.series import GapReason, Quote, SeriesKey

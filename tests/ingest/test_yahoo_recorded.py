@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from libs.market.interval import Interval
-from services.ingest.grid import GRIDS, Grid
+from finstage_market.interval import Interval
+from services.ingest.hours.grid import GRIDS, Grid
 from services.ingest.providers.yahoo_bars import GRANULARITIES, CleanBars, Window, clean
 from services.ingest.providers.yahoo_chart import Chart, read_chart
 from services.ingest.providers.yahoo_quote import quote_of

@@ -11,16 +11,16 @@ import pytest
 from finstage.ingest.v1 import market_store_service_pb2 as ingest_pb2
 from finstage.market.v1 import instrument_pb2, quote_pb2, series_pb2
 from finstage.price.v1 import price_service_pb2 as pb
-from libs.cache import Cache, ManualClock, MemoryBackend
-from libs.market.columns import Columns
-from libs.market.errors import FinstageError, symbol_not_found
-from libs.market.interval import Interval
-from libs.market.times import timestamp
-from libs.rpc.channel import Channel, open_channel
-from libs.rpc.errors import to_status
-from libs.rpc.server import Server
-from libs.rpc.service import Service
-from libs.rpc.settings import ChannelSettings, ServerSettings
+from finstage_cache import Cache, ManualClock, MemoryBackend
+from finstage_market.columns import Columns
+from finstage_market.errors import FinstageError, symbol_not_found
+from finstage_market.interval import Interval
+from finstage_market.times import timestamp
+from finstage_rpc.channel import Channel, open_channel
+from finstage_rpc.errors import to_status
+from finstage_rpc.server import Server
+from finstage_rpc.service import Service
+from finstage_rpc.settings import ChannelSettings, ServerSettings
 from services.price.held_series import HeldSeries
 from services.price.market_cache import MarketCache
 from services.price.servicer import SERVICE, PriceServicer

@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator
 
 from finstage.ingest.v1 import market_store_service_pb2 as pb
 from finstage.market.v1 import series_pb2
-from libs.market.interval import Interval
-from libs.rpc.call import Context
-from libs.rpc.channel import open_channel
-from libs.rpc.deadline import time_left_s
-from libs.rpc.server import Server
-from libs.rpc.service import Service
-from libs.rpc.settings import ChannelSettings, ServerSettings
+from finstage_market.interval import Interval
+from finstage_rpc.call import Context
+from finstage_rpc.channel import open_channel
+from finstage_rpc.deadline import time_left_s
+from finstage_rpc.server import Server
+from finstage_rpc.service import Service
+from finstage_rpc.settings import ChannelSettings, ServerSettings
 from services.price.market_store import SERVICE, IngestMarketStore
 
 ENSURE_S = 0.3

@@ -8,9 +8,9 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from finstage.market.v1 import provenance_pb2, series_pb2
-from libs.cache import Cache, ManualClock, MemoryBackend, open_cache
-from libs.market.errors import NotFound, Reason, Unavailable
-from libs.market.interval import Interval
+from finstage_cache import Cache, ManualClock, MemoryBackend, open_cache
+from finstage_market.errors import NotFound, Reason, Unavailable
+from finstage_market.interval import Interval
 from tests.libs.cache.waiting import settled, until
 from tests.price.conftest import NOW_MS, Price, running_price
 

@@ -7,9 +7,9 @@ from google.protobuf.duration_pb2 import Duration
 
 from finstage.market.v1 import provenance_pb2, series_pb2
 from finstage.price.v1 import price_service_pb2 as pb
-from libs.market.errors import InvalidRequest, NotFound, PreconditionFailed, Reason
-from libs.market.times import timestamp
-from libs.rpc.errors import from_status
+from finstage_market.errors import InvalidRequest, NotFound, PreconditionFailed, Reason
+from finstage_market.times import timestamp
+from finstage_rpc.errors import from_status
 from tests.price.conftest import DAY_MS, NOW_MS, Price
 
 

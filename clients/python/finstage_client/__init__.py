@@ -7,7 +7,7 @@
         bars = client.bars("AAPL", limit=250)
         table = client.compute("AAPL", ["sma:timeperiod=20", "rsi", "macd"], limit=250)
 
-Errors are those of libs.market.errors, given again here.
+Errors are those of finstage_market.errors, given again here.
 """
 
 from finstage_client.aio import AsyncClient
@@ -30,7 +30,7 @@ from finstage_client.values import (
     SeriesInfo,
     SeriesVersion,
 )
-from libs.market.errors import (
+from finstage_market.errors import (
     DeadlineTooShort,
     FinstageError,
     InvalidRequest,

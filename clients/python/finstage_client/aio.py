@@ -15,11 +15,11 @@ from finstage_client.calls import SeriesOptions, Service, When
 from finstage_client.specs import IndicatorSpec
 from finstage_client.upload import PATIENCE_S, Upload, WriteProgress
 from finstage_client.values import Catalogue, Instrument, Job, ProviderStatus, Quote, QuoteResult, RejectedBar
-from libs.market.errors import Unavailable
-from libs.market.interval import Interval
-from libs.rpc.channel import open_channel
-from libs.rpc.errors import from_rpc_error
-from libs.rpc.settings import ChannelSettings
+from finstage_market.errors import Unavailable
+from finstage_market.interval import Interval
+from finstage_rpc.channel import open_channel
+from finstage_rpc.errors import from_rpc_error
+from finstage_rpc.settings import ChannelSettings
 
 T = TypeVar("T")
 

@@ -31,9 +31,9 @@ from finstage_client.values import (
     RejectedBar,
     decode,
 )
-from libs.market.errors import InvalidRequest, Violation
-from libs.market.interval import Interval
-from libs.rpc.settings import ChannelSettings
+from finstage_market.errors import InvalidRequest, Violation
+from finstage_market.interval import Interval
+from finstage_rpc.settings import ChannelSettings
 
 T = TypeVar("T")
 

@@ -12,8 +12,8 @@ from finstage.indicators.v1 import indicator_service_pb2
 from finstage.market.v1 import series_pb2
 from finstage.price.v1 import price_service_pb2
 from finstage_client.values import FrameInfo, SeriesInfo, Value, decode
-from libs.market import wire
-from libs.market.columns import VALUES, Columns, Float64s, Int64s
+from finstage_market import wire
+from finstage_market.columns import VALUES, Columns, Float64s, Int64s
 
 _PAGE_SERIES = price_service_pb2.GetBarsResponse.DESCRIPTOR.fields_by_name["series"].number
 _SERIES_COLUMNS = series_pb2.BarSeries.DESCRIPTOR.fields_by_name["columns"].number

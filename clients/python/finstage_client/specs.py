@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from finstage.indicators.v1 import indicator_service_pb2 as pb
 from finstage_client.values import Catalogue, ParameterInfo
-from libs.market.errors import InvalidRequest, Violation
+from finstage_market.errors import InvalidRequest, Violation
 
 GRAMMAR = "name[:param=value[,param=value]][@variant][#id]"
 

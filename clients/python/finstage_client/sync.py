@@ -14,11 +14,11 @@ from finstage_client.calls import SeriesOptions, Service, When
 from finstage_client.specs import IndicatorSpec
 from finstage_client.upload import PATIENCE_S, Upload, WriteProgress
 from finstage_client.values import Catalogue, Instrument, Job, ProviderStatus, Quote, QuoteResult, RejectedBar
-from libs.market.errors import FinstageError, Unavailable
-from libs.market.interval import Interval
-from libs.rpc.channel import open_blocking_channel
-from libs.rpc.errors import from_rpc_error
-from libs.rpc.settings import ChannelSettings
+from finstage_market.errors import FinstageError, Unavailable
+from finstage_market.interval import Interval
+from finstage_rpc.channel import open_blocking_channel
+from finstage_rpc.errors import from_rpc_error
+from finstage_rpc.settings import ChannelSettings
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 class Client:
     """Quotes, bars and indicators, as values and pandas DataFrames.
 
-    Safe to share between threads. Every method raises a libs.market.errors.FinstageError: InvalidRequest,
+    Safe to share between threads. Every method raises a finstage_market.errors.FinstageError: InvalidRequest,
     NotFound, RateLimited, Unavailable (also when the service cannot be reached), DeadlineTooShort, …
 
     In all methods: `symbol` is as providers write it ("AAPL", "^GSPC"); `interval` is one of 1m, 5m, 15m,

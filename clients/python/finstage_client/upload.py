@@ -9,10 +9,10 @@ from finstage.ingest.v1 import ingest_service_pb2 as pb
 from finstage_client import frames
 from finstage_client.calls import enum_number
 from finstage_client.values import RejectedBar, RowCounts, SeriesVersion, Value, decode
-from libs.market import wire
-from libs.market.columns import Columns, Float64s
-from libs.market.errors import Reason, Unavailable
-from libs.market.interval import Interval
+from finstage_market import wire
+from finstage_market.columns import Columns, Float64s
+from finstage_market.errors import Reason, Unavailable
+from finstage_market.interval import Interval
 
 BATCH_ROWS = 5_000
 

@@ -1,8 +1,8 @@
 """What the client answers with: the contract's messages as frozen dataclasses.
 
 Field for field as in protos/finstage, which says what each means. Times are aware UTC datetimes, None when
-unset; enums are their names without the prefix ("HIT", "EQUITY"), empty when unspecified; an interval is a
-libs.market.interval.Interval; a google.rpc.Status is a libs.market.errors.FinstageError, None when OK.
+unset; enums are their names without the prefix ("HIT", "EQUITY"), empty when unspecified; an interval is an
+Interval; a google.rpc.Status is a FinstageError, None when OK.
 """
 
 import dataclasses
@@ -19,9 +19,9 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 
-from libs.market.errors import FinstageError
-from libs.market.interval import Interval
-from libs.rpc.errors import from_status
+from finstage_market.errors import FinstageError
+from finstage_market.interval import Interval
+from finstage_rpc.errors import from_status
 
 V = TypeVar("V", bound="Value")
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from libs.market.errors import FinstageError
+from finstage_market.errors import FinstageError
 from services.ingest.series import FetchedBars, Instrument, Quote, SeriesKey
 from services.ingest.upstream.guard import ProviderStatus
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from redis import Redis
 
-from libs.cache.clock import Clock
-from services.ingest.calendars import Calendars
+from finstage_runtime.clock import Clock
+from services.ingest.hours.calendars import Calendars
 from services.ingest.providers.api import Provider
 from services.ingest.providers.fallback import Providers
 from services.ingest.providers.file import FileProvider
@@ -17,12 +17,12 @@ from services.ingest.providers.yahoo_batch import BatchQuotes, Crumbs
 from services.ingest.upstream.breaker import BreakerPolicy
 from services.ingest.upstream.budget import RetryBudget
 from services.ingest.upstream.client import DEFAULT_USER_AGENT, TIMEOUT_S, UpstreamClient
-from services.ingest.upstream.closing import Closing
 from services.ingest.upstream.guard import Guard
 from services.ingest.upstream.metrics import UpstreamMetrics
 from services.ingest.upstream.pace import MemoryPaceStore, Pace, PacePolicy
 from services.ingest.upstream.pace_redis import RedisPaceStore
 from services.ingest.upstream.retry import Retrier, RetryPolicy
+from services.ingest.upstream.shutdown import Closing
 from services.ingest.upstream.transport import RequestsTransport, Transport
 
 # The only place that names hosts.

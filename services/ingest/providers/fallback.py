@@ -6,9 +6,9 @@ from typing import TypeVar
 
 import structlog
 
-from libs.market.errors import DeadlineTooShort, FinstageError, InvalidRequest, NotFound
-from services.ingest.calendars import Calendars
-from services.ingest.explain import explained
+from finstage_market.errors import DeadlineTooShort, FinstageError, InvalidRequest, NotFound
+from services.ingest.hours.calendars import Calendars
+from services.ingest.hours.gaps import explained
 from services.ingest.providers.api import Provider
 from services.ingest.series import Attempt, FetchedBars, Instrument, Quote, SeriesKey
 from services.ingest.upstream.guard import ProviderStatus

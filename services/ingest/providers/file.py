@@ -28,13 +28,13 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import structlog
 
+import finstage_barfile as barfile
 from finstage.market.v1.instrument_pb2 import InstrumentType
-from libs import barfile
-from libs.barfile import BarFile
-from libs.cache.clock import Clock
-from libs.market.errors import FinstageError, Reason, Unavailable, no_data, symbol_not_found
-from libs.market.interval import Interval
-from libs.market.symbol import parse_symbol
+from finstage_barfile import BarFile
+from finstage_market.errors import FinstageError, Reason, Unavailable, no_data, symbol_not_found
+from finstage_market.interval import Interval
+from finstage_market.symbol import parse_symbol
+from finstage_runtime.clock import Clock
 from services.ingest.series import (
     Event,
     EventKind,

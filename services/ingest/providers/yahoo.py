@@ -9,12 +9,12 @@ from urllib.parse import quote
 
 import numpy as np
 
-from libs.cache.clock import Clock
-from libs.market.columns import Columns, Float64s
-from libs.market.errors import FinstageError, InvalidRequest, Violation
-from libs.market.interval import Interval
-from libs.market.symbol import ACCEPTED, parse_symbol
-from services.ingest.grid import DAY_MS, HOUR_MS, MINUTE_MS
+from finstage_market.columns import Columns, Float64s
+from finstage_market.errors import FinstageError, InvalidRequest, Violation
+from finstage_market.interval import Interval
+from finstage_market.symbol import ACCEPTED, parse_symbol
+from finstage_runtime.clock import Clock
+from services.ingest.hours.grid import DAY_MS, HOUR_MS, MINUTE_MS
 from services.ingest.providers.yahoo_bars import GRANULARITIES, Window, fetched_bars
 from services.ingest.providers.yahoo_batch import LEAST, MOST, BatchQuotes
 from services.ingest.providers.yahoo_chart import INSTRUMENT_TYPES, Chart, read_chart, read_json

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import structlog
 
-from libs.market.columns import Columns, Float64s
-from libs.market.interval import Interval
-from services.ingest.grid import GRIDS, MINUTE_MS, Grid
+from finstage_market.columns import Columns, Float64s
+from finstage_market.interval import Interval
+from services.ingest.hours.grid import GRIDS, MINUTE_MS, Grid
 from services.ingest.providers.yahoo_chart import ADJUSTED, CLOSE, VOLUME, Chart
 from services.ingest.providers.yahoo_rows import (
     DATA_DELAY_MS,

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from libs.cache.clock import Clock
+from finstage_runtime.clock import Clock
 from services.ingest.providers.yahoo_chart import read_json
 from services.ingest.series import Quote
 from services.ingest.upstream.client import UpstreamClient

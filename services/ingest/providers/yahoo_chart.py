@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from libs.market.columns import Float64s, Int64s
+from finstage_market.columns import Float64s, Int64s
 from services.ingest.series import Event, EventKind, Instrument
 from services.ingest.upstream.outcomes import Failure, Outcome, malformed
 

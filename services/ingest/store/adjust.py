@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from libs.market.columns import Columns, Int64s
-from libs.market.interval import Interval
+from finstage_market.columns import Columns, Int64s
+from finstage_market.interval import Interval
 from services.ingest.series import Event, EventKind
 from services.ingest.store.diff import Bars
 

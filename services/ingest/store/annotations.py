@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, Row, and_, delete, func, insert, select
 
-from libs.market.columns import Int64s
+from finstage_market.columns import Int64s
 from services.ingest.series import BarFlag, FlagReason, Gap, GapReason
 from services.ingest.store import gaps as gap_rules
 from services.ingest.store.schema import flags, gaps

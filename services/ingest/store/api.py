@@ -21,8 +21,8 @@ Versions (of one series, written in the same transaction as its bars and its lin
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from libs.market.errors import Reason
-from libs.market.interval import Interval
+from finstage_market.errors import Reason
+from finstage_market.interval import Interval
 from services.ingest.series import Event, FetchedBars, Instrument, SeriesKey, SeriesState
 from services.ingest.store.values import (
     Adjustment,

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Table, insert
 
-from libs.market.columns import Columns, Int64s
-from services.ingest.grid import GRIDS
+from finstage_market.columns import Columns, Int64s
+from services.ingest.hours.grid import GRIDS
 from services.ingest.series import SeriesKey
 from services.ingest.store.database import Database
 from services.ingest.store.diff import (
@@ -22,14 +22,14 @@ from services.ingest.store.diff import (
     with_factors_kept,
 )
 from services.ingest.store.open_series import OpenSeries, create_series, has_key, open_series, save_series
-from services.ingest.store.schema import outbox, series
-from services.ingest.store.stretches import (
+from services.ingest.store.ownership import (
     Origin,
     of_clients,
     read_stretches,
     reread_before_ms,
     stretched,
 )
+from services.ingest.store.schema import outbox, series
 from services.ingest.store.values import RowCounts, WriteMode
 
 NO_BARS = Bars(Columns.empty(), np.empty(0))
@@ -122,11 +122,13 @@ class BarWriter:
         """
         before = target.extent
         parts = target.read_stretches(self._connection)
-        beside_clients = origin is not None and origin.write_id is None and not origin.replaces_clients
-        beside_clients = beside_clients and any(part.write_id is not None for part in parts)
-        looks_around = beside_clients or (origin is not None and origin.write_id is not None)
+        by_client = origin is not None and origin.is_client
+        # A provider looks out for clients' bars only where there are some that stay.
+        stay = origin is not None and not by_client and not origin.replaces_clients
+        beside_clients = stay and any(part.write_id is not None for part in parts)
         grid = GRIDS[target.key.interval]
-        stored, in_full = self._stored(target, incoming, replaced, grid.longest_ms if looks_around else 0)
+        around_ms = grid.longest_ms if by_client or beside_clients else 0
+        stored, in_full = self._stored(target, incoming, replaced, around_ms)
         found = difference(stored, incoming)
         given, incoming = incoming.adjusted_close, with_factors_kept(stored, incoming, found.updated)
         rejected = np.zeros(len(incoming), dtype=np.bool_)
@@ -139,13 +141,14 @@ class BarWriter:
         if beside_clients:
             held = stored.times[of_clients(parts, stored.times)]
             passed = np.isin(grid.periods(incoming.times), grid.periods(held))
-        elif looks_around and len(stored) and not grid.is_intraday:
+        elif by_client and len(stored) and not grid.is_intraday:
             there = np.isin(grid.periods(incoming.times), grid.periods(stored.times))
             crowd = found.inserted & ~rejected & there
             rejected |= crowd
         inserted, updated, unchanged = (
             mask & ~rejected & ~passed for mask in (found.inserted, found.updated, found.unchanged)
         )
+        kept = inserted | updated | unchanged
         added, removed = incoming.times[inserted], _NO_TIMES
         if replaced is not None:
             removed = np.setdiff1d(missing(stored, incoming), held, assume_unique=True)
@@ -154,13 +157,12 @@ class BarWriter:
         restated = restates(before, self._before_last_ms(target, added), touched=touched, inserted=added)
         changed = [added, touched]
         if origin is not None:
-            written = inserted | updated | unchanged
             target.stretches = stretched(
                 parts,
                 origin,
-                times=incoming.times[written],
-                adjusted=None if given is None else given[written],
-                last_is_final=last_is_final or not written[-1:].all(),
+                times=incoming.times[kept],
+                adjusted=None if given is None else given[kept],
+                last_is_final=last_is_final or not kept[-1:].all(),
                 others=stored.times if in_full else None,
                 last_ms=before.last_ms,
             )
@@ -173,7 +175,6 @@ class BarWriter:
             changed.append(np.array(reread))
 
         self._put(target, incoming, inserted, updated, removed)
-        kept = inserted | updated | unchanged
         target.extent = self._reach(target, added, removed)
         target.extent = after = _with_finality(
             before, target.extent, incoming.times, kept, unchanged, last_is_final=last_is_final

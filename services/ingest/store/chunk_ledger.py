@@ -4,7 +4,7 @@ import hashlib
 
 from sqlalchemy import Connection, Update, select, update
 
-from libs.market.columns import VALUES, Columns
+from finstage_market.columns import VALUES, Columns
 from services.ingest.store.schema import job_chunks, jobs
 from services.ingest.store.values import ChunkLease, JobState, LeaseLost, RowCounts
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Row, and_, insert, select, update
 
-from libs.market.columns import Int64s
-from libs.market.errors import AlreadyExists, PreconditionFailed, Reason
-from services.ingest.grid import GRIDS
+from finstage_market.columns import Int64s
+from finstage_market.errors import AlreadyExists, PreconditionFailed, Reason
+from services.ingest.hours.grid import GRIDS
 from services.ingest.series import BarFlag, Gap, GapReason, RejectedRow, RejectReason, SeriesKey
 from services.ingest.store import annotations
 from services.ingest.store.adjust import paid_ms
@@ -19,10 +19,10 @@ from services.ingest.store.commits import CommitLog
 from services.ingest.store.database import MAX_MS
 from services.ingest.store.diff import Bars
 from services.ingest.store.open_series import OpenSeries, open_series
+from services.ingest.store.ownership import SOME_WRITE, Origin
 from services.ingest.store.reading import read_events
 from services.ingest.store.rejections import keep_rejected, rejected_of_batch
 from services.ingest.store.schema import series, write_batches, writes
-from services.ingest.store.stretches import SOME_WRITE, Origin
 from services.ingest.store.values import (
     Batch,
     BatchResult,

@@ -14,9 +14,9 @@ from collections.abc import Callable
 
 from sqlalchemy import select, tuple_
 
-from libs.cache.clock import Clock
-from libs.market.errors import PreconditionFailed, Reason
-from libs.market.interval import Interval
+from finstage_market.errors import PreconditionFailed, Reason
+from finstage_market.interval import Interval
+from finstage_runtime.clock import Clock
 from services.ingest.series import SeriesKey
 from services.ingest.store.database import Database
 from services.ingest.store.part import Part

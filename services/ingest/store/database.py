@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 from sqlalchemy import ColumnElement, Connection, Engine, Table, exc
 
-from libs.market.columns import Int64s
-from libs.market.errors import Reason, Unavailable
+from finstage_market.columns import Int64s
+from finstage_market.errors import Reason, Unavailable
 from services.ingest.store.diff import Bars
 
 MIN_MS = -(2**63)

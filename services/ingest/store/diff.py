@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from libs.market.columns import VALUES, Columns, Float64s, Int64s
+from finstage_market.columns import VALUES, Columns, Float64s, Int64s
 
 Mask = npt.NDArray[np.bool_]
 

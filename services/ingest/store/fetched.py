@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection
 
-from libs.market.interval import Interval
+from finstage_market.interval import Interval
 from services.ingest.series import Event, EventKind, FetchedBars, Gap, GapReason
 from services.ingest.store import annotations, corporate
 from services.ingest.store.adjust import paid_ms, pays
@@ -12,9 +12,9 @@ from services.ingest.store.commits import CommitLog
 from services.ingest.store.diff import Bars
 from services.ingest.store.instruments import keep_instrument
 from services.ingest.store.open_series import OpenSeries
+from services.ingest.store.ownership import Origin
 from services.ingest.store.reading import read_events
 from services.ingest.store.rejections import keep_rejected, not_kept_yet
-from services.ingest.store.stretches import Origin
 from services.ingest.store.values import ChunkLease, RowCounts, WriteResult
 
 

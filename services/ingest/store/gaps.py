@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from libs.market.columns import Int64s
+from finstage_market.columns import Int64s
 from services.ingest.series import Gap
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
-from libs.market.errors import NotFound, PreconditionFailed, Reason
-from libs.market.interval import Interval
+from finstage_market.errors import NotFound, PreconditionFailed, Reason
+from finstage_market.interval import Interval
 from services.ingest.series import SeriesKey
 from services.ingest.store.chunk_ledger import (
     CANCELLED,

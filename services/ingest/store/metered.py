@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from libs.cache.clock import Clock
+from finstage_runtime.clock import Clock
 from services.ingest.series import FetchedBars
 from services.ingest.store.database import Database
 from services.ingest.store.sql import SqlStore

@@ -16,11 +16,11 @@ from sqlalchemy import (
     update,
 )
 
-from libs.market.interval import Interval
+from finstage_market.interval import Interval
 from services.ingest.series import SeriesKey, SeriesState
 from services.ingest.store.diff import Extent
+from services.ingest.store.ownership import Stretch, read_stretches, save_stretches
 from services.ingest.store.schema import bars_of, series
-from services.ingest.store.stretches import Stretch, read_stretches, save_stretches
 
 MAX_SOURCES = 8
 

@@ -1,6 +1,6 @@
 """What the parts of the store share: the database and the clock."""
 
-from libs.cache.clock import Clock
+from finstage_runtime.clock import Clock
 from services.ingest.store.database import Database
 
 

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy import literal_column as column_sql
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from libs.market.columns import VALUES, Columns, Int64s
+from finstage_market.columns import VALUES, Columns, Int64s
 from services.ingest.store.database import MAX_MS, MIN_MS, Database
 from services.ingest.store.diff import Bars
 from services.ingest.store.migrate import migrate

@@ -5,17 +5,17 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from sqlalchemy import Connection, select
 
-from libs.market.columns import Columns
-from libs.market.errors import Reason, Unavailable
+from finstage_market.columns import Columns
+from finstage_market.errors import Reason, Unavailable
 from services.ingest.series import Event, EventKind, Gap, GapReason, SeriesKey, SeriesState
 from services.ingest.store import annotations
 from services.ingest.store.adjust import Dividend, adjusted, dividends
 from services.ingest.store.database import MAX_MS, MIN_MS
 from services.ingest.store.instruments import read_instrument
 from services.ingest.store.open_series import OpenSeries, has_key, open_series
+from services.ingest.store.ownership import adjusted_to, of_clients
 from services.ingest.store.part import Part
 from services.ingest.store.schema import events
-from services.ingest.store.stretches import adjusted_to, of_clients
 from services.ingest.store.values import Adjustment, ChunkedRead, CoverageRead, SeriesRead
 
 # Of the gaps, and of the flags, of a range: the newest.

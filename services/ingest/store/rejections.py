@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select
 
-from libs.market.interval import Interval
+from finstage_market.interval import Interval
 from services.ingest.series import RejectedRow, RejectReason, SeriesKey
 from services.ingest.store.part import Part
 from services.ingest.store.schema import rejected_rows

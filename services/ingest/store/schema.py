@@ -15,7 +15,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from libs.market.interval import Interval
+from finstage_market.interval import Interval
 
 metadata = MetaData()
 

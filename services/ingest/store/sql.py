@@ -4,18 +4,18 @@ from collections.abc import Callable
 
 from sqlalchemy import make_url
 
-from libs.cache.clock import Clock
+from finstage_runtime.clock import Clock
 from services.ingest.store.api import Store
 from services.ingest.store.client_writes import ClientWriting
 from services.ingest.store.database import Database
 from services.ingest.store.fetched import FetchedWriting
 from services.ingest.store.instruments import Instruments
 from services.ingest.store.jobs import JobLedger
+from services.ingest.store.maintenance import Upkeep
 from services.ingest.store.postgres import PostgresDatabase
 from services.ingest.store.reading import SeriesReading
 from services.ingest.store.rejections import Rejections
 from services.ingest.store.sqlite import SqliteDatabase
-from services.ingest.store.upkeep import Upkeep
 
 CONNECTIONS = 8
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import URL, ColumnElement, Connection, Engine, Table, create_engine, event, literal
 
-from libs.market.columns import Columns, Int64s
+from finstage_market.columns import Columns, Int64s
 from services.ingest.store.database import MAX_MS, MIN_MS, Database, unavailable
 from services.ingest.store.diff import Bars
 from services.ingest.store.migrate import migrate

@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from libs.market.columns import Columns, Float64s, Int64s
-from libs.market.errors import Reason
-from libs.market.interval import Interval
+from finstage_market.columns import Columns, Float64s, Int64s
+from finstage_market.errors import Reason
+from finstage_market.interval import Interval
 from services.ingest.series import BarFlag, Gap, Instrument, RejectedRow, SeriesKey, SeriesState
 
 Adjustment = Literal["SPLITS", "ALL"]

@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 from urllib.parse import urlencode
 
-from libs.cache.clock import Clock
-from libs.market.errors import DeadlineTooShort
-from services.ingest.upstream.closing import Closing
+from finstage_market.errors import DeadlineTooShort
+from finstage_runtime.clock import Clock
 from services.ingest.upstream.guard import Guard, ProviderStatus
 from services.ingest.upstream.metrics import UpstreamMetrics
 from services.ingest.upstream.outcomes import Failure, Outcome, Trouble
 from services.ingest.upstream.retry import Retrier, retry_after_s
+from services.ingest.upstream.shutdown import Closing
 from services.ingest.upstream.transport import Reply, Transport
 
 T = TypeVar("T")

@@ -5,8 +5,8 @@ import copy
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
-from libs.market.errors import DeadlineTooShort, FinstageError, RateLimited, Unavailable
-from libs.rpc.deadline import detached
+from finstage_market.errors import DeadlineTooShort, FinstageError, RateLimited, Unavailable
+from finstage_rpc.deadline import detached
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")

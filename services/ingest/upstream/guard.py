@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import structlog
 
-from libs.cache.clock import Clock
+from finstage_runtime.clock import Clock
 from services.ingest.upstream.breaker import Breaker, BreakerPolicy, BreakerState
 from services.ingest.upstream.budget import RetryBudget
 from services.ingest.upstream.metrics import UpstreamMetrics

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from libs.market.errors import (
+from finstage_market.errors import (
     DeadlineTooShort,
     FinstageError,
     PreconditionFailed,

@@ -12,7 +12,7 @@ from typing import Protocol, cast
 
 from pyrate_limiter import GCRA, Decision, InMemoryStateStore, Rate, StateStore
 
-from libs.cache.clock import Clock
+from finstage_runtime.clock import Clock
 from services.ingest.upstream.outcomes import Failure, Outcome
 
 HALVE_AT_MOST_EVERY_S = 1.0

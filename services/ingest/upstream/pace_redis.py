@@ -9,7 +9,7 @@ from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import RedisError
 
-from libs.cache.clock import Clock
+from finstage_runtime.clock import Clock
 from services.ingest.upstream.pace import Learnt, MemoryPaceStore, bucket_take
 
 T = TypeVar("T")

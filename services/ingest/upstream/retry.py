@@ -9,7 +9,7 @@ from typing import TypeVar
 import structlog
 from tenacity import RetryCallState, Retrying, retry_if_result
 
-from libs.cache.clock import Clock
+from finstage_runtime.clock import Clock
 from services.ingest.upstream.outcomes import Failure, Outcome, Trouble
 
 T = TypeVar("T")

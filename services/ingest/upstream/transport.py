@@ -10,7 +10,7 @@ import requests
 import urllib3.exceptions
 from requests.adapters import HTTPAdapter
 
-from libs.cache.clock import Clock
+from finstage_runtime.clock import Clock
 from services.ingest.upstream.outcomes import Failure, Outcome, Trouble, malformed
 
 MAX_BODY_BYTES = 32 * 1024 * 1024

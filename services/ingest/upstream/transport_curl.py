@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from curl_cffi import requests
 from curl_cffi.requests import exceptions
 
-from libs.cache.clock import Clock
+from finstage_runtime.clock import Clock
 from services.ingest.upstream.outcomes import Failure, Outcome, Trouble, malformed
 from services.ingest.upstream.transport import MAX_BODY_BYTES, REDIRECTS, Reply, within_origin
 

@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from libs import barfile
-from libs.barfile import BarFile
-from libs.market.interval import Interval
+import finstage_barfile as barfile
+from finstage_barfile import BarFile
+from finstage_market.interval import Interval
 
 ReadText = Callable[..., BarFile]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from libs import barfile
-from libs.barfile import BarFile, Unreadable
-from libs.market.interval import Interval
+import finstage_barfile as barfile
+from finstage_barfile import BarFile, Unreadable
+from finstage_market.interval import Interval
 
 ReadText = Callable[..., BarFile]
 

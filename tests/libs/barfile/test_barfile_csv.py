@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from libs import barfile
-from libs.barfile import BarFile, NoColumn, NoRows, NoZone, Unreadable
-from libs.market.interval import Interval
+import finstage_barfile as barfile
+from finstage_barfile import BarFile, NoColumn, NoRows, NoZone, Unreadable
+from finstage_market.interval import Interval
 
 
 def read(path: Path, *, time_zone: str | None = None, intraday: bool = False, **mapping: str) -> BarFile:

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from libs import barfile
-from libs.barfile import BarFile, NoZone, Unreadable
-from libs.market.interval import Interval
+import finstage_barfile as barfile
+from finstage_barfile import BarFile, NoZone, Unreadable
+from finstage_market.interval import Interval
 
 from .conftest import opened
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from libs.cache.clock import SYSTEM
-from libs.market.errors import Reason, Unavailable
-from libs.market.interval import Interval
+from finstage_market.errors import Reason, Unavailable
+from finstage_market.interval import Interval
+from finstage_runtime.clock import SYSTEM
 from services.ingest.providers.file import FileProvider
 from services.ingest.series import FetchedBars, SeriesKey
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.barfile import Unreadable
-from libs.barfile.numbers import Signs, decided, plain, read, signs
-from libs.barfile.table import Text
-from libs.market.columns import Float64s
+from finstage_barfile import Unreadable
+from finstage_barfile.numbers import Signs, decided, plain, read, signs
+from finstage_barfile.table import Text
+from finstage_market.columns import Float64s
 
 written = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False).map(repr),

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from libs import barfile
-from libs.barfile import BarFile, NoColumn, NoRows, NoZone, Unreadable
-from libs.market.columns import VALUES
-from libs.market.interval import Interval
+import finstage_barfile as barfile
+from finstage_barfile import BarFile, NoColumn, NoRows, NoZone, Unreadable
+from finstage_market.columns import VALUES
+from finstage_market.interval import Interval
 
 JANUARY_MS = 1_704_067_200_000  # 2024-01-01
 NEW_YORK = barfile.zone_of("America/New_York")

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
-from libs.cache import Cache, ManualClock, open_cache
-from libs.cache.tiered import TieredBackend
+from finstage_cache import Cache, ManualClock, open_cache
+from finstage_cache.tiered import TieredBackend
 from tests import redis_server
 
 KINDS = ["memory", "redis", "redis+cluster", "memory+redis", "memory+redis+cluster"]

@@ -10,7 +10,7 @@ from typing import Any
 from dogpile.cache import register_backend
 from dogpile.cache.api import NO_VALUE, BytesBackend, CacheMutex
 
-from libs.cache import BYTES, Policy, open_cache
+from finstage_cache import BYTES, Policy, open_cache
 
 POLICY = Policy(fresh_s=3600)
 MUTEX_S = 30.0

@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from libs.cache import Policy, open_cache
-from libs.cache.tiered import TieredBackend
+from finstage_cache import Policy, open_cache
+from finstage_cache.tiered import TieredBackend
 
 
 async def main(url: str, lines: str, callers: int) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from finstage.market.v1.quote_pb2 import Quote
-from libs.cache import (
+from finstage_cache import (
     ABSENT,
     BYTES,
     JSON,
@@ -19,7 +19,7 @@ from libs.cache import (
     ValueAbsent,
     protobuf,
 )
-from libs.cache.columns import COLUMNS, Columns
+from finstage_cache.columns import COLUMNS, Columns
 
 POLICY = Policy(fresh_s=60, stale_s=30, stale_on_error_s=600, negative_s=10)
 

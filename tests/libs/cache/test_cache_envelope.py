@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finstage.market.v1.quote_pb2 import Quote
-from libs.cache import ABSENT, BYTES, JSON, Answer, Codec, Status, envelope, protobuf
-from libs.cache.columns import COLUMNS, Columns
-from libs.cache.envelope import Damaged, OtherSchema, open_, seal
+from finstage_cache import ABSENT, BYTES, JSON, Answer, Codec, Status, envelope, protobuf
+from finstage_cache.columns import COLUMNS, Columns
+from finstage_cache.envelope import Damaged, OtherSchema, open_, seal
 from proof.cache_fuzz import Fuzz
 
 JSON_VALUES = st.recursive(
@@ -166,7 +166,7 @@ def test_columns_come_back_without_a_copy_and_read_only() -> None:
     ],
 )
 def test_columns_hold_only_plain_numbers(array: object) -> None:
-    from libs.cache import CodecError
+    from finstage_cache import CodecError
 
     with pytest.raises(CodecError, match="Columns hold"):
         COLUMNS.encode(Columns(b"", (array,)))  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from libs.cache import ABSENT, Cache, ManualClock, Policy, Status
+from finstage_cache import ABSENT, Cache, ManualClock, Policy, Status
 
 POLICY = Policy(fresh_s=60, stale_on_error_s=600, negative_s=60, early=False)
 Open = Callable[..., Awaitable[Cache]]

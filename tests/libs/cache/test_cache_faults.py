@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import redis.asyncio
 
-from libs.cache import Cache, Status, open_cache
+from finstage_cache import Cache, Status, open_cache
 from proof.cache_faults import POLICY, Load, strike, url_of
 from tests.redis_server import RedisCluster, RedisServer, free_port
 

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.cache import Cache, KeyPartError, MemoryBackend, Policy
-from libs.cache.keys import MAX_LENGTH, canonical, key
+from finstage_cache import Cache, KeyPartError, MemoryBackend, Policy
+from finstage_cache.keys import MAX_LENGTH, canonical, key
 
 
 class Side(Enum):
@@ -143,7 +143,7 @@ def test_a_wrong_version_is_an_error(version: int) -> None:
 def test_keys_are_the_same_in_another_process() -> None:
     """With another hash seed, locale and time zone."""
     program = (
-        "from libs.cache.keys import key; "
+        "from finstage_cache.keys import key; "
         "print(key('ns', {'b': 1, 'a': frozenset({'x', 'y', 'z'})}, 1.1, 'é', b'1'))"
     )
     outputs = set()

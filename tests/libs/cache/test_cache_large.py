@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from libs.cache import Cache, Policy, Status, open_cache
+from finstage_cache import Cache, Policy, Status, open_cache
 from tests.redis_server import RedisServer
 
 from .conftest import SHARED_KINDS

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from libs.cache import (
+from finstage_cache import (
     ABSENT,
     JSON,
     Absent,
@@ -20,7 +20,7 @@ from libs.cache import (
     Policy,
     Status,
 )
-from libs.cache.judge import Verdict
+from finstage_cache.judge import Verdict
 
 from .waiting import settled, until
 
@@ -508,7 +508,7 @@ async def test_early_refresh_draws_by_load_time_and_time_left(
 
 def test_the_chance_of_an_early_refresh_is_that_of_the_paper() -> None:
     """exp(-time left / load time), over an even grid of draws."""
-    from libs.cache.judge import judge
+    from finstage_cache.judge import judge
 
     answer = Answer(b"", Status.HIT, 0.0, 60.0, 0.0, 60.0, 2.0, 0)
     draws = [(i + 0.5) / 10_000 for i in range(10_000)]

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from libs.cache import BYTES, Cache, ManualClock, MemoryBackend, Policy, live
-from libs.cache.answer import Answer, Status
-from libs.cache.memory import ENTRY_BYTES, MemoryStore
+from finstage_cache import BYTES, Cache, ManualClock, MemoryBackend, Policy, live
+from finstage_cache.answer import Answer, Status
+from finstage_cache.memory import ENTRY_BYTES, MemoryStore
 
 POLICY = Policy(fresh_s=60)
 

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from libs.cache import ABSENT, Absent, Answer, Cache, Loaded, ManualClock, Policy, Status, open_cache
-from libs.cache.tiered import TieredBackend
+from finstage_cache import ABSENT, Absent, Answer, Cache, Loaded, ManualClock, Policy, Status, open_cache
+from finstage_cache.tiered import TieredBackend
 
 from .conftest import KINDS
 from .waiting import settled

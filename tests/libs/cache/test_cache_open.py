@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.cache import Cache, MemoryBackend, NullBackend, Policy, Status, backend_from_url, open_cache
-from libs.cache.breaker import Breaker
-from libs.cache.redis import RedisBackend
-from libs.cache.tiered import TieredBackend
+from finstage_cache import Cache, MemoryBackend, NullBackend, Policy, Status, backend_from_url, open_cache
+from finstage_cache.breaker import Breaker
+from finstage_cache.redis import RedisBackend
+from finstage_cache.tiered import TieredBackend
 
 
 @pytest.mark.parametrize(

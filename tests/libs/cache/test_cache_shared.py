@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from libs.cache import BYTES, Cache, ManualClock, Policy, Status, open_cache
-from libs.cache.backend import Locks
+from finstage_cache import BYTES, Cache, ManualClock, Policy, Status, open_cache
+from finstage_cache.backend import Locks
 
 from .conftest import SHARED_KINDS
 

@@ -9,9 +9,9 @@ import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 from structlog.testing import CapturingLogger
 
-from libs.cache import ABSENT, JSON, Absent, Cache, ManualClock, MemoryBackend, Policy
-from libs.cache.memory import ENTRY_BYTES
-from libs.cache.metrics import CacheCollector
+from finstage_cache import ABSENT, JSON, Absent, Cache, ManualClock, MemoryBackend, Policy
+from finstage_cache.memory import ENTRY_BYTES
+from finstage_cache.metrics import CacheCollector
 
 from .waiting import settled
 

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 import redis.asyncio
 
-from libs.cache import Cache, ManualClock, Policy, Status, open_cache
-from libs.cache.tiered import TieredBackend
+from finstage_cache import Cache, ManualClock, Policy, Status, open_cache
+from finstage_cache.tiered import TieredBackend
 from tests.redis_server import RedisServer
 
 from .waiting import until

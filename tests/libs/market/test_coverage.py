@@ -1,8 +1,8 @@
 """Coverage of a part of a series."""
 
 from finstage.market.v1 import series_pb2
-from libs.market.coverage import cut_coverage
-from libs.market.times import timestamp
+from finstage_market.coverage import cut_coverage
+from finstage_market.times import timestamp
 
 MISSING = series_pb2.GAP_REASON_PROVIDER_MISSING
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from finstage.ingest.v1 import ingest_service_pb2
 from finstage.market.v1 import errors_pb2, series_pb2
-from libs.market.columns import Columns
-from libs.market.errors import (
+from finstage_market.columns import Columns
+from finstage_market.errors import (
     AlreadyExists,
     DeadlineTooShort,
     FinstageError,
@@ -26,8 +26,8 @@ from libs.market.errors import (
     no_data,
     symbol_not_found,
 )
-from libs.market.interval import Interval, accepted_enum
-from libs.market.symbol import parse_symbol
+from finstage_market.interval import Interval, accepted_enum
+from finstage_market.symbol import parse_symbol
 from services.ingest.series import FlagReason, GapReason, RejectReason
 
 # Symbols

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from finstage.market.v1 import series_pb2
 from finstage.price.v1 import price_service_pb2
-from libs.market.columns import VALUES, Columns
-from libs.market.wire import (
+from finstage_market.columns import VALUES, Columns
+from finstage_market.wire import (
     MOST_FIELDS,
     TooManyFieldsError,
     columns_from_wire,

@@ -7,10 +7,10 @@ import pytest
 
 from finstage.ingest.v1 import ingest_service_pb2
 from finstage.price.v1 import price_service_pb2
-from libs.rpc.channel import Channel, open_channel
-from libs.rpc.server import Server
-from libs.rpc.service import Service
-from libs.rpc.settings import ChannelSettings, ServerSettings
+from finstage_rpc.channel import Channel, open_channel
+from finstage_rpc.server import Server
+from finstage_rpc.service import Service
+from finstage_rpc.settings import ChannelSettings, ServerSettings
 
 PRICE = price_service_pb2.DESCRIPTOR.services_by_name["PriceService"]
 INGEST = ingest_service_pb2.DESCRIPTOR.services_by_name["IngestService"]

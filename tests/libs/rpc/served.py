@@ -8,10 +8,10 @@ from typing import Any
 
 from finstage.market.v1 import quote_pb2
 from finstage.price.v1 import price_service_pb2 as pb
-from libs.rpc import logs
-from libs.rpc.server import Server, run
-from libs.rpc.service import Service
-from libs.rpc.settings import ServerSettings, load
+from finstage_rpc import logs
+from finstage_rpc.server import Server, run
+from finstage_rpc.service import Service
+from finstage_rpc.settings import ServerSettings, load
 
 
 class Slow:

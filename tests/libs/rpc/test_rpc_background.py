@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import structlog
 
-from libs.rpc.background import kept_running, running
+from finstage_runtime.background import kept_running, running
 
 
 async def test_a_part_that_fails_is_told_of_and_begun_anew() -> None:

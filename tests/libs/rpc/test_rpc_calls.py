@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 from finstage.ingest.v1 import ingest_service_pb2 as ingest_pb
 from finstage.market.v1 import quote_pb2, series_pb2
 from finstage.price.v1 import price_service_pb2 as pb
-from libs.market.columns import Columns
-from libs.market.errors import (
+from finstage_market.columns import Columns
+from finstage_market.errors import (
     FinstageError,
     InvalidRequest,
     NotFound,
@@ -26,13 +26,13 @@ from libs.market.errors import (
     Violation,
     symbol_not_found,
 )
-from libs.market.wire import message_to_wire, series_to_wire
-from libs.rpc import call
-from libs.rpc.channel import open_blocking_channel
-from libs.rpc.errors import from_rpc_error
-from libs.rpc.metrics import CallMetrics
-from libs.rpc.service import Calls, Limits, Service, generic_handler
-from libs.rpc.settings import MESSAGE_BYTES, ChannelSettings
+from finstage_market.wire import message_to_wire, series_to_wire
+from finstage_rpc import call
+from finstage_rpc.channel import open_blocking_channel
+from finstage_rpc.errors import from_rpc_error
+from finstage_rpc.metrics import CallMetrics
+from finstage_rpc.service import Calls, Limits, Service, generic_handler
+from finstage_rpc.settings import MESSAGE_BYTES, ChannelSettings
 
 PRICE = "/finstage.price.v1.PriceService"
 INGEST = ingest_pb.DESCRIPTOR.services_by_name["IngestService"]

@@ -8,9 +8,9 @@ from typing import Any, cast
 import pytest
 
 from finstage.price.v1 import price_service_pb2 as pb
-from libs.market.errors import DeadlineTooShort, FinstageError, Reason, Unavailable
-from libs.rpc import call
-from libs.rpc.deadline import MARGIN_S, detached, downstream_timeout_s, require_s, time_left_s
+from finstage_market.errors import DeadlineTooShort, FinstageError, Reason, Unavailable
+from finstage_rpc import call
+from finstage_rpc.deadline import MARGIN_S, detached, downstream_timeout_s, require_s, time_left_s
 
 METHOD = "/finstage.price.v1.PriceService/GetQuote"
 REQUEST, REPLY = pb.GetQuoteRequest(symbol="A"), pb.GetQuoteResponse

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from libs.market.errors import (
+from finstage_market.errors import (
     AlreadyExists,
     DeadlineTooShort,
     FinstageError,
@@ -24,7 +24,7 @@ from libs.market.errors import (
     Unimplemented,
     Violation,
 )
-from libs.rpc.errors import (
+from finstage_rpc.errors import (
     MESSAGE_BYTES,
     STATUS_BYTES,
     code_of,

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from libs.market.errors import RateLimited, Reason
-from libs.rpc.executor import BoundedExecutor, run_blocking
+from finstage_market.errors import RateLimited, Reason, over_limit
+from finstage_runtime.executor import BoundedExecutor, run_blocking
 
 
 @pytest.fixture
 def executor() -> Iterator[BoundedExecutor]:
-    made = BoundedExecutor(threads=1, queued=1, name="database")
+    made = BoundedExecutor(threads=1, queued=1, name="database", overloaded=over_limit)
     yield made
     made.close()
 
@@ -65,7 +65,7 @@ async def test_who_leaves_it_waits_for_what_runs_and_drops_what_waits() -> None:
         go.wait()
         done.append("begun before")
 
-    async with BoundedExecutor(threads=1, queued=1, name="database") as executor:
+    async with BoundedExecutor(threads=1, queued=1, name="database", overloaded=over_limit) as executor:
         running = asyncio.create_task(run_blocking(executor, work))
         waiting = asyncio.create_task(run_blocking(executor, done.append, "never begun"))
         await asyncio.sleep(0)

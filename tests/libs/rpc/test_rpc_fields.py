@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from finstage.market.v1 import instrument_pb2, series_pb2
 from finstage.price.v1.price_service_pb2 import GetBarsRequest, GetQuoteRequest, WatchQuotesRequest
-from libs.market.errors import InvalidRequest, Violation
-from libs.market.interval import Interval
-from libs.rpc.fields import BarRange, Fields
+from finstage_market.errors import InvalidRequest, Violation
+from finstage_market.interval import Interval
+from finstage_rpc.fields import BarRange, Fields
 
 
 def violations(fields: Fields) -> tuple[Violation, ...]:

@@ -9,8 +9,8 @@ import pytest
 import structlog
 
 from finstage.price.v1 import price_service_pb2 as pb
-from libs.market.errors import FinstageError
-from libs.rpc import logs
+from finstage_market.errors import FinstageError
+from finstage_rpc import logs
 
 METHOD = "/finstage.price.v1.PriceService/GetQuote"
 

@@ -10,10 +10,10 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from finstage.price.v1 import price_service_pb2 as pb
-from libs.market.errors import Unauthenticated, Unavailable
-from libs.rpc import call
-from libs.rpc.keys import ApiKeys
-from libs.rpc.server import StartError
+from finstage_market.errors import Unauthenticated, Unavailable
+from finstage_rpc import call
+from finstage_rpc.keys import ApiKeys
+from finstage_rpc.server import StartError
 
 METHOD = "/finstage.price.v1.PriceService/GetQuote"
 REQUEST = pb.GetQuoteRequest(symbol="A")

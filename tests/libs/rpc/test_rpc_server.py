@@ -20,9 +20,9 @@ from grpc_reflection.v1alpha import reflection_pb2
 from prometheus_client.parser import text_string_to_metric_families
 
 from finstage.price.v1 import price_service_pb2 as pb
-from libs.market.errors import FinstageError, Reason, Unavailable
-from libs.rpc.server import Server, StartError
-from libs.rpc.settings import ServerSettings
+from finstage_market.errors import FinstageError, Reason, Unavailable
+from finstage_rpc.server import Server, StartError
+from finstage_rpc.settings import ServerSettings
 
 REPO = Path(__file__).resolve().parents[3]
 PRICE = "finstage.price.v1.PriceService"

@@ -6,8 +6,8 @@ from typing import Annotated
 import pytest
 from pydantic import AfterValidator, Field, SecretStr
 
-from libs.cache import check_url
-from libs.rpc.settings import ChannelSettings, ServerSettings, load
+from finstage_cache import check_url
+from finstage_rpc.settings import ChannelSettings, ServerSettings, load
 
 
 class Wired(ServerSettings, ChannelSettings):

@@ -11,7 +11,7 @@ from finstage_client.cli import files, jobs, launch, market, output, status
 from finstage_client.cli.output import error_line
 from finstage_client.cli.targets import Targets
 from finstage_client.up.plan import CannotStart
-from libs.market.errors import FinstageError
+from finstage_market.errors import FinstageError
 
 app = typer.Typer(
     name="finstage",

@@ -6,12 +6,12 @@ from typing import Any
 
 from rich.markup import escape
 
+from finstage_barfile import BarFile, Unreadable
 from finstage_client.cli import output
 from finstage_client.cli.file_write import FileWrite, source_of
 from finstage_client.cli.output import out
 from finstage_client.values import RowCounts
-from libs.barfile import BarFile, Unreadable
-from libs.market.errors import FinstageError
+from finstage_market.errors import FinstageError
 
 # Rows that are shown of a file: of those that the service refused, which `finstage rejected` has all, and of
 # those that could not be sent, which nothing else tells of.

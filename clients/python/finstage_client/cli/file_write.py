@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
+from finstage_barfile import BarFile
 from finstage_client.sync import Client
 from finstage_client.upload import BATCH_ROWS, Upload, WriteProgress
-from libs.barfile import BarFile
-from libs.market.errors import AlreadyExists
-from libs.market.interval import Interval
+from finstage_market.errors import AlreadyExists
+from finstage_market.interval import Interval
 
 # As long as a source may be, with what stands before the name.
 _LONGEST_NAME = 128 - len("file:")

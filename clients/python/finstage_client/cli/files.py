@@ -13,6 +13,8 @@ import typer
 from rich.markup import escape
 from rich.progress import Progress, TaskProgressColumn
 
+import finstage_barfile as barfile
+from finstage_barfile import BarFile
 from finstage_client.cli import file_report, output
 from finstage_client.cli.file_write import FileWrite
 from finstage_client.cli.market import IntervalOption, Json, one_of, symbol_of
@@ -20,10 +22,8 @@ from finstage_client.cli.output import error_line, out, print_json
 from finstage_client.cli.targets import Targets
 from finstage_client.sync import Client
 from finstage_client.upload import WriteProgress
-from libs import barfile
-from libs.barfile import BarFile
-from libs.market.errors import FinstageError
-from libs.market.interval import Interval
+from finstage_market.errors import FinstageError
+from finstage_market.interval import Interval
 
 SOME_REFUSED = 3
 

@@ -12,7 +12,7 @@ from finstage_client.cli.market import End, Json, Start, symbol_of
 from finstage_client.cli.output import error_line, out, print_json
 from finstage_client.cli.targets import Targets
 from finstage_client.values import Job
-from libs.market.interval import Interval
+from finstage_market.interval import Interval
 
 
 def add_to(app: typer.Typer) -> None:

@@ -14,8 +14,8 @@ from finstage_client.cli.output import error_line, out, print_json
 from finstage_client.cli.targets import Targets
 from finstage_client.specs import IndicatorSpec
 from finstage_client.values import IndicatorInfo, IndicatorResult, ParameterInfo, Quote
-from libs.market.interval import Interval
-from libs.market.symbol import parse_symbol
+from finstage_market.interval import Interval
+from finstage_market.symbol import parse_symbol
 
 
 def _spec(text: str | IndicatorSpec) -> IndicatorSpec:

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeR
 from rich.table import Table
 
 from finstage_client.values import Coverage, Provenance, RowCounts
-from libs.market.errors import FinstageError, InvalidRequest, Reason
+from finstage_market.errors import FinstageError, InvalidRequest, Reason
 
 SIMULATED = "[bold black on yellow] simulated data (sim) [/]"
 

@@ -14,7 +14,7 @@ from finstage_client.cli.market import Json
 from finstage_client.cli.output import out, print_json
 from finstage_client.cli.targets import Targets
 from finstage_client.values import ProviderStatus
-from libs.market.errors import FinstageError
+from finstage_market.errors import FinstageError
 
 
 def add_to(app: typer.Typer) -> None:

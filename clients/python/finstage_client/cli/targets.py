@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 
 from finstage_client.sync import Client
-from libs.rpc.settings import ChannelSettings, load
+from finstage_rpc.settings import ChannelSettings, load
 
 
 @dataclass(frozen=True, slots=True)

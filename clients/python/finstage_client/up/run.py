@@ -15,7 +15,7 @@ from finstage_client.up.plan import HOST, Ports, check_ports, log_folder, parts
 from finstage_client.up.processes import Children
 from finstage_client.up.screen import show
 from finstage_client.values import Job
-from libs.market.errors import FinstageError
+from finstage_market.errors import FinstageError
 
 FIRST_SYMBOLS = ("AAPL", "MSFT", "SPY", "BTC-USD", "EURUSD=X")
 READY_S = 60.0

@@ -1,0 +1,27 @@
+"""Coverage of a part of a series, from that of the whole."""
+
+from finstage.market.v1 import series_pb2
+from finstage_market.times import milliseconds, timestamp
+
+
+def cut_coverage(coverage: series_pb2.Coverage, *, start_ms: int, end_ms: int) -> series_pb2.Coverage:
+    """What `coverage`, which speaks of a wider range, says of [start_ms, end_ms).
+
+    Gaps that reach over an end are cut there; how many bars are missing in a part of one is not known.
+    """
+    cut = series_pb2.Coverage(start=timestamp(start_ms), end=timestamp(end_ms))
+    for gap in coverage.gaps:
+        gap_start_ms, gap_end_ms = milliseconds(gap.start), milliseconds(gap.end)
+        if gap_end_ms <= start_ms or gap_start_ms >= end_ms:
+            continue
+        part = cut.gaps.add()
+        part.CopyFrom(gap)
+        if gap_start_ms < start_ms or gap_end_ms > end_ms:
+            part.start.CopyFrom(timestamp(max(gap_start_ms, start_ms)))
+            part.end.CopyFrom(timestamp(min(gap_end_ms, end_ms)))
+            part.ClearField("missing_bars")
+    cut.flags.extend(flag for flag in coverage.flags if start_ms <= milliseconds(flag.open_time) < end_ms)
+    # Those left out are older than all that are listed: a range that starts within the list has none of them.
+    if coverage.gaps_left_out and start_ms < milliseconds(coverage.gaps[0].start):
+        cut.gaps_left_out = coverage.gaps_left_out
+    return cut

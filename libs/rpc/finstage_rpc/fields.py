@@ -1,0 +1,189 @@
+"""Requests checked in one place: every wrong field is told, by its path, with what was given and accepted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from finstage.market.v1 import series_pb2
+from finstage_market.errors import InvalidRequest, Violation
+from finstage_market.interval import Interval, accepted_enum
+from finstage_market.symbol import parse_symbol
+
+MAX_AGE_S = 7 * 86_400.0
+HEARTBEAT_S = (1.0, 300.0)
+# 0001-01-01 and 9999-12-31T23:59:59, the ends of a Timestamp.
+_TIME_S = (-62_135_596_800, 253_402_300_799)
+_SHOWN = 60
+
+_D = TypeVar("_D", int, None)
+
+
+@dataclass(frozen=True, slots=True)
+class BarRange:
+    """Bars that opened in [start_ms, end_ms), or the last `limit`. None: no such bound."""
+
+    start_ms: int | None
+    end_ms: int | None
+    limit: int | None
+
+
+class Fields:
+    """Collects what is wrong with a request.
+
+    Each check returns the value to go on with. What it returns for a wrong field is of the right type and
+    means nothing; `done` then raises. So: check all, call `done`, then use the values.
+    """
+
+    __slots__ = ("_violations",)
+
+    def __init__(self) -> None:
+        self._violations: list[Violation] = []
+
+    def done(self) -> None:
+        """Ends the checks.
+
+        Raises:
+            InvalidRequest: a field was wrong; it has a violation for each.
+        """
+        if self._violations:
+            raise InvalidRequest(self._violations)
+
+    def wrong(self, field: str, description: str) -> None:
+        """Notes that `field` is wrong. description: what was given and what is accepted."""
+        self._violations.append(Violation(field, description))
+
+    def symbol(self, field: str, text: str) -> str:
+        """A symbol in its one form."""
+        try:
+            return parse_symbol(text)
+        except ValueError as error:
+            self.wrong(field, f"{shown(text)} was given; {error}")
+            return text
+
+    def symbols(self, field: str, texts: Sequence[str], *, most: int) -> list[str]:
+        """1 to `most` symbols, in the order given."""
+        self.count(field, texts, least=1, most=most, what="symbols")
+        return [self.symbol(f"{field}[{i}]", text) for i, text in enumerate(texts[:most])]
+
+    def count(self, field: str, values: Sequence[object], *, least: int, most: int, what: str) -> None:
+        """A list of `least` to `most` values. what: what they are, in the plural."""
+        if not least <= len(values) <= most:
+            self.wrong(field, f"{len(values)} {what} were given; {least} to {most} are accepted")
+
+    def text(self, field: str, text: str, *, least: int, most: int) -> str:
+        """A text of `least` to `most` printable characters, blanks around it not counted."""
+        stripped = text.strip(" ")
+        if not least <= len(stripped) <= most or not stripped.isprintable():
+            self.wrong(field, f"{shown(text)} was given; {least} to {most} printable characters are accepted")
+        return stripped
+
+    def interval(self, field: str, value: int) -> Interval:
+        """An interval; not UNSPECIFIED."""
+        try:
+            return Interval.from_proto(value)
+        except ValueError as error:
+            self.wrong(field, f"{_name(series_pb2.Interval, value)} was given; it {error}")
+            return Interval.D1
+
+    def intervals(self, field: str, values: Sequence[int], *, most: int) -> list[Interval]:
+        """1 to `most` intervals, in the order given."""
+        self.count(field, values, least=1, most=most, what="intervals")
+        return [self.interval(f"{field}[{i}]", value) for i, value in enumerate(values[:most])]
+
+    def adjustment(self, field: str, value: int) -> series_pb2.Adjustment:
+        """An adjustment; UNSPECIFIED is SPLITS."""
+        number = self.enum(field, series_pb2.Adjustment, value) or series_pb2.ADJUSTMENT_SPLITS
+        return cast("series_pb2.Adjustment", number)
+
+    def enum(self, field: str, kind: EnumTypeWrapper, value: int) -> int:
+        """A number that the contract's enum `kind` has; its zero too, as where a client leaves it out."""
+        if value not in kind.values():
+            self.wrong(field, f"{value} was given; one of {accepted_enum(kind)} is accepted")
+        return value
+
+    def integer(self, field: str, request: Message, *, least: int, most: int, default: _D) -> int | _D:
+        """The optional integer `field` of `request`, from `least` to `most`; `default` where it is unset."""
+        if not request.HasField(field):
+            return default
+        value: int = getattr(request, field)
+        if not least <= value <= most:
+            self.wrong(field, f"{value} was given; {least} to {most} is accepted")
+        return value
+
+    def flag(self, field: str, request: Message, *, default: bool) -> bool:
+        """The optional bool `field` of `request`; `default` where it is unset."""
+        return bool(getattr(request, field)) if request.HasField(field) else default
+
+    def duration_s(
+        self, field: str, request: Message, *, least_s: float, most_s: float, default_s: float
+    ) -> float:
+        """The Duration `field` of `request`, in seconds; `default_s` where it is unset."""
+        if not request.HasField(field):
+            return default_s
+        value: Duration = getattr(request, field)
+        seconds = value.seconds + value.nanos / 1e9
+        if not least_s <= seconds <= most_s or abs(value.nanos) > 999_999_999:
+            self.wrong(field, f"{seconds:g} s was given; {least_s:g} s to {most_s:g} s is accepted")
+        return seconds
+
+    def max_age_s(self, request: Message, *, default_s: float) -> float:
+        """The Duration max_age of `request`: 0 to 7 days."""
+        return self.duration_s("max_age", request, least_s=0.0, most_s=MAX_AGE_S, default_s=default_s)
+
+    def heartbeat_s(self, request: Message, *, default_s: float) -> float:
+        """The Duration heartbeat_interval of `request`: 1 s to 5 min."""
+        least_s, most_s = HEARTBEAT_S
+        return self.duration_s(
+            "heartbeat_interval", request, least_s=least_s, most_s=most_s, default_s=default_s
+        )
+
+    def timestamp_ms(self, field: str, request: Message) -> int | None:
+        """The Timestamp `field` of `request`; None where it is unset.
+
+        In milliseconds, rounded up: bars open at whole ones, so "at or after" and "before" keep their sense.
+        """
+        if not request.HasField(field):
+            return None
+        value: Timestamp = getattr(request, field)
+        first, last = _TIME_S
+        if not first <= value.seconds <= last or not 0 <= value.nanos <= 999_999_999:
+            given = f"{value.seconds} s and {value.nanos} ns"
+            self.wrong(field, f"{given} was given; a time from year 1 to 9999 is accepted")
+            return 0
+        return value.seconds * 1000 - (-value.nanos // 1_000_000)
+
+    def time_range(self, request: Message) -> tuple[int | None, int | None]:
+        """The Timestamps start and end of `request`, in milliseconds: start before end."""
+        start_ms, end_ms = self.timestamp_ms("start", request), self.timestamp_ms("end", request)
+        if start_ms is not None and end_ms is not None and start_ms >= end_ms:
+            given, end = (getattr(request, field).ToJsonString() for field in ("start", "end"))
+            self.wrong("start", f"{given} was given; a time before end, {end}, is accepted")
+        return start_ms, end_ms
+
+    def bar_range(self, request: Message, *, most: int, default_limit: int | None) -> BarRange:
+        """start, end and limit of a request for bars: a range, or the last `limit` (1 to `most`), not both.
+
+        default_limit: the limit where the request has none of the three; None: the whole series.
+        """
+        start_ms, end_ms = self.time_range(request)
+        limit = self.integer("limit", request, least=1, most=most, default=None)
+        if start_ms is None and end_ms is None:
+            return BarRange(None, None, default_limit if limit is None else limit)
+        if limit is not None:
+            self.wrong("limit", "it was given with start or end; a range or a limit is accepted, not both")
+        return BarRange(start_ms, end_ms, None)
+
+
+def shown(value: object) -> str:
+    """What a client gave, for the text of an error: quoted, and cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+
+
+def _name(kind: EnumTypeWrapper, value: int) -> str:
+    return kind.Name(value) if value in kind.values() else str(value)

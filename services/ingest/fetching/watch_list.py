@@ -1,0 +1,152 @@
+"""The watch list: series kept fresh by themselves, in step with their bars and their market's hours."""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from finstage_market.errors import FinstageError
+from finstage_market.interval import Interval
+from finstage_market.symbol import parse_symbol
+from finstage_runtime.clock import Clock
+from finstage_runtime.executor import BoundedExecutor, run_blocking
+from services.ingest.fetching.refresh import Refresher
+from services.ingest.hours.calendars import Calendar, Calendars
+from services.ingest.hours.grid import HOUR_MS, MINUTE_MS
+from services.ingest.series import SeriesKey
+from services.ingest.store.api import Store
+
+_log = structlog.get_logger(__name__)
+
+# How often a series is refreshed while its market is open: with each bar, or so that the forming bar of a
+# longer interval is never older than this.
+PERIOD_MS = {
+    Interval.M1: MINUTE_MS,
+    Interval.M5: 5 * MINUTE_MS,
+    Interval.M15: 15 * MINUTE_MS,
+    Interval.M30: 15 * MINUTE_MS,
+    Interval.H1: 15 * MINUTE_MS,
+    Interval.D1: 15 * MINUTE_MS,
+    Interval.W1: HOUR_MS,
+    Interval.MO1: HOUR_MS,
+}
+# After a bar's end, for it to be there.
+LAG_MS = 5_000
+# After the close, for the last prices to be there.
+SETTLE_MS = 30 * MINUTE_MS
+# A refresh that failed is tried again after this, or after what the failure says.
+RETRY_S = 60.0
+REFRESH_DEADLINE_S = 60.0
+AT_ONCE = 4
+# New news of a calendar, or of a clock that was set, is seen after this.
+_LONGEST_SLEEP_S = 300.0
+
+
+def parse_watch_list(text: str) -> list[SeriesKey]:
+    """The series of "AAPL/1d, BTC-USD/5m"; none of an empty text.
+
+    Raises:
+        ValueError: an entry is none; the message names it and says what is accepted.
+    """
+    keys = []
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        symbol, slash, interval = entry.partition("/")
+        try:
+            if not slash:
+                raise ValueError("an entry is SYMBOL/INTERVAL, such as AAPL/1d")
+            keys.append(SeriesKey(parse_symbol(symbol), Interval.parse(interval)))
+        except ValueError as error:
+            raise ValueError(f"{entry!r}: {error}") from None
+    return list(dict.fromkeys(keys))
+
+
+def next_refresh_ms(
+    interval: Interval, *, fetched_ms: int | None, now_ms: int, calendar: Calendar | None
+) -> int:
+    """When a series that was last fetched at fetched_ms (None: never) is due.
+
+    While its market is open: LAG_MS after each of its periods ends. Once more SETTLE_MS after the close. Then
+    not before the next session's first period has ended. Where the hours are not known: as if always open.
+    """
+    if fetched_ms is None:
+        return now_ms
+    period_ms = PERIOD_MS[interval]
+    due_ms = max(now_ms, (fetched_ms - LAG_MS) // period_ms * period_ms + period_ms + LAG_MS)
+    if calendar is None or calendar.is_open(due_ms) is not False:
+        return due_ms
+    closed_ms = calendar.last_close_ms(due_ms)
+    if closed_ms is not None and fetched_ms < closed_ms + SETTLE_MS:
+        return max(due_ms, closed_ms + SETTLE_MS)
+    opens_ms = calendar.next_open_ms(due_ms)
+    return due_ms if opens_ms is None else opens_ms + period_ms + LAG_MS
+
+
+class Schedule:
+    """Keeps the series of a watch list fresh while run() runs."""
+
+    def __init__(
+        self,
+        watched: Sequence[SeriesKey],
+        *,
+        refresher: Refresher,
+        store: Store,
+        database: BoundedExecutor,
+        calendars: Calendars,
+        clock: Clock,
+    ) -> None:
+        self._watched = tuple(watched)
+        self._refresher = refresher
+        self._store = store
+        self._database = database
+        self._calendars = calendars
+        self._clock = clock
+        self._at_once = asyncio.Semaphore(AT_ONCE)
+        self._not_before_ms: dict[SeriesKey, int] = {}
+
+    async def run(self) -> None:
+        """Refresh what is due, again and again, until cancelled. Failures are logged, and tried again."""
+        while self._watched:
+            try:
+                await self.refresh_due()
+                next_ms = min([await self.due_ms(key) for key in self._watched])
+                wait_s = min(max(0.0, (next_ms - self._now_ms()) / 1000), _LONGEST_SLEEP_S)
+            except FinstageError as error:  # the database is away
+                _log.warning("watch_list_paused", reason=error.reason, detail=error.message)
+                wait_s = RETRY_S
+            await asyncio.sleep(wait_s)
+
+    async def refresh_due(self) -> list[SeriesKey]:
+        """Refresh what is due now; which series that was."""
+        due = [key for key in self._watched if await self.due_ms(key) <= self._now_ms()]
+        await asyncio.gather(*(self._refresh(key) for key in due))
+        return due
+
+    async def due_ms(self, key: SeriesKey) -> int:
+        """When a series is due next."""
+        state = await run_blocking(self._database, self._store.series, key)
+        instrument = await run_blocking(self._database, self._store.instrument, key.symbol)
+        calendar = None
+        if instrument is not None:
+            calendar = await asyncio.to_thread(self._calendars.of, instrument)
+        fetched_ms = None if state is None else state.fetched_at_ms
+        due_ms = next_refresh_ms(
+            key.interval, fetched_ms=fetched_ms, now_ms=self._now_ms(), calendar=calendar
+        )
+        return max(due_ms, self._not_before_ms.get(key, 0))
+
+    async def _refresh(self, key: SeriesKey) -> None:
+        async with self._at_once:
+            deadline = self._clock.monotonic() + REFRESH_DEADLINE_S
+            try:
+                _, error = await self._refresher.ensure(key, max_age_s=0.0, deadline=deadline)
+            except FinstageError as failure:
+                error = failure
+        if error is None:
+            self._not_before_ms.pop(key, None)
+            return
+        wait_s = max(RETRY_S, error.retry_after_s or 0.0)
+        self._not_before_ms[key] = self._now_ms() + round(wait_s * 1000)
+        _log.warning("watched_series_not_refreshed", series=str(key), reason=error.reason, retry_in_s=wait_s)
+
+    def _now_ms(self) -> int:
+        return round(self._clock.wall() * 1000)

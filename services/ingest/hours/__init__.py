@@ -1,0 +1,1 @@
+"""Market hours: the grid of bars, exchange calendars, and the gaps they explain."""

@@ -1,0 +1,214 @@
+"""Backfills: workers that take chunks of jobs from the ledger, fetch them, and commit each with its data.
+
+The ledger in the database decides who works on what (a lease with a fence); workers of any number of
+processes may share it. A chunk is one series: its bars and its line in the ledger are one commit, so a worker
+that is killed leaves a chunk either done or to be done again.
+"""
+
+import asyncio
+import random
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NoReturn, ParamSpec, TypeVar
+
+import structlog
+
+from finstage_market.errors import FinstageError, RateLimited, Reason, Unavailable
+from finstage_runtime.clock import Clock
+from finstage_runtime.executor import BoundedExecutor, run_blocking
+from services.ingest.fetching.restatement import why_restated
+from services.ingest.series import FetchedBars, SeriesKey
+from services.ingest.store.api import Store
+from services.ingest.store.values import ChunkLease, LeaseLost, WriteResult
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Fetch = Callable[[SeriesKey, int | None, int | None], Awaitable[FetchedBars]]
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class JobPolicy:
+    """How backfills are worked on.
+
+    workers: chunks at once in this process.
+    lease_s: how long a chunk is a worker's; it is renewed while the worker lives.
+    attempts: tries of a chunk that fails for a passing reason, before it has failed for good: an outage of
+        about 20 minutes is outlasted.
+    faults: tries of a chunk that fails by a fault of ours.
+    retry_base_s, retry_max_s: the wait after the first failure, doubled with each more, with full jitter.
+    idle_s: how often to look for chunks that other processes made or left.
+    """
+
+    workers: int = 4
+    lease_s: float = 60.0
+    attempts: int = 15
+    faults: int = 3
+    retry_base_s: float = 2.0
+    retry_max_s: float = 300.0
+    idle_s: float = 2.0
+
+
+class JobRunner:
+    """Works on the chunks that are due, those of earlier processes too, until it is cancelled.
+
+    fetch: bars of a series that opened in [start, end); None: as far back as there are, to now.
+    database: where the store's calls block.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        fetch: Fetch,
+        *,
+        database: BoundedExecutor,
+        clock: Clock,
+        policy: JobPolicy = JobPolicy(),
+    ) -> None:
+        self._store = store
+        self._fetch = fetch
+        self._database = database
+        self._clock = clock
+        self._policy = policy
+        self._name = uuid.uuid4().hex
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """There is a new job: look now."""
+        self._woken.set()
+        self._woken = asyncio.Event()
+
+    async def run(self) -> None:
+        """Works until it is cancelled. What it is working on then is given back, for others to do at once."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(self._policy.workers):
+                group.create_task(self._work(f"{self._name}/{number}"))
+
+    async def _work(self, worker: str) -> None:
+        while True:
+            # From before the look: a job that comes during it is not overlooked.
+            woken = self._woken
+            try:
+                lease = await self._take(worker)
+                if lease is not None:
+                    await self._do(lease)
+                    continue
+            except (Unavailable, RateLimited) as error:
+                # The database is away. What was leased comes up again when its lease is over.
+                _log.warning("job_store_unavailable", detail=error.message)
+            except Exception:
+                # A fault of ours: the other workers go on, and so does this one with other chunks.
+                _log.exception("job_worker_failed", worker=worker)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(woken.wait(), self._policy.idle_s)
+
+    async def _take(self, worker: str) -> ChunkLease | None:
+        """A chunk to work on; None: there is none."""
+        taking = asyncio.ensure_future(
+            self._in_database(self._store.lease_chunk, worker=worker, lease_s=self._policy.lease_s)
+        )
+        try:
+            return await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            with suppress(Exception):
+                if lease := await taking:
+                    await self._give_back(lease)
+            raise
+
+    async def _do(self, lease: ChunkLease) -> None:
+        begun = self._clock.monotonic()
+        try:
+            result = await self._while_held(lease, self._bring_in(lease))
+        except LeaseLost:
+            _log.info("chunk_lease_lost", job=lease.job_id, chunk=lease.chunk)
+            return
+        except asyncio.CancelledError:
+            await self._give_back(lease)
+            raise
+        except Exception as error:
+            await self._fail(lease, error)
+            return
+        _log.info(
+            "chunk_processed",
+            job=lease.job_id,
+            chunk=lease.chunk,
+            series=str(lease.key),
+            rows=result.rows.sent,
+            seconds=round(self._clock.monotonic() - begun, 3),
+        )
+
+    async def _while_held(self, lease: ChunkLease, work: Coroutine[Any, Any, T]) -> T:
+        """What `work` brings, while the lease is renewed; the work ends when that is lost.
+
+        Raises:
+            LeaseLost: it was.
+        """
+        working, renewing = asyncio.create_task(work), asyncio.create_task(self._renew(lease))
+        try:
+            await asyncio.wait((working, renewing), return_when=asyncio.FIRST_COMPLETED)
+            return working.result() if working.done() else renewing.result()
+        finally:
+            working.cancel()
+            renewing.cancel()
+            await asyncio.gather(working, renewing, return_exceptions=True)
+
+    async def _bring_in(self, lease: ChunkLease) -> WriteResult:
+        """Fetch a chunk and commit it, done."""
+        key, start_ms, end_ms = lease.key, lease.start_ms, lease.end_ms
+        is_whole = start_ms is None and end_ms is None
+        fetched = await self._fetch(key, start_ms, end_ms)
+        if not is_whole:
+            held = await self._in_database(self._store.read, key, start_ms=start_ms, end_ms=end_ms)
+            if held and (reason := await self._in_database(why_restated, self._store, held, fetched)):
+                _log.info("history_restated", series=str(key), reason=reason)
+                fetched, is_whole = await self._fetch(key, None, None), True
+        return await self._in_database(self._store.write_fetched, fetched, replace=is_whole, lease=lease)
+
+    async def _renew(self, lease: ChunkLease) -> NoReturn:
+        while True:
+            await asyncio.sleep(self._policy.lease_s / 3)
+            with suppress(FinstageError):
+                await self._in_database(self._store.renew_lease, lease, lease_s=self._policy.lease_s)
+
+    async def _give_back(self, lease: ChunkLease) -> None:
+        """What cannot be given back comes up again when its lease is over."""
+        try:
+            await self._in_database(self._store.return_chunk, lease)
+        except LeaseLost:
+            pass
+        except Exception:
+            _log.exception("chunk_not_given_back", job=lease.job_id, chunk=lease.chunk)
+
+    async def _fail(self, lease: ChunkLease, error: Exception) -> None:
+        """Give the chunk back: to be tried again where that can mend it."""
+        retry_in_s: float | None = None
+        if isinstance(error, FinstageError):
+            reason, message = error.reason, error.message
+            tries = self._policy.attempts if isinstance(error, RateLimited | Unavailable) else 1
+            tell = _log.warning
+        else:
+            reason, message = Reason.INTERNAL, f"internal error: {type(error).__name__}"
+            tries = self._policy.faults
+            tell = partial(_log.error, exc_info=error)
+        if lease.attempt < tries:
+            longest_s = min(self._policy.retry_base_s * 2 ** (lease.attempt - 1), self._policy.retry_max_s)
+            retry_in_s = max(random.uniform(0, longest_s), getattr(error, "retry_after_s", None) or 0.0)
+        tell(
+            "chunk_failed",
+            job=lease.job_id,
+            chunk=lease.chunk,
+            series=str(lease.key),
+            reason=reason,
+            detail=message,
+            retry_in_s=retry_in_s,
+        )
+        with suppress(LeaseLost):
+            await self._in_database(
+                self._store.fail_chunk, lease, reason=reason, message=message, retry_in_s=retry_in_s
+            )
+
+    async def _in_database(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await run_blocking(self._database, fn, *args, **kwargs)

@@ -1,0 +1,1 @@
+"""Reading: what other services are told of what is stored."""

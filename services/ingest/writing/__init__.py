@@ -1,0 +1,1 @@
+"""Writing: batches that clients send, from the stream to the store."""

@@ -1,0 +1,185 @@
+"""Batches of WriteBars as they come: read from the wire, and checked row by row or refused whole."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from google.protobuf.message import DecodeError
+
+from finstage.ingest.v1 import ingest_service_pb2 as pb
+from finstage_market.columns import VALUES, Columns, Float64s
+from finstage_market.errors import InvalidRequest, Violation
+from finstage_market.interval import Interval
+from finstage_market.symbol import parse_symbol
+from finstage_market.wire import TooManyFieldsError, arrays_from_wire, repacked, take_field
+from services.ingest.series import RejectedRow, RejectReason, SeriesKey
+from services.ingest.store.values import Batch
+from services.ingest.validate import check, is_over
+
+MAX_BATCH_ROWS = 50_000
+# Of a batch that is refused whole: the reason is the same for all.
+MAX_LISTED_ROWS = 1000
+
+_BATCH = pb.WriteBarsRequest.DESCRIPTOR.fields_by_name["batch"].number
+_COLUMNS = pb.BarBatch.DESCRIPTOR.fields_by_name["columns"].number
+_ADJUSTED = pb.BarBatch.DESCRIPTOR.fields_by_name["adjusted_close"].number
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SentBatch:
+    """A batch as it was sent: nothing of it is checked. arrays: the columns by name, of any lengths."""
+
+    sequence: int
+    symbol: str
+    interval: int
+    arrays: Arrays
+    adjusted_close: Float64s
+
+    @property
+    def rows(self) -> int:
+        """How many rows were sent: as many as the longest column has."""
+        return max(len(self.adjusted_close), *(len(array) for array in self.arrays.values()))
+
+
+def read_header(data: bytes) -> pb.WriteBarsHeader:
+    """The header of a serialised WriteBarsRequest.
+
+    Raises:
+        InvalidRequest: it has none.
+    """
+    try:
+        message = pb.WriteBarsRequest.FromString(data)
+    except DecodeError:
+        raise _no_message("header") from None
+    if not message.HasField("header"):
+        raise InvalidRequest([Violation("header", "the first message must be the header")])
+    return message.header
+
+
+def read_batch(data: bytes) -> SentBatch:
+    """The batch of a serialised WriteBarsRequest, its numbers straight from the message's bytes.
+
+    Raises:
+        InvalidRequest: it has none, or is no WriteBarsRequest, or its sequence number is not 1 or more, or
+            it has no rows.
+    """
+    try:
+        try:
+            sent = _split(data)
+        except TooManyFieldsError:
+            sent = _split(repacked(data, pb.WriteBarsRequest))
+    except (ValueError, DecodeError):
+        raise _no_message("batch") from None
+    if sent.sequence < 1:
+        raise InvalidRequest(
+            [Violation("batch.sequence", f"{sent.sequence} was given; 1 or more is accepted")]
+        )
+    if not sent.rows:
+        accepted = f"1 to {MAX_BATCH_ROWS:,} are accepted"
+        raise InvalidRequest([Violation("batch.columns", f"0 rows were given; {accepted}")])
+    return sent
+
+
+def _split(data: bytes) -> SentBatch:
+    _, batch = take_field(data, _BATCH)
+    if batch is None:
+        raise InvalidRequest([Violation("batch", "messages after the first must be batches")])
+    rest, columns = take_field(batch, _COLUMNS)
+    rest, adjusted = take_field(rest, _ADJUSTED)
+    message = pb.BarBatch.FromString(rest)
+    arrays = arrays_from_wire(columns or b"")
+    # What is left in the message are numbers that were not sent packed.
+    closes = np.frombuffer(adjusted or b"", "<f8").astype(np.float64)
+    closes = np.concatenate([closes, np.array(message.adjusted_close, np.float64)])
+    return SentBatch(message.sequence, message.symbol, message.interval, arrays, closes)
+
+
+def check_batch(sent: SentBatch, *, now_ms: int) -> Batch:
+    """Part a batch's rows into bars and refused ones; a batch that is malformed is refused whole."""
+    faults = []
+    try:
+        symbol = parse_symbol(sent.symbol)
+    except ValueError as error:
+        symbol = "".join(c if c.isprintable() else "?" for c in sent.symbol[:64])
+        faults.append(f"symbol {symbol!r} was given; {error}")
+    interval = None
+    try:
+        interval = Interval.from_proto(sent.interval)
+    except ValueError as error:
+        faults.append(f"interval {sent.interval} was given; it {error}")
+    lengths = {name: len(array) for name, array in sent.arrays.items()}
+    if len(set(lengths.values())) > 1:
+        given = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        faults.append(f"columns differ in length: {given}")
+    elif len(sent.adjusted_close) not in (0, lengths["close"]):
+        faults.append(f"{len(sent.adjusted_close):,} adjusted closes for {lengths['close']:,} bars")
+    if sent.rows > MAX_BATCH_ROWS:
+        faults.append(f"{sent.rows:,} rows were sent; 1 to {MAX_BATCH_ROWS:,} are accepted")
+    digest = _digest(sent)
+    if faults or interval is None:
+        return Batch(
+            sequence=sent.sequence,
+            key=None,
+            sent=sent.rows,
+            digest=digest,
+            columns=Columns.empty(),
+            rejected=_all_refused(sent, "; ".join(faults)),
+            symbol=symbol,
+            interval=interval,
+        )
+    columns = Columns.of(**sent.arrays)
+    adjusted = sent.adjusted_close if len(sent.adjusted_close) else None
+    checked = check(interval, columns, now_ms=now_ms, adjusted_close=adjusted, of_client=True)
+    kept = checked.columns
+    return Batch(
+        sequence=sent.sequence,
+        key=SeriesKey(symbol, interval),
+        sent=len(columns),
+        digest=digest,
+        columns=kept,
+        source_rows=checked.rows,
+        adjusted_close=checked.adjusted_close,
+        last_is_final=not len(kept) or is_over(interval, int(kept.open_time_ms[-1]), now_ms),
+        rejected=checked.rejected,
+        flags=checked.flags,
+        symbol=symbol,
+        interval=interval,
+    )
+
+
+def _all_refused(sent: SentBatch, detail: str) -> tuple[RejectedRow, ...]:
+    """The first rows of a batch that is malformed, each with its fault."""
+    given = {**{name: sent.arrays[name] for name in VALUES}, "adjusted_close": sent.adjusted_close}
+    times = sent.arrays["open_time_ms"]
+    if sent.rows > MAX_LISTED_ROWS:
+        detail += f"; the first {MAX_LISTED_ROWS:,} of {sent.rows:,} rows are listed"
+    return tuple(
+        RejectedRow(
+            row=row,
+            open_time_ms=int(times[row]) if row < len(times) else 0,
+            reason=RejectReason.MALFORMED_BATCH,
+            detail=detail,
+            values=" ".join(
+                f"{name}={float(values[row])!r}" for name, values in given.items() if row < len(values)
+            ),
+        )
+        for row in range(min(sent.rows, MAX_LISTED_ROWS))
+    )
+
+
+def _digest(sent: SentBatch) -> bytes:
+    """A fingerprint of what was sent, however the client's library wrote it."""
+    total = hashlib.sha256(f"{sent.symbol}\n{sent.interval}\n".encode())
+    for array in (*sent.arrays.values(), sent.adjusted_close):
+        total.update(len(array).to_bytes(8))
+        total.update(array.data)
+    return total.digest()
+
+
+def _no_message(field: str) -> InvalidRequest:
+    name = pb.WriteBarsRequest.DESCRIPTOR.full_name
+    return InvalidRequest([Violation(field, f"the bytes given are not a {name}")])

@@ -1,0 +1,140 @@
+"""WriteBars: batches in, an acknowledgement of each when it is committed; bounded in memory.
+
+While one commit runs the next batches are read and checked, up to the rows of one commit; small batches share
+a commit. A database that slows down lets the queue fill, then the connection's window, then the client waits.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
+
+from finstage_market.errors import AlreadyExists, FinstageError, PreconditionFailed
+from finstage_runtime.clock import Clock
+from finstage_runtime.executor import BoundedExecutor, run_blocking
+from services.ingest.store.api import Store
+from services.ingest.store.values import Batch, BatchResult, WriteHeader
+from services.ingest.writing import chunks
+from services.ingest.writing.batches import check_batch, read_batch
+
+Written = tuple[Batch, BatchResult]
+
+_LEAST_ROWS = 10
+
+
+async def written(
+    messages: AsyncIterator[bytes],
+    header: WriteHeader,
+    *,
+    store: Store,
+    database: BoundedExecutor,
+    clock: Clock,
+) -> AsyncGenerator[Written, None]:
+    """Writes batches as they come; yields each when it is committed, with what became of it.
+
+    Args:
+        messages: serialised WriteBarsRequests, the header's left out.
+        database: where the store's calls block.
+
+    Raises:
+        InvalidRequest: a message is no batch; those before it are committed.
+        PreconditionFailed, AlreadyExists: as Store.write_batches(); those before it are committed.
+    """
+
+    def check(message: bytes) -> Batch:
+        return check_batch(read_batch(message), now_ms=int(clock.wall() * 1000))
+
+    async def checked(message: bytes) -> Batch:
+        return await run_blocking(database, check, message)
+
+    queue = BatchQueue(chunks.first_rows(chunks.memory_used()))
+    reading = asyncio.create_task(queue.fill(messages, checked))
+    try:
+        while group := await queue.take():
+            begun = clock.monotonic()
+            pairs, error = await run_blocking(database, _commit, group, header, store)
+            queue.rows = chunks.next_rows(
+                queue.rows,
+                written=sum(_weight(batch) for batch, _ in pairs),
+                took_s=clock.monotonic() - begun,
+                memory_used=chunks.memory_used(),
+            )
+            for pair in pairs:
+                yield pair
+            if error is not None:
+                raise error
+    finally:
+        reading.cancel()
+        with suppress(asyncio.CancelledError):
+            await reading
+
+
+def _commit(
+    group: Sequence[Batch], header: WriteHeader, store: Store
+) -> tuple[list[Written], FinstageError | None]:
+    """Write batches in one transaction; where one of them is at fault, those before it, and say why."""
+    try:
+        return list(zip(group, store.write_batches(header, group), strict=True)), None
+    except (PreconditionFailed, AlreadyExists):
+        done: list[Written] = []
+        for batch in group:
+            try:
+                done.append((batch, store.write_batches(header, [batch])[0]))
+            except (PreconditionFailed, AlreadyExists) as error:
+                return done, error
+        return done, None
+
+
+class BatchQueue:
+    """Batches read ahead of the commits, bounded by about `rows`; one batch always has room."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self._waiting: deque[Batch] = deque()
+        self._held_rows = 0
+        self._changed = asyncio.Condition()
+        self._ended = False
+        self._error: BaseException | None = None
+
+    async def fill(
+        self, messages: AsyncIterator[bytes], checked: Callable[[bytes], Awaitable[Batch]]
+    ) -> None:
+        """Reads messages as long as there are any, and none is at fault."""
+        try:
+            async for message in messages:
+                batch = await checked(message)
+                async with self._changed:
+                    await self._changed.wait_for(lambda: not self._waiting or self._held_rows < self.rows)
+                    self._waiting.append(batch)
+                    self._held_rows += _weight(batch)
+                    self._changed.notify_all()
+        except Exception as error:
+            self._error = error
+        finally:
+            self._ended = True
+            async with self._changed:
+                self._changed.notify_all()
+
+    async def take(self) -> list[Batch]:
+        """What waits, up to the rows of a commit, but at least one; empty: there is no more.
+
+        Raises: what reading raised, once everything before it is taken.
+        """
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._waiting or self._ended)
+            if not self._waiting and self._error is not None:
+                raise self._error
+            taken: list[Batch] = []
+            taken_rows = 0
+            while self._waiting and (not taken or taken_rows < self.rows):
+                batch = self._waiting.popleft()
+                taken.append(batch)
+                taken_rows += _weight(batch)
+            self._held_rows -= taken_rows
+            self._changed.notify_all()
+            return taken
+
+
+def _weight(batch: Batch) -> int:
+    """The rows that a batch counts for: one that is refused whole takes room and time too."""
+    return max(len(batch.columns) + len(batch.rejected), _LEAST_ROWS)
