@@ -29,7 +29,7 @@ from bench.report import Row, Samples, at_least, at_most, row, value_at_most
 from finstage.ingest.v1 import ingest_service_pb2 as pb
 from finstage_market.columns import Columns
 from finstage_market.interval import Interval
-from finstage_market.wire import columns_to_wire, length_delimited
+from finstage_market.wire import columns_parts, field_parts, joined
 from finstage_runtime.clock import SYSTEM
 from services.ingest.series import SeriesKey
 from services.ingest.store.api import Store
@@ -219,7 +219,7 @@ def messages(series: Sequence[Columns], first: int = 1) -> Iterator[bytes]:
     """A batch a series, as messages."""
     for i, bars in enumerate(series, first):
         rest = pb.BarBatch(sequence=i, symbol=f"S{i}", interval=Interval.D1.proto).SerializeToString()
-        yield length_delimited(_BATCH, rest + length_delimited(_COLUMNS, columns_to_wire(bars)))
+        yield joined(field_parts(_BATCH, [rest + joined(field_parts(_COLUMNS, [joined(columns_parts(bars))]))]))
 
 
 def through_the_service(
@@ -269,7 +269,7 @@ def reading(url: str, bare: Callable[[], int], *, rounds: int) -> tuple[Samples,
         begun = time.perf_counter()
         found = store.read(key)
         assert found is not None
-        assert len(columns_to_wire(found.columns)) > 48 * BARS
+        assert len(joined(columns_parts(found.columns))) > 48 * BARS
         return time.perf_counter() - begun
 
     def theirs() -> float:

@@ -89,7 +89,7 @@ def extend_from_wire(data: bytes) -> Columns:
 WAYS: dict[str, tuple[Callable[[Columns], bytes], Callable[[bytes], Columns]]] = {
     "rows": (rows_to_wire, rows_from_wire),
     "extend": (extend_to_wire, extend_from_wire),
-    "assembled": (wire.columns_to_wire, wire.columns_from_wire),
+    "assembled": (lambda columns: wire.joined(wire.columns_parts(columns)), wire.columns_from_wire),
 }
 
 

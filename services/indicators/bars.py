@@ -67,9 +67,9 @@ class PriceBars:
     async def read(self, query: SeriesQuery) -> Series:
         request = price_pb2.StreamBarsRequest(
             symbol=query.symbol,
-            interval=query.interval.proto,
+            interval=query.interval,
             adjustment=query.adjustment,
-            end=None if query.end_ms is None else timestamp(query.end_ms),
+            range=None if query.end_ms is None else series_pb2.BarRange(end=timestamp(query.end_ms)),
             max_age=query.max_age,
             allow_stale=query.allow_stale,
             final_only=query.final_only,

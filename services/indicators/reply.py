@@ -7,7 +7,7 @@ import numpy as np
 from finstage.indicators.v1 import indicator_service_pb2 as pb
 from finstage_market.columns import Float64s, Int64s
 from finstage_market.errors import InvalidRequest, PreconditionFailed, Reason, Violation
-from finstage_market.wire import length_delimited, packed
+from finstage_market.wire import Parts, field_parts, packed_parts
 from finstage_rpc.errors import to_status
 from services.indicators.catalogue import Catalogue, Indicator, Params, Variant
 from services.indicators.compute import cut
@@ -48,26 +48,26 @@ def check_size(bars: int, specs: Sequence[Spec], *, times: Int64s | None) -> Non
     )
 
 
-def frame_to_wire(
+def frame_parts(
     frame: pb.IndicatorFrame,
     times: Int64s,
     axis: slice,
     specs: Sequence[Spec],
     results: Sequence[tuple[Float64s, ...]],
-) -> bytes:
-    """A serialised IndicatorFrame.
+) -> Parts:
+    """Return a serialised IndicatorFrame.
 
     frame: its fields but the time axis and the results.
     times: of the whole series; the rows `axis` of it are the time axis.
     results: what `compute` made of each spec.
     """
-    parts = [frame.SerializeToString(), packed(_TIMES, times[axis])]
+    parts = [frame.SerializeToString(), *packed_parts(_TIMES, times[axis])]
     for spec, outputs in zip(specs, results, strict=True):
-        parts.append(length_delimited(_RESULTS, _result(spec, outputs, axis)))
-    return b"".join(parts)
+        parts += field_parts(_RESULTS, _result(spec, outputs, axis))
+    return parts
 
 
-def _result(spec: Spec, outputs: tuple[Float64s, ...], axis: slice) -> bytes:
+def _result(spec: Spec, outputs: tuple[Float64s, ...], axis: slice) -> Parts:
     head = pb.IndicatorResult(
         id=spec.id,
         name=spec.indicator.name,
@@ -83,17 +83,18 @@ def _result(spec: Spec, outputs: tuple[Float64s, ...], axis: slice) -> bytes:
         outputs = ()
         had = f"the series has {axis.stop} up to the end of the range"
         message = f"the first value comes after {spec.lookback} bars, and {had}"
-        head.status.CopyFrom(to_status(PreconditionFailed(Reason.TOO_FEW_BARS, message)))
-    parts = [head.SerializeToString()]
+        metadata = {"bars": str(axis.stop), "bars_needed": str(spec.lookback + 1)}
+        error = PreconditionFailed(Reason.TOO_FEW_BARS, message, metadata=metadata)
+        head.status.CopyFrom(to_status(error))
+    parts: Parts = [head.SerializeToString()]
     for described, values in zip(spec.indicator.outputs, outputs, strict=bool(outputs)):
         part = cut(values, lookback=spec.lookback, axis=axis)
         values_head = pb.OutputValues(
             name=described.name, first_index=part.first_index, undefined_indexes=part.undefined.tolist()
         )
-        parts.append(
-            length_delimited(_OUTPUTS, values_head.SerializeToString() + packed(_VALUES, part.values))
-        )
-    return b"".join(parts)
+        values_parts = [values_head.SerializeToString(), *packed_parts(_VALUES, part.values)]
+        parts += field_parts(_OUTPUTS, values_parts)
+    return parts
 
 
 def _source(spec: Spec) -> str:

@@ -14,7 +14,7 @@ from finstage_market.columns import VALUES
 from finstage_market.coverage import cut_coverage
 from finstage_market.interval import Interval
 from finstage_market.times import milliseconds
-from finstage_market.wire import message_to_wire
+from finstage_market.wire import Parts, joined, message_parts
 from finstage_rpc.call import Context
 from finstage_rpc.errors import to_status
 from finstage_rpc.fields import BarRange, Fields
@@ -24,7 +24,7 @@ from services.indicators.catalogue import Catalogue
 from services.indicators.engine import Engine
 from services.indicators.inputs import Inputs
 from services.indicators.own_bars import read_bars, split_request
-from services.indicators.reply import MOST_BARS, catalogue_to_messages, check_size, frame_to_wire
+from services.indicators.reply import MOST_BARS, catalogue_to_messages, check_size, frame_parts
 from services.indicators.specs import Spec, read_specs
 from services.indicators.talib_rows import ENGINE
 
@@ -71,7 +71,9 @@ class IndicatorServicer:
         symbol = fields.symbol("symbol", request.symbol)
         asked = self._asked(fields, request)
         fields.done()
-        return message_to_wire(pb.ComputeIndicatorsResponse(), "frame", await self._frame(symbol, asked))
+        return joined(
+            message_parts(pb.ComputeIndicatorsResponse(), "frame", await self._frame(symbol, asked))
+        )
 
     async def BatchComputeIndicators(
         self, request: pb.BatchComputeIndicatorsRequest, context: Context
@@ -107,8 +109,8 @@ class IndicatorServicer:
         results = await self._engine.compute(Inputs(columns), specs, identity=None)
         frame = pb.IndicatorFrame(last_is_final=True)
         axis = slice(0, len(columns))
-        data = frame_to_wire(frame, columns.open_time_ms, axis, specs, results)
-        return message_to_wire(pb.ComputeOnBarsResponse(), "frame", data)
+        parts = frame_parts(frame, columns.open_time_ms, axis, specs, results)
+        return joined(message_parts(pb.ComputeOnBarsResponse(), "frame", parts))
 
     def _asked(
         self, fields: Fields, request: pb.ComputeIndicatorsRequest | pb.BatchComputeIndicatorsRequest
@@ -117,7 +119,7 @@ class IndicatorServicer:
         return _Asked(
             interval=fields.interval("interval", request.interval),
             adjustment=fields.adjustment("adjustment", request.adjustment),
-            range=fields.bar_range(request, most=MOST_BARS, default_limit=DEFAULT_LIMIT),
+            range=fields.bars(request, most=MOST_BARS, default_limit=DEFAULT_LIMIT),
             specs=read_specs(fields, request.specs, self._catalogue),
             max_age=request.max_age if request.HasField("max_age") else None,
             allow_stale=fields.flag("allow_stale", request, default=True),
@@ -130,12 +132,12 @@ class IndicatorServicer:
             fields = Fields()
             symbol = fields.symbol(f"symbols[{index}]", text)
             fields.done()
-            return message_to_wire(response, "frame", await self._frame(symbol, asked))
+            return joined(message_parts(response, "frame", await self._frame(symbol, asked)))
         except Exception as error:
             response.error.CopyFrom(to_status(error))
             return response.SerializeToString()
 
-    async def _frame(self, symbol: str, asked: _Asked) -> bytes:
+    async def _frame(self, symbol: str, asked: _Asked) -> Parts:
         """The serialised IndicatorFrame of one symbol, from one read of its bars."""
         bars = asked.range
         query = SeriesQuery(
@@ -162,7 +164,7 @@ class IndicatorServicer:
             coverage=_coverage(series, bars.start_ms, axis),
             provenance=series.header.provenance,
         )
-        return frame_to_wire(frame, times, axis, asked.specs, results)
+        return frame_parts(frame, times, axis, asked.specs, results)
 
 
 def indicator_service(servicer: IndicatorServicer) -> Service:

@@ -10,6 +10,7 @@ from finstage_market.errors import FinstageError, NotFound, Reason
 from finstage_market.interval import Interval
 from finstage_market.times import timestamp
 from finstage_rpc.errors import to_status
+from services.ingest.market_store_messages import DATA, error_reason
 from services.ingest.series import RejectedRow
 from services.ingest.store.values import Batch, BatchResult, ChunkFailure, Job, RowCounts, StoredRejection
 from services.ingest.upstream.guard import ProviderStatus
@@ -59,9 +60,8 @@ def job(of: Job, *, now_ms: int) -> jobs_pb2.Job:
         id=of.id,
         state=f"JOB_STATE_{of.state}",
         symbols=of.spec.symbols,
-        intervals=[interval.proto for interval in of.spec.intervals],
-        start=_time(of.spec.start_ms),
-        end=_time(of.spec.end_ms),
+        intervals=of.spec.intervals,
+        range=series_pb2.BarRange(start=_time(of.spec.start_ms), end=_time(of.spec.end_ms)),
         chunks_total=of.chunks_total,
         chunks_done=of.chunks_done,
         chunks_failed=of.chunks_failed,
@@ -72,13 +72,13 @@ def job(of: Job, *, now_ms: int) -> jobs_pb2.Job:
     )
     for failure in of.failures:
         error = to_status(_error(failure))
-        message.failures.add(symbol=failure.key.symbol, interval=failure.key.interval.proto, error=error)
+        message.failures.add(symbol=failure.key.symbol, interval=failure.key.interval, error=error)
     if of.chunks_done and of.started_at_ms is not None:
         ran_s = max(1, (of.ended_at_ms or now_ms) - of.started_at_ms) / 1000
         message.rows_per_second = of.rows.sent / ran_s
         ended = of.chunks_done + of.chunks_failed
         if not of.state.has_ended:
-            message.remaining_s = ran_s / ended * (of.chunks_total - ended)
+            message.remaining.CopyFrom(duration(ran_s / ended * (of.chunks_total - ended)))
     return message
 
 
@@ -102,7 +102,7 @@ def _rejected(
 ) -> pb.RejectedBar:
     return pb.RejectedBar(
         symbol=symbol,
-        interval=series_pb2.INTERVAL_UNSPECIFIED if interval is None else interval.proto,
+        interval=interval or "",
         open_time_ms=row.open_time_ms,
         row=row.row,
         reason=f"REJECT_REASON_{row.reason}",
@@ -124,22 +124,28 @@ def provider_status(of: ProviderStatus) -> pb.ProviderStatus:
         rate_per_s=of.rate_per_s,
         max_rate_per_s=of.max_rate_per_s,
         breaker=f"BREAKER_STATE_{of.breaker}",
-        breaker_retry_in=_duration(of.breaker_retry_in_s),
+        breaker_retry_in=None if of.breaker_retry_in_s is None else duration(of.breaker_retry_in_s),
         retry_budget=of.retry_budget,
         in_flight=of.in_flight,
         max_in_flight=of.max_in_flight,
-        retry_after=_duration(of.retry_after_s),
-        outcomes=of.outcomes,
+        retry_after=None if of.retry_after_s is None else duration(of.retry_after_s),
+        succeeded=of.outcomes.get(DATA, 0),
+        failed=[
+            pb.ErrorCount(reason=error_reason(outcome), count=count)
+            for outcome, count in sorted(of.outcomes.items())
+            if outcome != DATA
+        ],
         last_errors=[
-            pb.UpstreamError(at=timestamp(error.at_ms), outcome=error.outcome, detail=error.detail)
+            pb.UpstreamError(
+                at=timestamp(error.at_ms), reason=error_reason(error.outcome), detail=error.detail
+            )
             for error in of.last_errors
         ],
     )
 
 
-def _duration(seconds: float | None) -> Duration | None:
-    if seconds is None:
-        return None
+def duration(seconds: float) -> Duration:
+    """Return the contract's value for a duration."""
     out = Duration()
     out.FromMilliseconds(round(seconds * 1000))
     return out

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import ParamSpec, TypeVar
 
 from finstage.ingest.v1 import ingest_service_pb2 as pb
 from finstage.ingest.v1 import jobs_pb2
@@ -11,7 +10,7 @@ from finstage_market.errors import NotFound
 from finstage_rpc.call import Context
 from finstage_rpc.fields import Fields, shown
 from finstage_runtime.clock import Clock
-from finstage_runtime.executor import BoundedExecutor, run_blocking
+from finstage_runtime.executor import BoundedExecutor
 from services.ingest import ingest_messages as messages
 from services.ingest.providers.catalogue import PROVIDERS
 from services.ingest.store.api import Store
@@ -27,10 +26,9 @@ RAW_REQUESTS = frozenset({"WriteBars"})
 MAX_SYMBOLS = 1000
 MAX_INTERVALS = 8
 MAX_NAME = 128
+MAX_JOBS = 200
+MAX_REJECTED = 1000
 WATCH_S = 0.25
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class IngestServicer:
@@ -66,7 +64,7 @@ class IngestServicer:
     ) -> AsyncIterator[pb.WriteBarsResponse]:
         first = await anext(requests, b"")
         header = _header(read_header(first))
-        progress = await run_blocking(self._writing, self._store.open_write, header)
+        progress = await self._writing.run(self._store.open_write, header)
         ready = pb.WriteBarsReady(
             next_sequence=progress.next_sequence, committed=messages.row_counts(progress.rows)
         )
@@ -84,29 +82,29 @@ class IngestServicer:
         fields = Fields()
         symbols = self._symbols(fields, request)
         intervals = fields.intervals("intervals", request.intervals, most=MAX_INTERVALS)
-        start_ms, end_ms = fields.time_range(request)
+        start_ms, end_ms = fields.time_range(request.range)
         if start_ms is not None and start_ms > self._clock.wall() * 1000:
-            given = request.start.ToJsonString()
-            fields.wrong("start", f"{given} was given; a time that is not in the future is accepted")
-        request_id = fields.text("request_id", request.request_id, least=0, most=MAX_NAME)
+            given = request.range.start.ToJsonString()
+            fields.wrong("range.start", f"{given} was given; a time that is not in the future is accepted")
+        key = fields.text("idempotency_key", request.idempotency_key, least=0, most=MAX_NAME)
         fields.done()
         spec = JobSpec(tuple(dict.fromkeys(symbols)), tuple(dict.fromkeys(intervals)), start_ms, end_ms)
-        job = await run_blocking(self._writing, self._store.create_job, spec, request_id=request_id)
+        job = await self._writing.run(self._store.create_job, spec, request_id=key)
         self._wake()
         return pb.CreateBackfillResponse(job=self._job(job))
 
     async def GetJob(self, request: pb.GetJobRequest, context: Context) -> pb.GetJobResponse:
         job_id = _job_id(request)
-        return pb.GetJobResponse(job=self._job(await self._in_database(self._store.job, job_id)))
+        return pb.GetJobResponse(job=self._job(await self._database.run(self._store.job, job_id)))
 
     async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> pb.ListJobsResponse:
         fields = Fields()
         state = fields.enum("state", jobs_pb2.JobState, request.state)
-        limit = fields.integer("page_size", request, least=1, most=200, default=None) or 50
+        limit = fields.page_size(request.page_size, most=MAX_JOBS, default=50)
         before = fields.text("page_token", request.page_token, least=0, most=MAX_NAME)
         fields.done()
         try:
-            found = await self._in_database(
+            found = await self._database.run(
                 self._store.jobs,
                 state=JobState(jobs_pb2.JobState.Name(state).removeprefix("JOB_STATE_")) if state else None,
                 before=before or None,
@@ -124,9 +122,7 @@ class IngestServicer:
 
     async def CancelJob(self, request: pb.CancelJobRequest, context: Context) -> pb.CancelJobResponse:
         job_id = _job_id(request)
-        return pb.CancelJobResponse(
-            job=self._job(await run_blocking(self._writing, self._store.cancel_job, job_id))
-        )
+        return pb.CancelJobResponse(job=self._job(await self._writing.run(self._store.cancel_job, job_id)))
 
     async def WatchJob(
         self, request: pb.WatchJobRequest, context: Context
@@ -134,7 +130,7 @@ class IngestServicer:
         job_id = _job_id(request)
         sent: Job | None = None
         while sent is None or not sent.state.has_ended:
-            job = await self._in_database(self._store.job, job_id)
+            job = await self._database.run(self._store.job, job_id)
             if job != sent:
                 yield pb.WatchJobResponse(job=self._job(job))
                 sent = job
@@ -147,7 +143,7 @@ class IngestServicer:
         fields = Fields()
         symbol = fields.symbol("symbol", request.symbol) if request.symbol else None
         interval = fields.interval("interval", request.interval) if request.interval else None
-        limit = fields.integer("page_size", request, least=1, most=1000, default=None) or 100
+        limit = fields.page_size(request.page_size, most=MAX_REJECTED, default=100)
         before_id = None
         if request.page_token:
             if request.page_token.isdecimal() and len(request.page_token) < 19:
@@ -156,7 +152,7 @@ class IngestServicer:
                 fields.wrong("page_token", f"{shown(request.page_token)} is not a token that was given")
         source = fields.text("source", request.source, least=0, most=MAX_NAME)
         fields.done()
-        found = await self._in_database(
+        found = await self._database.run(
             self._store.rejected,
             symbol=symbol,
             interval=interval,
@@ -178,20 +174,20 @@ class IngestServicer:
         )
 
     def _symbols(self, fields: Fields, request: pb.CreateBackfillRequest) -> Sequence[str]:
-        if not request.universe:
-            return fields.symbols("symbols", request.symbols, most=MAX_SYMBOLS)
-        if request.symbols:
-            fields.wrong("symbols", "they were given with universe; one of the two is accepted")
-        if request.universe not in self._universes:
-            known = ", ".join(sorted(self._universes)) or "none is configured"
-            fields.wrong("universe", f"{shown(request.universe)} was given; one of: {known}")
-        return self._universes.get(request.universe, ())
+        match request.WhichOneof("target"):
+            case "symbol_list":
+                return fields.symbols("symbol_list.symbols", request.symbol_list.symbols, most=MAX_SYMBOLS)
+            case "universe":
+                if request.universe not in self._universes:
+                    known = ", ".join(sorted(self._universes)) or "none is configured"
+                    fields.wrong("universe", f"{shown(request.universe)} was given; one of: {known}")
+                return self._universes.get(request.universe, ())
+            case _:
+                fields.wrong("symbol_list", "neither symbol_list nor universe was given; one is required")
+                return ()
 
     def _job(self, job: Job) -> jobs_pb2.Job:
         return messages.job(job, now_ms=int(self._clock.wall() * 1000))
-
-    async def _in_database(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await run_blocking(self._database, fn, *args, **kwargs)
 
 
 def _header(sent: pb.WriteBarsHeader) -> WriteHeader:

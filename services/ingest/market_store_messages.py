@@ -1,10 +1,14 @@
 """Messages: what ingest holds, as the contract says it."""
 
-from finstage.ingest.v1 import market_store_service_pb2 as store_pb2
-from finstage.market.v1 import instrument_pb2, provenance_pb2, quote_pb2, series_pb2
+from typing import cast
+
+from finstage.market.v1 import errors_pb2, instrument_pb2, provenance_pb2, quote_pb2, series_pb2
+from finstage.store.v1 import market_store_service_pb2 as store_pb2
 from finstage_market.times import timestamp
 from services.ingest.series import Attempt, Instrument, Quote, SeriesState
 from services.ingest.store.values import Commit, CoverageRead
+
+DATA = "data"
 
 
 def series_header(
@@ -18,7 +22,7 @@ def series_header(
     """All of a BarSeries but the columns."""
     header = series_pb2.BarSeries(
         symbol=state.key.symbol,
-        interval=state.key.interval.proto,
+        interval=state.key.interval,
         adjustment=adjustment,
         version=series_pb2.SeriesVersion(epoch=state.epoch, revision=state.revision),
         last_is_final=last_is_final,
@@ -67,7 +71,7 @@ def commit(of: Commit) -> store_pb2.Commit:
     """A line of the log of commits."""
     return store_pb2.Commit(
         symbol=of.key.symbol,
-        interval=of.key.interval.proto,
+        interval=of.key.interval,
         version=series_pb2.SeriesVersion(epoch=of.epoch, revision=of.revision),
         restated=of.restated,
         first_changed=timestamp(of.first_changed_ms),
@@ -105,7 +109,18 @@ def _coverage(state: SeriesState, read: CoverageRead) -> series_pb2.Coverage:
 
 def attempts(trail: tuple[Attempt, ...]) -> list[provenance_pb2.ProviderAttempt]:
     """The providers that were asked."""
-    return [provenance_pb2.ProviderAttempt(provider=a.provider, outcome=a.outcome) for a in trail]
+    return [
+        provenance_pb2.ProviderAttempt(
+            provider=attempt.provider,
+            error_reason=None if attempt.outcome == DATA else error_reason(attempt.outcome),
+        )
+        for attempt in trail
+    ]
+
+
+def error_reason(of: str) -> errors_pb2.ErrorReason:
+    """Return the contract's value for a Reason."""
+    return cast("errors_pb2.ErrorReason", errors_pb2.ErrorReason.Value(f"ERROR_REASON_{of}"))
 
 
 def _provenance(

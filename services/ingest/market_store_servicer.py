@@ -1,39 +1,36 @@
-"""MarketStoreServicer: finstage.ingest.v1.MarketStoreService, from the contract to the domain and back."""
+"""MarketStoreServicer: finstage.store.v1.MarketStoreService, from the contract to the domain and back."""
 
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Protocol
 
-from finstage.ingest.v1 import market_store_service_pb2 as store_pb2
 from finstage.market.v1 import instrument_pb2, series_pb2
+from finstage.store.v1 import market_store_service_pb2 as store_pb2
 from finstage_market.errors import FinstageError, NotFound, no_data
 from finstage_market.times import timestamp
-from finstage_market.wire import columns_to_wire, length_delimited
+from finstage_market.wire import columns_parts, field_parts, joined
 from finstage_rpc.call import Context
 from finstage_rpc.deadline import MARGIN_S, time_left_s
 from finstage_rpc.errors import to_status
 from finstage_rpc.fields import Fields, shown
-from finstage_runtime.executor import BoundedExecutor, run_blocking
+from finstage_runtime.executor import BoundedExecutor
 from services.ingest import market_store_messages as messages
 from services.ingest.fetching.lookups import Inquiries
 from services.ingest.reading.commit_feed import CommitFeed
 from services.ingest.series import Attempt, Instrument, SeriesKey, SeriesState
 from services.ingest.store.api import Store
-from services.ingest.store.values import Adjustment, CoverageRead
+from services.ingest.store.values import Adjustment
 
 SERVICE = store_pb2.DESCRIPTOR.services_by_name["MarketStoreService"]
 MAX_SYMBOLS = 500
 MAX_TOKEN = 128
-DEFAULT_MAX_AGE_S = 60.0
 DEFAULT_HEARTBEAT_S = 15.0
 _COLUMNS_PART = store_pb2.ReadBarsResponse.DESCRIPTOR.fields_by_name["columns"].number
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
 
 
 class Refreshes(Protocol):
-    """What EnsureBars needs of the refresher."""
+    """What ReadBars needs of the refresher."""
 
     async def ensure(
         self, key: SeriesKey, *, max_age_s: float, deadline: float | None
@@ -88,40 +85,18 @@ class MarketStoreServicer:
                 result.quote.CopyFrom(messages.quote(each))
         return response
 
-    async def EnsureBars(
-        self, request: store_pb2.EnsureBarsRequest, context: Context
-    ) -> store_pb2.EnsureBarsResponse:
-        fields = Fields()
-        key = _key(fields, request)
-        max_age_s = fields.max_age_s(request, default_s=DEFAULT_MAX_AGE_S)
-        fields.done()
-        state, error = await self._refreshes.ensure(key, max_age_s=max_age_s, deadline=_deadline())
-        if isinstance(error, NotFound) and state.fetched_at_ms is None:
-            # Clients wrote this series, and no provider has it: there is nothing that it could lag behind.
-            error = None
-        coverage = await self._in_database(self._store.coverage, key)
-        instrument = await self._in_database(self._store.instrument, key.symbol)
-        header = self._header(
-            state, coverage, instrument, series_pb2.ADJUSTMENT_SPLITS, last_is_final=state.last_is_final
-        )
-        return store_pb2.EnsureBarsResponse(
-            series=header,
-            bar_count=state.count,
-            first_open_time=None if state.first_ms is None else timestamp(state.first_ms),
-            last_open_time=None if state.last_ms is None else timestamp(state.last_ms),
-            refresh_error="" if error is None else error.reason,
-        )
-
     async def ReadBars(
         self, request: store_pb2.ReadBarsRequest, context: Context
     ) -> AsyncIterator[store_pb2.ReadBarsResponse | bytes]:
         fields = Fields()
         key = _key(fields, request)
         adjustment = fields.adjustment("adjustment", request.adjustment)
-        bars = fields.bar_range(request, most=2**31 - 1, default_limit=None)
+        bars = fields.bars(request, most=2**31 - 1, default_limit=None)
+        max_age_s = fields.max_age_s(request, default_s=None)
         fields.done()
+        error = None if max_age_s is None else await self._refresh(key, max_age_s)
         wanted: Adjustment = "ALL" if adjustment == series_pb2.ADJUSTMENT_ALL else "SPLITS"
-        read = await self._in_database(
+        read = await self._database.run(
             self._store.read_chunks,
             key,
             start_ms=bars.start_ms,
@@ -131,12 +106,16 @@ class MarketStoreServicer:
         )
         if read is None:
             raise no_data(key.symbol, key.interval)
-        header = self._header(
+        series = messages.series_header(
             read.state, read.coverage, read.instrument, adjustment, last_is_final=read.last_is_final
         )
+        series.provenance.attempts.extend(messages.attempts(self._refreshes.trail(key)))
+        header = store_pb2.ReadBarsHeader(
+            series=series, refresh_error=None if error is None else to_status(error)
+        )
         yield store_pb2.ReadBarsResponse(header=header)
-        while (chunk := await self._in_database(next, read.chunks, None)) is not None:
-            yield length_delimited(_COLUMNS_PART, columns_to_wire(chunk))
+        while (chunk := await self._database.run(next, read.chunks, None)) is not None:
+            yield joined(field_parts(_COLUMNS_PART, columns_parts(chunk)))
 
     async def WatchCommits(
         self, request: store_pb2.WatchCommitsRequest, context: Context
@@ -168,10 +147,10 @@ class MarketStoreServicer:
         fields = Fields()
         symbol = fields.symbol("symbol", request.symbol)
         fields.done()
-        found = await self._in_database(self._store.instrument, symbol)
+        found = await self._database.run(self._store.instrument, symbol)
         if found is None:
             found = await self._inquiries.instrument(symbol, deadline=_deadline())
-            await self._in_database(self._store.put_instrument, found)
+            await self._database.run(self._store.put_instrument, found)
         return store_pb2.GetInstrumentResponse(instrument=messages.instrument(found))
 
     async def SearchInstruments(
@@ -187,7 +166,7 @@ class MarketStoreServicer:
             instrument_pb2.InstrumentType.Name(kind).removeprefix("INSTRUMENT_TYPE_")
             for kind in request.types
         ]
-        stored = await self._in_database(self._store.search, query, types=types, limit=limit)
+        stored = await self._database.run(self._store.search, query, types=types, limit=limit)
         try:
             upstream = await self._inquiries.search(query, limit=50, deadline=_deadline())
         except FinstageError:
@@ -198,24 +177,16 @@ class MarketStoreServicer:
             instruments=[messages.instrument(each) for each in _merged(upstream, stored, types)[:limit]]
         )
 
-    def _header(
-        self,
-        state: SeriesState,
-        coverage: CoverageRead,
-        instrument: Instrument | None,
-        adjustment: series_pb2.Adjustment,
-        *,
-        last_is_final: bool,
-    ) -> series_pb2.BarSeries:
-        header = messages.series_header(state, coverage, instrument, adjustment, last_is_final=last_is_final)
-        header.provenance.attempts.extend(messages.attempts(self._refreshes.trail(state.key)))
-        return header
-
-    async def _in_database(self, fn: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        return await run_blocking(self._database, fn, *args, **kwargs)
+    async def _refresh(self, key: SeriesKey, max_age_s: float) -> FinstageError | None:
+        """Refresh a series that is older than max_age_s; return why that failed where something is stored."""
+        state, error = await self._refreshes.ensure(key, max_age_s=max_age_s, deadline=_deadline())
+        if isinstance(error, NotFound) and state.fetched_at_ms is None:
+            # Clients wrote this series and no provider has it: it cannot lag behind one.
+            return None
+        return error
 
 
-def _key(fields: Fields, request: store_pb2.EnsureBarsRequest | store_pb2.ReadBarsRequest) -> SeriesKey:
+def _key(fields: Fields, request: store_pb2.ReadBarsRequest) -> SeriesKey:
     symbol = fields.symbol("symbol", request.symbol)
     return SeriesKey(symbol, fields.interval("interval", request.interval))
 

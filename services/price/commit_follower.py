@@ -10,7 +10,7 @@ from contextlib import aclosing
 
 import structlog
 
-from finstage.ingest.v1 import market_store_service_pb2 as ingest_pb2
+from finstage.store.v1 import market_store_service_pb2 as store_pb2
 from finstage_market.errors import FinstageError, Reason
 from finstage_market.interval import Interval
 from finstage_rpc.channel import Channel
@@ -64,8 +64,8 @@ class CommitFollower:
             await asyncio.sleep(self._retry_s)
 
     async def _follow(self) -> None:
-        request = ingest_pb2.WatchCommitsRequest(resume_token=self._token)
-        stream = self._channel.stream(_PATH, request, ingest_pb2.WatchCommitsResponse)
+        request = store_pb2.WatchCommitsRequest(resume_token=self._token)
+        stream = self._channel.stream(_PATH, request, store_pb2.WatchCommitsResponse)
         async with aclosing(stream):
             while True:
                 event = await asyncio.wait_for(anext(stream, None), self._silence_s)
@@ -75,9 +75,9 @@ class CommitFollower:
                     await self._heard(event.commit)
                 self._token = event.resume_token or self._token
 
-    async def _heard(self, commit: ingest_pb2.Commit) -> None:
+    async def _heard(self, commit: store_pb2.Commit) -> None:
         try:
-            interval = Interval.from_proto(commit.interval)
+            interval = Interval.parse(commit.interval)
         except ValueError:
             # A newer ingest has it. Nothing of it is held here.
             _log.warning("commit_passed_over", symbol=commit.symbol, interval=commit.interval)

@@ -4,14 +4,16 @@ from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
 
-from finstage.ingest.v1 import market_store_service_pb2 as ingest_pb2
 from finstage.market.v1 import series_pb2
+from finstage.store.v1 import market_store_service_pb2 as store_pb2
 from finstage_cache import CodecError
 from finstage_market.columns import Columns
 from finstage_market.coverage import cut_coverage
+from finstage_market.errors import FinstageError
 from finstage_market.interval import Interval
+from finstage_market.statuses import from_status, to_status
 from finstage_market.times import timestamp
-from finstage_market.wire import columns_from_wire, message_to_wire, series_to_wire, take_field
+from finstage_market.wire import columns_from_wire, joined, message_parts, series_parts, take_field
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,12 +22,12 @@ class HeldSeries:
 
     header: all of finstage.market.v1.BarSeries but the columns; its coverage has every gap and flag.
     columns: all bars, the forming one last if there is one.
-    refresh_error: why the last refresh failed, a Reason; empty: it did not.
+    refresh_error: why the last refresh failed; None: it did not.
     """
 
     header: series_pb2.BarSeries
     columns: Columns
-    refresh_error: str = ""
+    refresh_error: FinstageError | None = None
 
     @property
     def fetched_s(self) -> float | None:
@@ -69,27 +71,28 @@ class HeldSeries:
             header.provenance.ClearField("as_of")
         elif not has_newest:
             # The close of the range's last bar: one interval on, or the next bar's open if that is earlier.
-            interval = Interval.from_proto(self.header.interval)
+            interval = Interval.parse(self.header.interval)
             closed_ms = min(int(times[last]) + interval.nominal_ms, int(times[last + 1]))
             header.provenance.as_of.CopyFrom(timestamp(closed_ms))
         return header
 
 
-_SERIES_FIELD = ingest_pb2.EnsureBarsResponse.DESCRIPTOR.fields_by_name["series"].number
+_SERIES_FIELD = store_pb2.ReadBarsHeader.DESCRIPTOR.fields_by_name["series"].number
 _COLUMNS_FIELD = series_pb2.BarSeries.DESCRIPTOR.fields_by_name["columns"].number
 
 
 class HeldSeriesCodec:
-    """HeldSeries for caches: live in memory, in other backends as an EnsureBarsResponse with columns."""
+    """HeldSeries for caches: live in memory, in other backends as a ReadBarsHeader with columns."""
 
-    schema = "held_series:1"
+    schema = "held_series:2"
 
     def weigh(self, value: HeldSeries) -> int:
         return value.columns.nbytes + value.header.ByteSize()
 
     def encode(self, value: HeldSeries) -> bytes:
-        rest = ingest_pb2.EnsureBarsResponse(refresh_error=value.refresh_error)
-        return message_to_wire(rest, "series", series_to_wire(value.header, value.columns))
+        error = value.refresh_error
+        rest = store_pb2.ReadBarsHeader(refresh_error=None if error is None else to_status(error))
+        return joined(message_parts(rest, "series", series_parts(value.header, value.columns)))
 
     def decode(self, data: bytes) -> HeldSeries:
         try:
@@ -98,10 +101,15 @@ class HeldSeriesCodec:
             return HeldSeries(
                 series_pb2.BarSeries.FromString(header),
                 columns_from_wire(columns or b""),
-                ingest_pb2.EnsureBarsResponse.FromString(rest).refresh_error,
+                refresh_error(store_pb2.ReadBarsHeader.FromString(rest)),
             )
         except (ValueError, DecodeError) as error:
             raise CodecError(f"not a held series: {error}") from error
+
+
+def refresh_error(header: store_pb2.ReadBarsHeader) -> FinstageError | None:
+    """Return why the refresh failed that a read of bars asked for; None when it did not."""
+    return from_status(header.refresh_error, service="ingest") if header.HasField("refresh_error") else None
 
 
 HELD_SERIES = HeldSeriesCodec()

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from finstage.ingest.v1 import market_store_service_pb2 as ingest_pb2
 from finstage.market.v1 import instrument_pb2, provenance_pb2, quote_pb2, series_pb2
+from finstage.store.v1 import market_store_service_pb2 as store_pb2
 from finstage_cache import ABSENT, Absent, Answer, Cache, Codec, Loaded, Policy, Status, keys, protobuf
 from finstage_market.errors import FinstageError, NotFound, Reason, Unavailable, symbol_not_found
 from finstage_market.interval import Interval
+from finstage_market.statuses import from_status
 from finstage_rpc.deadline import detached, time_left_s
-from finstage_rpc.errors import from_status
 from services.price.held_series import HELD_SERIES, HeldSeries
 from services.price.market_store import MarketStore
 
@@ -30,7 +30,7 @@ ASKED_SHARE = 0.9
 _T = TypeVar("_T")
 _QUOTE = protobuf(quote_pb2.Quote)
 _INSTRUMENT = protobuf(instrument_pb2.Instrument)
-_SEARCH = protobuf(ingest_pb2.SearchInstrumentsResponse)
+_SEARCH = protobuf(store_pb2.SearchInstrumentsResponse)
 _CACHE_STATUS = {
     Status.HIT: provenance_pb2.CACHE_STATUS_HIT,
     Status.MISS: provenance_pb2.CACHE_STATUS_MISS,
@@ -127,7 +127,7 @@ class MarketCache:
             if not freshness.allow_stale:
                 raise Unavailable(
                     Reason.TOO_STALE,
-                    f"{symbol} could not be refreshed ({held.refresh_error}), and allow_stale is false",
+                    f"{symbol} could not be refreshed ({held.refresh_error.reason}), and allow_stale is false",
                     retry_after_s=1.0,
                 )
             status = provenance_pb2.CACHE_STATUS_STALE
@@ -165,7 +165,7 @@ class MarketCache:
     ) -> tuple[Sequence[instrument_pb2.Instrument], CacheStatus]:
         """Instruments that match, best first."""
 
-        async def load() -> ingest_pb2.SearchInstrumentsResponse:
+        async def load() -> store_pb2.SearchInstrumentsResponse:
             return await self._load(
                 lambda timeout_s: self._store.search(query, types, limit, timeout_s=timeout_s)
             )

@@ -1,22 +1,21 @@
 """MarketStore: what price needs of ingest, and the adapter that asks it over gRPC."""
 
-import time
 from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Protocol
 
 from google.protobuf.duration_pb2 import Duration
 
-from finstage.ingest.v1 import market_store_service_pb2 as ingest_pb2
 from finstage.market.v1 import instrument_pb2, quote_pb2, series_pb2
+from finstage.store.v1 import market_store_service_pb2 as store_pb2
 from finstage_market.columns import Columns
 from finstage_market.interval import Interval
 from finstage_market.wire import columns_from_wire, take_field
 from finstage_rpc.channel import Channel
-from services.price.held_series import HeldSeries
+from services.price.held_series import HeldSeries, refresh_error
 
-SERVICE = ingest_pb2.DESCRIPTOR.services_by_name["MarketStoreService"]
-_COLUMNS_PART = ingest_pb2.ReadBarsResponse.DESCRIPTOR.fields_by_name["columns"].number
+SERVICE = store_pb2.DESCRIPTOR.services_by_name["MarketStoreService"]
+_COLUMNS_PART = store_pb2.ReadBarsResponse.DESCRIPTOR.fields_by_name["columns"].number
 
 
 class MarketStore(Protocol):
@@ -46,7 +45,7 @@ class MarketStore(Protocol):
 
     async def search(
         self, query: str, types: Sequence[int], limit: int, *, timeout_s: float
-    ) -> ingest_pb2.SearchInstrumentsResponse:
+    ) -> store_pb2.SearchInstrumentsResponse:
         """Instruments that match, best first."""
         ...
 
@@ -58,9 +57,9 @@ class IngestMarketStore:
         self._channel = channel
 
     async def quotes(self, symbols: Sequence[str], *, timeout_s: float) -> list[quote_pb2.QuoteResult]:
-        request = ingest_pb2.FetchQuotesRequest(symbols=symbols)
+        request = store_pb2.FetchQuotesRequest(symbols=symbols)
         reply = await self._channel.call(
-            _path("FetchQuotes"), request, ingest_pb2.FetchQuotesResponse, timeout_s=timeout_s
+            _path("FetchQuotes"), request, store_pb2.FetchQuotesResponse, timeout_s=timeout_s
         )
         return list(reply.results)
 
@@ -73,41 +72,37 @@ class IngestMarketStore:
         max_age_s: float,
         timeout_s: float,
     ) -> HeldSeries:
-        ends = time.monotonic() + timeout_s
         max_age = Duration()
         max_age.FromMilliseconds(int(max_age_s * 1000))
-        ensure = ingest_pb2.EnsureBarsRequest(symbol=symbol, interval=interval.proto, max_age=max_age)
-        ensured = await self._channel.call(
-            _path("EnsureBars"), ensure, ingest_pb2.EnsureBarsResponse, timeout_s=timeout_s
+        request = store_pb2.ReadBarsRequest(
+            symbol=symbol, interval=interval, adjustment=adjustment, max_age=max_age
         )
-        read = ingest_pb2.ReadBarsRequest(symbol=symbol, interval=interval.proto, adjustment=adjustment)
-        header = series_pb2.BarSeries()
+        header = store_pb2.ReadBarsHeader()
         chunks: list[Columns] = []
-        left_s = max(0.0, ends - time.monotonic())
-        parts = self._channel.stream(_path("ReadBars"), read, bytes, timeout_s=left_s)
+        parts = self._channel.stream(_path("ReadBars"), request, bytes, timeout_s=timeout_s)
         async with aclosing(parts):
             async for message in parts:
                 rest, columns = take_field(message, _COLUMNS_PART)
                 if columns is None:
-                    header = ingest_pb2.ReadBarsResponse.FromString(rest).header
+                    header = store_pb2.ReadBarsResponse.FromString(rest).header
                 else:
                     chunks.append(columns_from_wire(columns))
-        return HeldSeries(header, Columns.concat(chunks), ensured.refresh_error)
+        return HeldSeries(header.series, Columns.concat(chunks), refresh_error(header))
 
     async def instrument(self, symbol: str, *, timeout_s: float) -> instrument_pb2.Instrument:
-        request = ingest_pb2.GetInstrumentRequest(symbol=symbol)
+        request = store_pb2.GetInstrumentRequest(symbol=symbol)
         reply = await self._channel.call(
-            _path("GetInstrument"), request, ingest_pb2.GetInstrumentResponse, timeout_s=timeout_s
+            _path("GetInstrument"), request, store_pb2.GetInstrumentResponse, timeout_s=timeout_s
         )
         return reply.instrument
 
     async def search(
         self, query: str, types: Sequence[int], limit: int, *, timeout_s: float
-    ) -> ingest_pb2.SearchInstrumentsResponse:
-        request = ingest_pb2.SearchInstrumentsRequest(query=query, limit=limit)
+    ) -> store_pb2.SearchInstrumentsResponse:
+        request = store_pb2.SearchInstrumentsRequest(query=query, limit=limit)
         request.types.extend(types)  # type: ignore[arg-type]
         return await self._channel.call(
-            _path("SearchInstruments"), request, ingest_pb2.SearchInstrumentsResponse, timeout_s=timeout_s
+            _path("SearchInstruments"), request, store_pb2.SearchInstrumentsResponse, timeout_s=timeout_s
         )
 
 

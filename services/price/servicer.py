@@ -6,7 +6,7 @@ from finstage.market.v1 import instrument_pb2, provenance_pb2, quote_pb2, series
 from finstage.price.v1 import price_service_pb2 as price_pb2
 from finstage_market.errors import FinstageError, PreconditionFailed, Reason
 from finstage_market.interval import Interval
-from finstage_market.wire import columns_to_wire, length_delimited, message_to_wire, series_to_wire
+from finstage_market.wire import columns_parts, field_parts, joined, message_parts, series_parts
 from finstage_rpc.call import Context
 from finstage_rpc.errors import to_status
 from finstage_rpc.fields import BarRange, Fields
@@ -18,7 +18,7 @@ SERVICE = price_pb2.DESCRIPTOR.services_by_name["PriceService"]
 MAX_SYMBOLS = 500
 MAX_LIMIT = 1_000_000
 DEFAULT_LIMIT = 500
-PAGE_BARS = 50_000
+MAX_PAGE_BARS = 50_000
 CHUNK_BARS = 16_384
 _COLUMNS_PART = price_pb2.StreamBarsResponse.DESCRIPTOR.fields_by_name["columns"].number
 
@@ -79,8 +79,8 @@ class PriceServicer:
     async def GetBars(self, request: price_pb2.GetBarsRequest, context: Context) -> bytes:
         fields = Fields()
         symbol, interval, adjustment, freshness = self._series_fields(fields, request)
-        bars = fields.bar_range(request, most=MAX_LIMIT, default_limit=DEFAULT_LIMIT)
-        page_bars = fields.integer("page_size", request, least=1, most=PAGE_BARS, default=None) or PAGE_BARS
+        bars = fields.bars(request, most=MAX_LIMIT, default_limit=DEFAULT_LIMIT)
+        page_bars = fields.page_size(request.page_size, most=MAX_PAGE_BARS, default=MAX_PAGE_BARS)
         digest = request_digest(symbol, interval.value, int(adjustment), bars, request.final_only)
         token = _page_token(fields, request.page_token, digest)
         fields.done()
@@ -108,14 +108,14 @@ class PriceServicer:
                 held.header.version.epoch, end_ms, last_ms, total, digest
             ).encode()
         header = self._header(held, page, start_ms, end_ms, status)
-        return message_to_wire(rest, "series", series_to_wire(header, held.columns[page]))
+        return joined(message_parts(rest, "series", series_parts(header, held.columns[page])))
 
     async def StreamBars(
         self, request: price_pb2.StreamBarsRequest, context: Context
     ) -> AsyncIterator[price_pb2.StreamBarsResponse | bytes]:
         fields = Fields()
         symbol, interval, adjustment, freshness = self._series_fields(fields, request)
-        bars = fields.bar_range(request, most=2**31 - 1, default_limit=None)
+        bars = fields.bars(request, most=2**31 - 1, default_limit=None)
         fields.done()
         held, status = await self._market.series(symbol, interval, adjustment, freshness)
         rows = _rows(held, bars, request.final_only)
@@ -124,7 +124,7 @@ class PriceServicer:
         )
         for start in range(rows.start, rows.stop, CHUNK_BARS):
             chunk = held.columns[start : min(rows.stop, start + CHUNK_BARS)]
-            yield length_delimited(_COLUMNS_PART, columns_to_wire(chunk))
+            yield joined(field_parts(_COLUMNS_PART, columns_parts(chunk)))
 
     async def GetInstrument(
         self, request: price_pb2.GetInstrumentRequest, context: Context

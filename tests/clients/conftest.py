@@ -83,8 +83,8 @@ class Price:
     async def GetBars(self, request: Any, context: Any) -> bytes:
         if request.symbol != "AAPL":
             raise symbol_not_found(request.symbol)
-        page = wire.series_to_wire(header("AAPL"), BARS[slice(max(0, 60 - request.limit), 60)])
-        return wire.message_to_wire(price_pb.GetBarsResponse(total_bars=60), "series", page)
+        page = wire.joined(wire.series_parts(header("AAPL"), BARS[slice(max(0, 60 - request.limit), 60)]))
+        return wire.joined(wire.message_parts(price_pb.GetBarsResponse(total_bars=60), "series", [page]))
 
     async def StreamBars(self, request: Any, context: Any) -> AsyncIterator[Any]:
         if request.symbol != "AAPL":
@@ -92,7 +92,7 @@ class Price:
         yield price_pb.StreamBarsResponse(header=header("AAPL"))
         for rows in (slice(0, 25), slice(25, 60)):
             empty = price_pb.StreamBarsResponse()
-            yield wire.message_to_wire(empty, "columns", wire.columns_to_wire(BARS[rows]))
+            yield wire.joined(wire.message_parts(empty, "columns", [wire.joined(wire.columns_parts(BARS[rows]))]))
 
 
 class Indicators:

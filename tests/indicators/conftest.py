@@ -20,7 +20,7 @@ from finstage_market.columns import Columns
 from finstage_market.errors import FinstageError, symbol_not_found
 from finstage_market.interval import Interval
 from finstage_market.times import timestamp
-from finstage_market.wire import columns_to_wire, length_delimited
+from finstage_market.wire import columns_parts, field_parts, joined
 from finstage_rpc.channel import Channel, open_channel
 from finstage_rpc.fields import Fields
 from finstage_rpc.server import Server
@@ -130,7 +130,7 @@ class RecordedPrice:
         )
         yield price_pb2.StreamBarsResponse(header=header)
         for start in range(0, len(columns), 400):
-            yield length_delimited(2, columns_to_wire(columns[start : start + 400]))
+            yield joined(field_parts(2, [joined(columns_parts(columns[start : start + 400]))]))
 
 
 @dataclass

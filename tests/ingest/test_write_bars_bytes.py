@@ -5,12 +5,12 @@ import pytest
 
 from finstage.ingest.v1 import ingest_service_pb2 as pb
 from finstage_market.errors import InvalidRequest
-from finstage_market.wire import MOST_FIELDS, length_delimited
+from finstage_market.wire import MAX_FIELDS, field_parts, joined
 from services.ingest.writing.batches import check_batch, read_batch, read_header
 from tests.ingest.ingest_server import bar_batch, series_of
 from tests.ingest.stores import NOW_MS
 
-ROWS = MOST_FIELDS + 2000
+ROWS = MAX_FIELDS + 2000
 BATCH = pb.WriteBarsRequest.DESCRIPTOR.fields_by_name["batch"].number
 ADJUSTED = pb.BarBatch.DESCRIPTOR.fields_by_name["adjusted_close"].number
 
@@ -20,7 +20,7 @@ def test_more_numbers_that_are_not_packed_than_are_walked_over_are_read_all_the_
     unpacked = np.empty(ROWS, [("tag", "u1"), ("value", "<f8")])
     unpacked["tag"], unpacked["value"] = ADJUSTED << 3 | 1, columns.close
     body = bar_batch(1, columns).SerializeToString() + unpacked.tobytes()
-    sent = read_batch(length_delimited(BATCH, body))
+    sent = read_batch(joined(field_parts(BATCH, [body])))
     assert sent.adjusted_close.tolist() == columns.close.tolist()
     assert sent.arrays["open_time_ms"].tolist() == columns.open_time_ms.tolist()
     packed = pb.WriteBarsRequest(batch=bar_batch(1, columns, adjusted_close=columns.close.tolist()))
@@ -32,7 +32,7 @@ def test_more_numbers_that_are_not_packed_than_are_walked_over_are_read_all_the_
 
 @pytest.mark.parametrize(
     "data",
-    [b"\x12\xff", length_delimited(BATCH, b"\x0b"), b"\x7a\x00" * (MOST_FIELDS + 1) + b"\x12\xff"],
+    [b"\x12\xff", joined(field_parts(BATCH, [b"\x0b"])), b"\x7a\x00" * (MAX_FIELDS + 1) + b"\x12\xff"],
     ids=["cut off", "a group", "cut off behind many fields"],
 )
 def test_damaged_bytes_are_told_by_their_field(data: bytes) -> None:

@@ -1,9 +1,9 @@
 """Domain errors: what can go wrong, in the field's words, without gRPC.
 
-libs/rpc/errors.py alone turns them into statuses and back.
+statuses.py alone turns them into google.rpc.Status and back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -52,13 +52,22 @@ class FinstageError(Exception):
 
     reason: why, from the contract's list.
     retry_after_s: seconds after which trying again makes sense; None when it does not, or nobody knows.
+    metadata: facts that a program may need, by the keys that the contract names at the reason.
     """
 
-    def __init__(self, reason: Reason, message: str, *, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self,
+        reason: Reason,
+        message: str,
+        *,
+        retry_after_s: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
         self.retry_after_s = retry_after_s
+        self.metadata = dict(metadata or {})
 
     def __reduce__(self) -> tuple[object, ...]:
         # copy.copy() must work for errors whose __init__ takes other arguments.
@@ -95,8 +104,16 @@ class NotFound(FinstageError):
 class AlreadyExists(FinstageError):
     """What should be made is there already, with other content."""
 
-    def __init__(self, reason: Reason, message: str, *, resource_type: str, resource_name: str) -> None:
-        super().__init__(reason, message)
+    def __init__(
+        self,
+        reason: Reason,
+        message: str,
+        *,
+        resource_type: str,
+        resource_name: str,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(reason, message, metadata=metadata)
         self.resource_type = resource_type
         self.resource_name = resource_name
 

@@ -1,16 +1,13 @@
 """Interval: the time that one bar covers."""
 
 from enum import StrEnum
-from typing import cast
-
-from finstage.market.v1 import series_pb2
 
 _SECOND_MS = 1000
 _DAY_MS = 86_400_000
 
 
 class Interval(StrEnum):
-    """An interval by its text, as people and the command write it."""
+    """An interval, by the text that the contract and people write: "1m", "1d", "1mo"."""
 
     M1 = "1m"
     M5 = "5m"
@@ -36,41 +33,18 @@ class Interval(StrEnum):
             return _INTRADAY_S[self] * _SECOND_MS
         return {Interval.D1: 1, Interval.W1: 7, Interval.MO1: 30}[self] * _DAY_MS
 
-    @property
-    def proto(self) -> series_pb2.Interval:
-        """The contract's value for it."""
-        return cast("series_pb2.Interval", series_pb2.Interval.Value(f"INTERVAL_{self.value.upper()}"))
-
-    @classmethod
-    def from_proto(cls, value: int) -> "Interval":
-        """The interval for the contract's value.
-
-        Raises:
-            ValueError: UNSPECIFIED, or a number that the contract does not have.
-        """
-        if value == series_pb2.INTERVAL_UNSPECIFIED or value not in series_pb2.Interval.values():
-            raise ValueError(f"must be one of {accepted_enum(series_pb2.Interval)}")
-        return cls(
-            series_pb2.Interval.Name(series_pb2.Interval.ValueType(value)).removeprefix("INTERVAL_").lower()
-        )
-
     @classmethod
     def parse(cls, text: str) -> "Interval":
-        """The interval that a person wrote.
+        """Return the interval that `text` names.
 
         Raises:
-            ValueError: none of ours.
+            ValueError: it is not supported; the message says which are. Case matters: "1M" could be a minute
+                or a month.
         """
         try:
-            return cls(text.strip().lower())
+            return cls(text)
         except ValueError:
-            raise ValueError(f"interval {text!r} is none of {', '.join(cls)}") from None
+            raise ValueError(f"{text[:32]!r} is not supported; use {', '.join(cls)}") from None
 
 
 _INTRADAY_S = {Interval.M1: 60, Interval.M5: 300, Interval.M15: 900, Interval.M30: 1800, Interval.H1: 3600}
-
-
-def accepted_enum(enum: object) -> str:
-    """The names that a request may use for a field of the contract's enum `enum`, for error messages."""
-    names: list[str] = enum.keys()  # type: ignore[attr-defined]
-    return ", ".join(name for name in names if not name.endswith("_UNSPECIFIED"))

@@ -18,11 +18,14 @@ from finstage_market.columns import VALUES, Columns, Float64s, Int64s
 _VARINT, _I64, _LEN, _I32 = 0, 1, 2, 5
 # A field takes a microsecond to walk over here, and 4 MiB may be two million of them: a client that sends
 # such a message must not hold up the others.
-MOST_FIELDS = 10_000
+MAX_FIELDS = 10_000
 _NAMES = ("open_time_ms", *VALUES)
 _FIELDS = {series_pb2.BarColumns.DESCRIPTOR.fields_by_name[n].number: n for n in _NAMES}
-_COLUMNS_FIELD = series_pb2.BarSeries.DESCRIPTOR.fields_by_name["columns"].number
 _DTYPES = {name: np.dtype("<i8" if name == "open_time_ms" else "<f8") for name in _NAMES}
+
+
+Parts = list[bytes | memoryview]
+"""Bytes that follow each other. Arrays stay where they are until the parts are joined, once, by `joined`."""
 
 
 class TooManyFieldsError(ValueError):
@@ -39,33 +42,39 @@ def varint(value: int) -> bytes:
     return bytes(out)
 
 
-def length_delimited(field: int, payload: bytes | memoryview) -> bytes:
-    """The field number `field` holding `payload`: a message, or a packed array."""
-    return b"".join((varint(field << 3 | _LEN), varint(len(payload)), payload))
+def field_parts(field: int, parts: Parts) -> Parts:
+    """Return the length-delimited field number `field` that holds `parts`."""
+    head = varint(field << 3 | _LEN) + varint(sum(map(len, parts)))
+    return [head, *parts]
 
 
-def packed(field: int, values: Int64s | Float64s) -> bytes:
-    """The packed field number `field` of an array of 8-byte numbers; nothing when it is empty."""
+def packed_parts(field: int, values: Int64s | Float64s) -> Parts:
+    """Return the packed field number `field` of an array of 8-byte numbers; no parts when it is empty."""
     if not len(values):
-        return b""
+        return []
     little = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
-    return length_delimited(field, little.view(np.uint8).data)
+    return field_parts(field, [little.view(np.uint8).data])
 
 
-def columns_to_wire(columns: Columns) -> bytes:
-    """A serialised BarColumns."""
-    return b"".join(packed(field, getattr(columns, name)) for field, name in _FIELDS.items())
+def columns_parts(columns: Columns) -> Parts:
+    """Return a serialised BarColumns."""
+    return [part for field, name in _FIELDS.items() for part in packed_parts(field, getattr(columns, name))]
 
 
-def series_to_wire(header: series_pb2.BarSeries, columns: Columns) -> bytes:
-    """A serialised BarSeries: `header`, which has no columns itself, with `columns`."""
-    return header.SerializeToString() + length_delimited(_COLUMNS_FIELD, columns_to_wire(columns))
+def series_parts(header: series_pb2.BarSeries, columns: Columns) -> Parts:
+    """Return a serialised BarSeries: `header`, which has no columns itself, with `columns`."""
+    return message_parts(header, "columns", columns_parts(columns))
 
 
-def message_to_wire(rest: Message, field: str, payload: bytes) -> bytes:
-    """A serialised message: `rest`, which lacks the message field `field`, with `payload` as that field."""
+def message_parts(rest: Message, field: str, parts: Parts) -> Parts:
+    """Return a serialised message: `rest`, which lacks the field named `field`, with `parts` as that field."""
     number = rest.DESCRIPTOR.fields_by_name[field].number
-    return rest.SerializeToString() + length_delimited(number, payload)
+    return [rest.SerializeToString(), *field_parts(number, parts)]
+
+
+def joined(parts: Parts) -> bytes:
+    """Return the bytes of `parts`: the one copy that is made of the arrays."""
+    return b"".join(parts)
 
 
 def columns_from_wire(data: bytes | memoryview) -> Columns:
@@ -149,11 +158,11 @@ def fields(view: memoryview) -> Iterator[tuple[int, int, memoryview]]:
 
 
 def _walk(view: memoryview) -> Iterator[tuple[int, int, memoryview, int, int]]:
-    position, size, left = 0, len(view), MOST_FIELDS
+    position, size, left = 0, len(view), MAX_FIELDS
     while position < size:
         left -= 1
         if left < 0:
-            raise TooManyFieldsError(f"a message of more than {MOST_FIELDS} fields at one level")
+            raise TooManyFieldsError(f"a message of more than {MAX_FIELDS} fields at one level")
         start = position
         tag, position = _read_varint(view, position)
         number, wire_type = tag >> 3, tag & 7

@@ -10,7 +10,6 @@ deadline, less a margin, and its request id.
 """
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncGenerator, Iterable
 from typing import Any, TypeVar, cast
@@ -20,6 +19,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 from prometheus_client import CollectorRegistry
 
+from finstage_market.connection import channel_options, credentials
 from finstage_market.errors import (
     DeadlineTooShort,
     FinstageError,
@@ -28,24 +28,11 @@ from finstage_market.errors import (
     Unauthenticated,
     Unavailable,
 )
+from finstage_market.statuses import from_rpc_error
 from finstage_rpc import call
 from finstage_rpc.deadline import downstream_timeout_s
-from finstage_rpc.errors import from_rpc_error
 from finstage_rpc.metrics import CallMetrics, MethodMetrics, grpc_type
-from finstage_rpc.settings import MESSAGE_BYTES, ChannelSettings
-
-# A server of ours takes a ping every 10 s; any other's floor is 5 min while nothing is said, but silence
-# for so long is what a proxy in between cuts.
-_PING_EVERY_S, _PING_TIMEOUT_S = 30, 10
-_RETRY = {
-    "maxAttempts": 3,
-    "initialBackoff": "0.05s",
-    "maxBackoff": "1s",
-    "backoffMultiplier": 2,
-    "retryableStatusCodes": ["UNAVAILABLE"],
-}
-# Calls that change nothing, by their names in the contracts; what is watched is resumed, not retried.
-_READS = ("Get", "Batch", "List", "Search", "Stream", "Compute", "Fetch", "Read", "Ensure")
+from finstage_rpc.settings import ChannelSettings
 
 R = TypeVar("R", bound=Message | bytes)
 
@@ -181,71 +168,18 @@ def open_channel(
     addresses. It connects at the first call, and anew by itself. Within an event loop only.
 
     name: what is there, for errors: "ingest".
-    retry: services whose reads are tried again, within the deadline, when they are UNAVAILABLE.
+    retry: services whose idempotent calls are retried, within the deadline, when they are UNAVAILABLE.
     metrics: CallMetrics(registry, "client"), one for all the channels of a registry.
     """
-    options, credentials = _transport(settings, retry)
-    if credentials is None:
+    options = channel_options(retry)
+    tls = credentials(ca=settings.tls_ca, key=settings.tls_key, cert=settings.tls_cert)
+    if tls is None:
         channel = grpc.aio.insecure_channel(target, options=options)
     else:
-        channel = grpc.aio.secure_channel(target, credentials, options=options)
+        channel = grpc.aio.secure_channel(target, tls, options=options)
     if metrics is None:
         metrics = CallMetrics(CollectorRegistry(), "client")
     return Channel(channel, name=name, settings=settings, metrics=metrics)
-
-
-def open_blocking_channel(
-    target: str, settings: ChannelSettings, *, retry: Iterable[ServiceDescriptor] = ()
-) -> grpc.Channel:
-    """A channel of gRPC for code without an event loop, connecting as `open_channel`'s does."""
-    options, credentials = _transport(settings, retry)
-    if credentials is None:
-        return grpc.insecure_channel(target, options)
-    return grpc.secure_channel(target, credentials, options)
-
-
-def _transport(
-    settings: ChannelSettings, retry: Iterable[ServiceDescriptor]
-) -> tuple[list[tuple[str, Any]], grpc.ChannelCredentials | None]:
-    """(options, credentials) of a channel; without credentials it is plain text."""
-    options = [
-        ("grpc.max_receive_message_length", MESSAGE_BYTES),
-        ("grpc.keepalive_time_ms", _PING_EVERY_S * 1000),
-        ("grpc.keepalive_timeout_ms", _PING_TIMEOUT_S * 1000),
-        ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.max_pings_without_data", 0),
-        ("grpc.service_config", json.dumps(_service_config(retry))),
-        ("grpc.enable_retries", 1),
-        ("grpc.service_config_disable_resolution", 1),
-        ("grpc.enable_http_proxy", 0),  # a proxy in the environment is for the internet
-        # A server that comes back is found again within seconds, not after gRPC's two minutes.
-        ("grpc.initial_reconnect_backoff_ms", 200),
-        ("grpc.min_reconnect_backoff_ms", 200),
-        ("grpc.max_reconnect_backoff_ms", 5000),
-    ]
-    if settings.tls_ca is None:
-        return options, None
-    key, cert = settings.tls_key, settings.tls_cert
-    return options, grpc.ssl_channel_credentials(
-        root_certificates=settings.tls_ca.read_bytes(),
-        private_key=None if key is None else key.read_bytes(),
-        certificate_chain=None if cert is None else cert.read_bytes(),
-    )
-
-
-def _service_config(retry: Iterable[ServiceDescriptor]) -> dict[str, Any]:
-    reads = [
-        {"service": service.full_name, "method": method}
-        for service in retry
-        for method in service.methods_by_name
-        if method.startswith(_READS)
-    ]
-    config: dict[str, Any] = {"loadBalancingConfig": [{"round_robin": {}}]}
-    if reads:
-        config["methodConfig"] = [{"name": reads, "retryPolicy": _RETRY}]
-        # No retries while more than a few of the last calls failed: they would only add to the load.
-        config["retryThrottling"] = {"maxTokens": 10, "tokenRatio": 0.1}
-    return config
 
 
 def _serialised(request: Message | bytes) -> bytes:

@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from finstage.market.v1 import series_pb2
 from finstage_market.errors import InvalidRequest, Violation
-from finstage_market.interval import Interval, accepted_enum
+from finstage_market.interval import Interval
 from finstage_market.symbol import parse_symbol
 
 MAX_AGE_S = 7 * 86_400.0
@@ -21,6 +21,7 @@ _TIME_S = (-62_135_596_800, 253_402_300_799)
 _SHOWN = 60
 
 _D = TypeVar("_D", int, None)
+_F = TypeVar("_F", float, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +83,15 @@ class Fields:
             self.wrong(field, f"{shown(text)} was given; {least} to {most} printable characters are accepted")
         return stripped
 
-    def interval(self, field: str, value: int) -> Interval:
-        """An interval; not UNSPECIFIED."""
+    def interval(self, field: str, text: str) -> Interval:
+        """An interval; not empty."""
         try:
-            return Interval.from_proto(value)
+            return Interval.parse(text)
         except ValueError as error:
-            self.wrong(field, f"{_name(series_pb2.Interval, value)} was given; it {error}")
+            self.wrong(field, str(error))
             return Interval.D1
 
-    def intervals(self, field: str, values: Sequence[int], *, most: int) -> list[Interval]:
+    def intervals(self, field: str, values: Sequence[str], *, most: int) -> list[Interval]:
         """1 to `most` intervals, in the order given."""
         self.count(field, values, least=1, most=most, what="intervals")
         return [self.interval(f"{field}[{i}]", value) for i, value in enumerate(values[:most])]
@@ -101,9 +102,10 @@ class Fields:
         return cast("series_pb2.Adjustment", number)
 
     def enum(self, field: str, kind: EnumTypeWrapper, value: int) -> int:
-        """A number that the contract's enum `kind` has; its zero too, as where a client leaves it out."""
+        """A number of the contract's enum `kind`; its zero too, which is what a client sends that leaves it out."""
         if value not in kind.values():
-            self.wrong(field, f"{value} was given; one of {accepted_enum(kind)} is accepted")
+            accepted = ", ".join(name for name in kind.keys() if not name.endswith("_UNSPECIFIED"))  # noqa: SIM118
+            self.wrong(field, f"{value} was given; one of {accepted} is accepted")
         return value
 
     def integer(self, field: str, request: Message, *, least: int, most: int, default: _D) -> int | _D:
@@ -115,13 +117,19 @@ class Fields:
             self.wrong(field, f"{value} was given; {least} to {most} is accepted")
         return value
 
+    def page_size(self, value: int, *, most: int, default: int) -> int:
+        """The field page_size: `default` where it is 0, cut to `most`."""
+        if value < 0:
+            self.wrong("page_size", f"{value} was given; 0 or more is accepted")
+        return min(value, most) if value > 0 else default
+
     def flag(self, field: str, request: Message, *, default: bool) -> bool:
         """The optional bool `field` of `request`; `default` where it is unset."""
         return bool(getattr(request, field)) if request.HasField(field) else default
 
     def duration_s(
-        self, field: str, request: Message, *, least_s: float, most_s: float, default_s: float
-    ) -> float:
+        self, field: str, request: Message, *, least_s: float, most_s: float, default_s: _F
+    ) -> float | _F:
         """The Duration `field` of `request`, in seconds; `default_s` where it is unset."""
         if not request.HasField(field):
             return default_s
@@ -131,7 +139,7 @@ class Fields:
             self.wrong(field, f"{seconds:g} s was given; {least_s:g} s to {most_s:g} s is accepted")
         return seconds
 
-    def max_age_s(self, request: Message, *, default_s: float) -> float:
+    def max_age_s(self, request: Message, *, default_s: _F) -> float | _F:
         """The Duration max_age of `request`: 0 to 7 days."""
         return self.duration_s("max_age", request, least_s=0.0, most_s=MAX_AGE_S, default_s=default_s)
 
@@ -142,8 +150,8 @@ class Fields:
             "heartbeat_interval", request, least_s=least_s, most_s=most_s, default_s=default_s
         )
 
-    def timestamp_ms(self, field: str, request: Message) -> int | None:
-        """The Timestamp `field` of `request`; None where it is unset.
+    def timestamp_ms(self, field: str, request: Message, *, path: str) -> int | None:
+        """The Timestamp `field` of `request`, which errors call `path`; None where it is unset.
 
         In milliseconds, rounded up: bars open at whole ones, so "at or after" and "before" keep their sense.
         """
@@ -153,37 +161,32 @@ class Fields:
         first, last = _TIME_S
         if not first <= value.seconds <= last or not 0 <= value.nanos <= 999_999_999:
             given = f"{value.seconds} s and {value.nanos} ns"
-            self.wrong(field, f"{given} was given; a time from year 1 to 9999 is accepted")
+            self.wrong(path, f"{given} was given; a time from year 1 to 9999 is accepted")
             return 0
         return value.seconds * 1000 - (-value.nanos // 1_000_000)
 
-    def time_range(self, request: Message) -> tuple[int | None, int | None]:
-        """The Timestamps start and end of `request`, in milliseconds: start before end."""
-        start_ms, end_ms = self.timestamp_ms("start", request), self.timestamp_ms("end", request)
+    def time_range(self, range_: series_pb2.BarRange) -> tuple[int | None, int | None]:
+        """The field range, in milliseconds: start before end."""
+        start_ms = self.timestamp_ms("start", range_, path="range.start")
+        end_ms = self.timestamp_ms("end", range_, path="range.end")
         if start_ms is not None and end_ms is not None and start_ms >= end_ms:
-            given, end = (getattr(request, field).ToJsonString() for field in ("start", "end"))
-            self.wrong("start", f"{given} was given; a time before end, {end}, is accepted")
+            given, end = range_.start.ToJsonString(), range_.end.ToJsonString()
+            self.wrong("range.start", f"{given} was given; a time before range.end, {end}, is accepted")
         return start_ms, end_ms
 
-    def bar_range(self, request: Message, *, most: int, default_limit: int | None) -> BarRange:
-        """start, end and limit of a request for bars: a range, or the last `limit` (1 to `most`), not both.
+    def bars(self, request: Message, *, most: int, default_limit: int | None) -> BarRange:
+        """The oneof bars of a request: a range, or the newest `limit` (1 to `most`).
 
-        default_limit: the limit where the request has none of the three; None: the whole series.
+        default_limit: the limit where the request has neither, or a range without bounds; None: all bars.
         """
-        start_ms, end_ms = self.time_range(request)
-        limit = self.integer("limit", request, least=1, most=most, default=None)
-        if start_ms is None and end_ms is None:
-            return BarRange(None, None, default_limit if limit is None else limit)
-        if limit is not None:
-            self.wrong("limit", "it was given with start or end; a range or a limit is accepted, not both")
-        return BarRange(start_ms, end_ms, None)
+        if request.WhichOneof("bars") == "limit":
+            return BarRange(None, None, self.integer("limit", request, least=1, most=most, default=None))
+        start_ms, end_ms = self.time_range(request.range)  # type: ignore[attr-defined]
+        unbounded = start_ms is None and end_ms is None
+        return BarRange(start_ms, end_ms, default_limit if unbounded else None)
 
 
 def shown(value: object) -> str:
     """What a client gave, for the text of an error: quoted, and cut where it is long."""
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
-
-
-def _name(kind: EnumTypeWrapper, value: int) -> str:
-    return kind.Name(value) if value in kind.values() else str(value)

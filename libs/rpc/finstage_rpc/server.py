@@ -24,12 +24,13 @@ import uvloop
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, disable_created_metrics
 
+from finstage_market.connection import MAX_MESSAGE_BYTES
 from finstage_rpc.listen import StartError, bind, cannot_bind, read_keys, split
 from finstage_rpc.metrics import CallMetrics
 from finstage_rpc.monitor import Monitor, rss_bytes
 from finstage_rpc.reflection import add_reflection
 from finstage_rpc.service import Calls, Limits, Service, generic_handler
-from finstage_rpc.settings import MESSAGE_BYTES, ServerSettings
+from finstage_rpc.settings import ServerSettings
 
 __all__ = ["Server", "StartError", "run", "serve"]
 
@@ -85,7 +86,7 @@ class Server:
         limits = Limits(
             unary_calls=settings.max_concurrent_calls,
             streams=settings.max_concurrent_streams,
-            message_bytes=MESSAGE_BYTES,
+            message_bytes=MAX_MESSAGE_BYTES,
             slow_call_s=settings.slow_call_s,
             log_calls=settings.log_level == "DEBUG",
         )
@@ -199,8 +200,8 @@ def _options(settings: ServerSettings) -> list[tuple[str, int]]:
     return [
         ("grpc.so_reuseport", 0),  # or a second server on the same port starts, and takes half of the calls
         # Twice what is accepted: what is a little too long is refused by us, with details, and not by gRPC.
-        ("grpc.max_receive_message_length", 2 * MESSAGE_BYTES),
-        ("grpc.max_send_message_length", MESSAGE_BYTES),
+        ("grpc.max_receive_message_length", 2 * MAX_MESSAGE_BYTES),
+        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
         ("grpc.keepalive_time_ms", _PING_EVERY_S * 1000),
         ("grpc.keepalive_timeout_ms", _PING_TIMEOUT_S * 1000),
         ("grpc.keepalive_permit_without_calls", 1),

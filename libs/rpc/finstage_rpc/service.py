@@ -25,6 +25,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
+from finstage_market.connection import is_endless
 from finstage_market.errors import (
     InvalidRequest,
     RateLimited,
@@ -34,9 +35,10 @@ from finstage_market.errors import (
     Violation,
     over_limit,
 )
+from finstage_market.statuses import code_of
 from finstage_rpc import call
 from finstage_rpc.call import Call, Context
-from finstage_rpc.errors import code_of, to_status, trailers
+from finstage_rpc.errors import to_status, trailers
 from finstage_rpc.keys import ApiKeys
 from finstage_rpc.metrics import CallMetrics, MethodMetrics, grpc_type
 
@@ -193,8 +195,7 @@ class _Rpc:
         kind = grpc_type(client_streaming=self._in, server_streaming=self._out)
         self._metrics = MethodMetrics(metrics, self._path, kind)
         self._is_stream = kind != "unary"
-        # The contract's names: what is watched goes on until somebody ends it.
-        self._endless = method.name.startswith("Watch")
+        self._endless = is_endless(method)
 
     def handler(self) -> "grpc.RpcMethodHandler[Any, Any]":
         """The handler for grpc.aio; serializers are left out, so it passes bytes."""

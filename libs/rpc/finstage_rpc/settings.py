@@ -22,9 +22,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 PREFIX = "FINSTAGE_"
 
-# The longest message, both ways. gRPC's own default, which clients in every language have too.
-MESSAGE_BYTES = 4 * 1024 * 1024
-
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]+):(\d{1,5})")
 # A password may have any character in it, and may stand where the port should. What stands before the last @
 # is not shown, nor from a port on that is none, nor an option that holds a secret.

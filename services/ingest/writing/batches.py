@@ -9,7 +9,7 @@ import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
 from finstage.ingest.v1 import ingest_service_pb2 as pb
-from finstage_market.columns import VALUES, Columns, Float64s
+from finstage_market.columns import VALUES, Columns, Float64s, Int64s
 from finstage_market.errors import InvalidRequest, Violation
 from finstage_market.interval import Interval
 from finstage_market.symbol import parse_symbol
@@ -35,9 +35,10 @@ class SentBatch:
 
     sequence: int
     symbol: str
-    interval: int
+    interval: str
     arrays: Arrays
     adjusted_close: Float64s
+    adjusted_close_unknown: Int64s
 
     @property
     def rows(self) -> int:
@@ -95,7 +96,8 @@ def _split(data: bytes) -> SentBatch:
     # What is left in the message are numbers that were not sent packed.
     closes = np.frombuffer(adjusted or b"", "<f8").astype(np.float64)
     closes = np.concatenate([closes, np.array(message.adjusted_close, np.float64)])
-    return SentBatch(message.sequence, message.symbol, message.interval, arrays, closes)
+    unknown = np.array(message.adjusted_close_unknown, np.int64)
+    return SentBatch(message.sequence, message.symbol, message.interval, arrays, closes, unknown)
 
 
 def check_batch(sent: SentBatch, *, now_ms: int) -> Batch:
@@ -108,9 +110,9 @@ def check_batch(sent: SentBatch, *, now_ms: int) -> Batch:
         faults.append(f"symbol {symbol!r} was given; {error}")
     interval = None
     try:
-        interval = Interval.from_proto(sent.interval)
+        interval = Interval.parse(sent.interval)
     except ValueError as error:
-        faults.append(f"interval {sent.interval} was given; it {error}")
+        faults.append(f"interval: {error}")
     lengths = {name: len(array) for name, array in sent.arrays.items()}
     if len(set(lengths.values())) > 1:
         given = ", ".join(f"{name} {length}" for name, length in lengths.items())
@@ -119,6 +121,13 @@ def check_batch(sent: SentBatch, *, now_ms: int) -> Batch:
         faults.append(f"{len(sent.adjusted_close):,} adjusted closes for {lengths['close']:,} bars")
     if sent.rows > MAX_BATCH_ROWS:
         faults.append(f"{sent.rows:,} rows were sent; 1 to {MAX_BATCH_ROWS:,} are accepted")
+    unknown = sent.adjusted_close_unknown
+    if len(unknown) and unknown.max() >= len(sent.adjusted_close):
+        faults.append(
+            f"adjusted_close_unknown {unknown.max()} for {len(sent.adjusted_close):,} adjusted closes"
+        )
+    elif np.isnan(sent.adjusted_close).any():
+        faults.append("adjusted_close has NaN; list rows without one in adjusted_close_unknown")
     digest = _digest(sent)
     if faults or interval is None:
         return Batch(
@@ -132,7 +141,10 @@ def check_batch(sent: SentBatch, *, now_ms: int) -> Batch:
             interval=interval,
         )
     columns = Columns.of(**sent.arrays)
-    adjusted = sent.adjusted_close if len(sent.adjusted_close) else None
+    adjusted = None
+    if len(sent.adjusted_close):
+        adjusted = sent.adjusted_close.copy()
+        adjusted[unknown] = np.nan
     checked = check(interval, columns, now_ms=now_ms, adjusted_close=adjusted, of_client=True)
     kept = checked.columns
     return Batch(
@@ -174,7 +186,7 @@ def _all_refused(sent: SentBatch, detail: str) -> tuple[RejectedRow, ...]:
 def _digest(sent: SentBatch) -> bytes:
     """A fingerprint of what was sent, however the client's library wrote it."""
     total = hashlib.sha256(f"{sent.symbol}\n{sent.interval}\n".encode())
-    for array in (*sent.arrays.values(), sent.adjusted_close):
+    for array in (*sent.arrays.values(), sent.adjusted_close, sent.adjusted_close_unknown):
         total.update(len(array).to_bytes(8))
         total.update(array.data)
     return total.digest()

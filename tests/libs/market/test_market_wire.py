@@ -11,18 +11,7 @@ from hypothesis import strategies as st
 from finstage.market.v1 import series_pb2
 from finstage.price.v1 import price_service_pb2
 from finstage_market.columns import VALUES, Columns
-from finstage_market.wire import (
-    MOST_FIELDS,
-    TooManyFieldsError,
-    columns_from_wire,
-    columns_to_wire,
-    fields,
-    length_delimited,
-    message_to_wire,
-    series_to_wire,
-    take_field,
-    varint,
-)
+from finstage_market.wire import MAX_FIELDS, TooManyFieldsError, columns_from_wire, columns_parts, field_parts, fields, joined, message_parts, series_parts, take_field, varint
 
 NAMES = ("open_time_ms", *VALUES)
 COLUMNS_FIELD = series_pb2.BarSeries.DESCRIPTOR.fields_by_name["columns"].number
@@ -50,17 +39,17 @@ def same(a: Columns, b: Columns) -> bool:
 
 @given(columns())
 def test_columns_are_written_byte_for_byte_as_protobuf_writes_them(bars: Columns) -> None:
-    assert columns_to_wire(bars) == message_of(bars).SerializeToString()
+    assert joined(columns_parts(bars)) == message_of(bars).SerializeToString()
 
 
 @given(columns())
 def test_columns_come_back_bit_for_bit(bars: Columns) -> None:
-    assert same(columns_from_wire(columns_to_wire(bars)), bars)
+    assert same(columns_from_wire(joined(columns_parts(bars))), bars)
     assert same(columns_from_wire(memoryview(message_of(bars).SerializeToString())), bars)
 
 
 def test_what_comes_back_is_aligned_contiguous_and_writable() -> None:
-    bars = columns_from_wire(b"\x7a\x01x" + columns_to_wire(Columns.of(*[np.arange(5)] * 6)))
+    bars = columns_from_wire(b"\x7a\x01x" + joined(columns_parts(Columns.of(*[np.arange(5)] * 6))))
     for name in NAMES:
         array = getattr(bars, name)
         assert array.flags.aligned
@@ -80,7 +69,7 @@ def test_arrays_of_any_layout_are_written(layout: str) -> None:
     else:
         times.flags.writeable = values.flags.writeable = False
     bars = Columns(times, *[values] * 5)
-    assert columns_to_wire(bars) == message_of(bars).SerializeToString()
+    assert joined(columns_parts(bars)) == message_of(bars).SerializeToString()
 
 
 def encoded(name: str, values: list[float], packed: bool) -> bytes:
@@ -88,7 +77,7 @@ def encoded(name: str, values: list[float], packed: bool) -> bytes:
     number = series_pb2.BarColumns.DESCRIPTOR.fields_by_name[name].number
     letter = "q" if name == "open_time_ms" else "d"
     if packed:
-        return length_delimited(number, struct.pack(f"<{len(values)}{letter}", *values))
+        return joined(field_parts(number, [struct.pack(f"<{len(values)}{letter}", *values)]))
     return b"".join(varint(number << 3 | 1) + struct.pack(f"<{letter}", value) for value in values)
 
 
@@ -112,14 +101,14 @@ def test_any_legal_order_and_packing_is_read_as_protobuf_reads_it(bars: Columns,
     assert same(columns_from_wire(wire), bars)
     parsed = series_pb2.BarColumns.FromString(wire)
     parsed.DiscardUnknownFields()
-    assert parsed.SerializeToString() == columns_to_wire(bars)
+    assert parsed.SerializeToString() == joined(columns_parts(bars))
 
 
 @given(columns(most=6), st.data())
 def test_damaged_bytes_are_a_value_error_or_columns_and_nothing_else(
     bars: Columns, data: st.DataObject
 ) -> None:
-    wire = bytearray(columns_to_wire(bars))
+    wire = bytearray(joined(columns_parts(bars)))
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(wire)))
         wire[at : at + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=9))
@@ -201,14 +190,14 @@ def header() -> series_pb2.BarSeries:
 def test_a_series_is_read_as_the_message_with_its_columns(bars: Columns) -> None:
     expected = header()
     expected.columns.CopyFrom(message_of(bars))
-    wire = series_to_wire(header(), bars)
+    wire = joined(series_parts(header(), bars))
     assert series_pb2.BarSeries.FromString(wire).SerializeToString() == expected.SerializeToString()
 
 
 @given(columns())
 def test_a_message_around_a_series_is_read_as_the_whole(bars: Columns) -> None:
     reply = price_service_pb2.GetBarsResponse(next_page_token="t", total_bars=9)
-    wire = message_to_wire(reply, "series", series_to_wire(header(), bars))
+    wire = joined(message_parts(reply, "series", [joined(series_parts(header(), bars))]))
     parsed = price_service_pb2.GetBarsResponse.FromString(wire)
     assert (parsed.next_page_token, parsed.total_bars) == ("t", 9)
     assert same(columns_from_wire(parsed.series.columns.SerializeToString()), bars)
@@ -216,7 +205,7 @@ def test_a_message_around_a_series_is_read_as_the_whole(bars: Columns) -> None:
 
 @given(columns())
 def test_a_field_taken_out_leaves_the_rest(bars: Columns) -> None:
-    rest, payload = take_field(series_to_wire(header(), bars), COLUMNS_FIELD)
+    rest, payload = take_field(joined(series_parts(header(), bars)), COLUMNS_FIELD)
     assert rest == header().SerializeToString()
     assert payload is not None
     assert same(columns_from_wire(payload), bars)
@@ -224,15 +213,15 @@ def test_a_field_taken_out_leaves_the_rest(bars: Columns) -> None:
 
 @given(columns(), columns())
 def test_a_field_that_comes_twice_is_merged_as_protobuf_merges(first: Columns, second: Columns) -> None:
-    wire = b"".join(length_delimited(COLUMNS_FIELD, columns_to_wire(part)) for part in (first, second))
+    wire = b"".join(joined(field_parts(COLUMNS_FIELD, [joined(columns_parts(part))])) for part in (first, second))
     _, payload = take_field(wire, COLUMNS_FIELD)
     assert payload is not None
     merged = series_pb2.BarSeries.FromString(wire).columns
-    assert columns_to_wire(columns_from_wire(payload)) == merged.SerializeToString()
+    assert joined(columns_parts(columns_from_wire(payload))) == merged.SerializeToString()
 
 
 def test_columns_in_more_fields_than_are_walked_are_read_all_the_same() -> None:
-    n = MOST_FIELDS
+    n = MAX_FIELDS
     bars = Columns.of(np.arange(n), *[np.arange(float(n)) + i for i in range(5)])
     wire = b"".join(encoded(name, getattr(bars, name).tolist(), packed=False) for name in NAMES)
     assert same(columns_from_wire(wire + UNKNOWN[0]), bars)
@@ -241,9 +230,9 @@ def test_columns_in_more_fields_than_are_walked_are_read_all_the_same() -> None:
 
 
 def test_a_message_of_more_fields_than_any_of_ours_is_refused() -> None:
-    assert take_field(UNKNOWN[3] * MOST_FIELDS, COLUMNS_FIELD)[1] is None
+    assert take_field(UNKNOWN[3] * MAX_FIELDS, COLUMNS_FIELD)[1] is None
     with pytest.raises(TooManyFieldsError):
-        take_field(UNKNOWN[3] * (MOST_FIELDS + 1), COLUMNS_FIELD)
+        take_field(UNKNOWN[3] * (MAX_FIELDS + 1), COLUMNS_FIELD)
 
 
 def test_a_field_that_is_not_there_is_none() -> None:

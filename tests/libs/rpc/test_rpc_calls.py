@@ -26,13 +26,14 @@ from finstage_market.errors import (
     Violation,
     symbol_not_found,
 )
-from finstage_market.wire import message_to_wire, series_to_wire
+from finstage_market.wire import joined, message_parts, series_parts
 from finstage_rpc import call
 from finstage_rpc.channel import open_blocking_channel
-from finstage_rpc.errors import from_rpc_error
+from finstage_market.statuses import from_rpc_error
 from finstage_rpc.metrics import CallMetrics
 from finstage_rpc.service import Calls, Limits, Service, generic_handler
-from finstage_rpc.settings import MESSAGE_BYTES, ChannelSettings
+from finstage_market.connection import MAX_MESSAGE_BYTES
+from finstage_rpc.settings import ChannelSettings
 
 PRICE = "/finstage.price.v1.PriceService"
 INGEST = ingest_pb.DESCRIPTOR.services_by_name["IngestService"]
@@ -180,7 +181,7 @@ async def test_ready_bytes_are_the_reply_that_the_message_would_be(start: Any, c
     rows = np.arange(1000.0)
     columns = Columns.of(np.arange(1000), rows, rows, rows, rows, rows)
     series = series_pb2.BarSeries(symbol="AAPL", interval=series_pb2.INTERVAL_1D)
-    ready = message_to_wire(pb.GetBarsResponse(total_bars=1000), "series", series_to_wire(series, columns))
+    ready = joined(message_parts(pb.GetBarsResponse(total_bars=1000), "series", [joined(series_parts(series, columns))]))
 
     class Bars:
         async def GetBars(self, request: pb.GetBarsRequest, context: Any) -> Any:
@@ -203,25 +204,25 @@ async def test_ready_bytes_are_the_reply_that_the_message_would_be(start: Any, c
 
 
 async def test_a_reply_past_the_message_limit_is_an_error_that_says_so(start: Any, connect: Any) -> None:
-    channel = connect(await start(Prices(lambda _: b"x" * (MESSAGE_BYTES + 1))))
+    channel = connect(await start(Prices(lambda _: b"x" * (MAX_MESSAGE_BYTES + 1))))
     found = await failure(channel.call(f"{PRICE}/GetQuote", pb.GetQuoteRequest(), bytes))
     assert isinstance(found, RateLimited)
     assert found.reason is Reason.OWN_LIMIT
-    assert str(MESSAGE_BYTES) in found.message
+    assert str(MAX_MESSAGE_BYTES) in found.message
 
 
 async def test_a_reply_of_exactly_the_message_limit_arrives(start: Any, connect: Any) -> None:
-    channel = connect(await start(Prices(lambda _: b"x" * MESSAGE_BYTES)))
-    assert len(await channel.call(f"{PRICE}/GetQuote", b"", bytes)) == MESSAGE_BYTES
+    channel = connect(await start(Prices(lambda _: b"x" * MAX_MESSAGE_BYTES)))
+    assert len(await channel.call(f"{PRICE}/GetQuote", b"", bytes)) == MAX_MESSAGE_BYTES
 
 
 async def test_a_request_past_the_message_limit_is_refused(start: Any, connect: Any) -> None:
     servicer = Prices()
     channel = connect(await start(servicer))
-    found = await failure(channel.call(f"{PRICE}/GetQuote", b"x" * (MESSAGE_BYTES + 1), bytes))
+    found = await failure(channel.call(f"{PRICE}/GetQuote", b"x" * (MAX_MESSAGE_BYTES + 1), bytes))
     assert isinstance(found, RateLimited)
     assert (found.reason, servicer.calls) == (Reason.OWN_LIMIT, 0)
-    assert f"the request has {MESSAGE_BYTES + 1} bytes" in found.message
+    assert f"the request has {MAX_MESSAGE_BYTES + 1} bytes" in found.message
 
 
 class Writes:

@@ -24,16 +24,8 @@ from finstage_market.errors import (
     Unimplemented,
     Violation,
 )
-from finstage_rpc.errors import (
-    MESSAGE_BYTES,
-    STATUS_BYTES,
-    code_of,
-    from_rpc_error,
-    from_status,
-    reason_of,
-    to_status,
-    trailers,
-)
+from finstage_market.statuses import MAX_MESSAGE_BYTES, MAX_STATUS_BYTES, code_of, from_rpc_error, from_status, reason_of
+from finstage_rpc.errors import to_status, trailers
 
 CODES = {
     Reason.INVALID_FIELD: "INVALID_ARGUMENT",
@@ -178,8 +170,8 @@ def test_a_group_with_an_unknown_exception_is_internal() -> None:
 @given(st.lists(st.builds(Violation, st.text(), st.text(max_size=2000)), min_size=1, max_size=40))
 def test_any_violations_fit_into_metadata(violations: list[Violation]) -> None:
     status = to_status(InvalidRequest(violations))
-    assert len(status.message.encode()) <= MESSAGE_BYTES
-    assert status.ByteSize() <= STATUS_BYTES
+    assert len(status.message.encode()) <= MAX_MESSAGE_BYTES
+    assert status.ByteSize() <= MAX_STATUS_BYTES
     assert detail(status, error_details_pb2.BadRequest).field_violations
 
 
@@ -187,8 +179,8 @@ def test_any_violations_fit_into_metadata(violations: list[Violation]) -> None:
 def test_any_text_fits_into_metadata(message: str, kind: str, name: str) -> None:
     error = NotFound(Reason.NO_DATA, message, resource_type=kind, resource_name=name)
     status = to_status(error)
-    assert len(status.message.encode()) <= MESSAGE_BYTES
-    assert status.ByteSize() <= STATUS_BYTES
+    assert len(status.message.encode()) <= MAX_MESSAGE_BYTES
+    assert status.ByteSize() <= MAX_STATUS_BYTES
 
 
 def test_text_that_is_not_unicode_can_be_told() -> None:

@@ -22,14 +22,14 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from finstage.market.v1 import options_pb2 as finstage_dot_market_dot_v1_dot_options__pb2
 from finstage.market.v1 import provenance_pb2 as finstage_dot_market_dot_v1_dot_provenance__pb2
 from finstage.market.v1 import series_pb2 as finstage_dot_market_dot_v1_dot_series__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
-from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.finstage/indicators/v1/indicator_service.proto\x12\x16\x66instage.indicators.v1\x1a#finstage/market/v1/provenance.proto\x1a\x1f\x66instage/market/v1/series.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\".\n\x0fParameterChoice\x12\r\n\x05value\x18\x01 \x01(\x05\x12\x0c\n\x04name\x18\x02 \x01(\t\"\xde\x01\n\rParameterInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x33\n\x04type\x18\x02 \x01(\x0e\x32%.finstage.indicators.v1.ParameterType\x12\x15\n\rdefault_value\x18\x03 \x01(\x01\x12\x11\n\tmin_value\x18\x04 \x01(\x01\x12\x11\n\tmax_value\x18\x05 \x01(\x01\x12\x38\n\x07\x63hoices\x18\x06 \x03(\x0b\x32\'.finstage.indicators.v1.ParameterChoice\x12\x13\n\x0b\x64\x65scription\x18\x07 \x01(\t\"/\n\nOutputInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"0\n\x0bVariantInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"\xd4\x02\n\rIndicatorInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\r\n\x05group\x18\x03 \x01(\t\x12\x0e\n\x06inputs\x18\x04 \x03(\t\x12\x39\n\nparameters\x18\x05 \x03(\x0b\x32%.finstage.indicators.v1.ParameterInfo\x12\x33\n\x07outputs\x18\x06 \x03(\x0b\x32\".finstage.indicators.v1.OutputInfo\x12\x18\n\x10\x64\x65\x66\x61ult_lookback\x18\x07 \x01(\x05\x12?\n\x0findicator_class\x18\x08 \x01(\x0e\x32&.finstage.indicators.v1.IndicatorClass\x12\x35\n\x08variants\x18\t \x03(\x0b\x32#.finstage.indicators.v1.VariantInfo\"5\n\x15ListIndicatorsRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\r\n\x05group\x18\x02 \x01(\t\"c\n\x16ListIndicatorsResponse\x12\x39\n\nindicators\x18\x01 \x03(\x0b\x32%.finstage.indicators.v1.IndicatorInfo\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\"\xe1\x01\n\rIndicatorSpec\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x41\n\x06params\x18\x03 \x03(\x0b\x32\x31.finstage.indicators.v1.IndicatorSpec.ParamsEntry\x12\x33\n\x06source\x18\x04 \x01(\x0e\x32#.finstage.indicators.v1.PriceSource\x12\x0f\n\x07variant\x18\x05 \x01(\t\x1a-\n\x0bParamsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\\\n\x0cOutputValues\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x66irst_index\x18\x02 \x01(\x05\x12\x0e\n\x06values\x18\x03 \x03(\x01\x12\x19\n\x11undefined_indexes\x18\x04 \x03(\r\"\xa6\x03\n\x0fIndicatorResult\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07variant\x18\x03 \x01(\t\x12\x43\n\x06params\x18\x04 \x03(\x0b\x32\x33.finstage.indicators.v1.IndicatorResult.ParamsEntry\x12\x33\n\x06source\x18\x05 \x01(\x0e\x32#.finstage.indicators.v1.PriceSource\x12\"\n\x06status\x18\x06 \x01(\x0b\x32\x12.google.rpc.Status\x12\x10\n\x08lookback\x18\x07 \x01(\x05\x12\x11\n\tbars_used\x18\x08 \x01(\x03\x12?\n\x0findicator_class\x18\t \x01(\x0e\x32&.finstage.indicators.v1.IndicatorClass\x12\x35\n\x07outputs\x18\n \x03(\x0b\x32$.finstage.indicators.v1.OutputValues\x1a-\n\x0bParamsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x83\x03\n\x0eIndicatorFrame\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12.\n\x08interval\x18\x02 \x01(\x0e\x32\x1c.finstage.market.v1.Interval\x12\x32\n\nadjustment\x18\x03 \x01(\x0e\x32\x1e.finstage.market.v1.Adjustment\x12\x32\n\x07version\x18\x04 \x01(\x0b\x32!.finstage.market.v1.SeriesVersion\x12\x14\n\x0copen_time_ms\x18\x05 \x03(\x10\x12\x38\n\x07results\x18\x06 \x03(\x0b\x32\'.finstage.indicators.v1.IndicatorResult\x12\x15\n\rlast_is_final\x18\x07 \x01(\x08\x12.\n\x08\x63overage\x18\x08 \x01(\x0b\x32\x1c.finstage.market.v1.Coverage\x12\x32\n\nprovenance\x18\t \x01(\x0b\x32\x1e.finstage.market.v1.Provenance\"\xa0\x03\n\x18\x43omputeIndicatorsRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12.\n\x08interval\x18\x02 \x01(\x0e\x32\x1c.finstage.market.v1.Interval\x12\x32\n\nadjustment\x18\x03 \x01(\x0e\x32\x1e.finstage.market.v1.Adjustment\x12)\n\x05start\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\x05limit\x18\x06 \x01(\x05H\x00\x88\x01\x01\x12\x34\n\x05specs\x18\x07 \x03(\x0b\x32%.finstage.indicators.v1.IndicatorSpec\x12*\n\x07max_age\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x18\n\x0b\x61llow_stale\x18\t \x01(\x08H\x01\x88\x01\x01\x12\x12\n\nfinal_only\x18\n \x01(\x08\x42\x08\n\x06_limitB\x0e\n\x0c_allow_stale\"R\n\x19\x43omputeIndicatorsResponse\x12\x35\n\x05\x66rame\x18\x01 \x01(\x0b\x32&.finstage.indicators.v1.IndicatorFrame\"\xa6\x03\n\x1d\x42\x61tchComputeIndicatorsRequest\x12\x0f\n\x07symbols\x18\x01 \x03(\t\x12.\n\x08interval\x18\x02 \x01(\x0e\x32\x1c.finstage.market.v1.Interval\x12\x32\n\nadjustment\x18\x03 \x01(\x0e\x32\x1e.finstage.market.v1.Adjustment\x12)\n\x05start\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\x05limit\x18\x06 \x01(\x05H\x00\x88\x01\x01\x12\x34\n\x05specs\x18\x07 \x03(\x0b\x32%.finstage.indicators.v1.IndicatorSpec\x12*\n\x07max_age\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x18\n\x0b\x61llow_stale\x18\t \x01(\x08H\x01\x88\x01\x01\x12\x12\n\nfinal_only\x18\n \x01(\x08\x42\x08\n\x06_limitB\x0e\n\x0c_allow_stale\"\xa7\x01\n\x1e\x42\x61tchComputeIndicatorsResponse\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x37\n\x05\x66rame\x18\x03 \x01(\x0b\x32&.finstage.indicators.v1.IndicatorFrameH\x00\x12#\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"\xd3\x02\n\x16WatchIndicatorsRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12.\n\x08interval\x18\x02 \x01(\x0e\x32\x1c.finstage.market.v1.Interval\x12\x32\n\nadjustment\x18\x03 \x01(\x0e\x32\x1e.finstage.market.v1.Adjustment\x12\x34\n\x05specs\x18\x04 \x03(\x0b\x32%.finstage.indicators.v1.IndicatorSpec\x12\x1b\n\x0esnapshot_limit\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12\x14\n\x0cresume_token\x18\x06 \x01(\t\x12\x12\n\nfinal_only\x18\x07 \x01(\x08\x12\x35\n\x12heartbeat_interval\x18\x08 \x01(\x0b\x32\x19.google.protobuf.DurationB\x11\n\x0f_snapshot_limit\"\xe2\x01\n\x17WatchIndicatorsResponse\x12:\n\x08snapshot\x18\x01 \x01(\x0b\x32&.finstage.indicators.v1.IndicatorFrameH\x00\x12\x38\n\x06update\x18\x02 \x01(\x0b\x32&.finstage.indicators.v1.IndicatorFrameH\x00\x12\x32\n\theartbeat\x18\x03 \x01(\x0b\x32\x1d.finstage.market.v1.HeartbeatH\x00\x12\x14\n\x0cresume_token\x18\x04 \x01(\tB\x07\n\x05\x65vent\"}\n\x14\x43omputeOnBarsRequest\x12/\n\x07\x63olumns\x18\x01 \x01(\x0b\x32\x1e.finstage.market.v1.BarColumns\x12\x34\n\x05specs\x18\x02 \x03(\x0b\x32%.finstage.indicators.v1.IndicatorSpec\"N\n\x15\x43omputeOnBarsResponse\x12\x35\n\x05\x66rame\x18\x01 \x01(\x0b\x32&.finstage.indicators.v1.IndicatorFrame*\x8f\x01\n\x0eIndicatorClass\x12\x1f\n\x1bINDICATOR_CLASS_UNSPECIFIED\x10\x00\x12\x1a\n\x16INDICATOR_CLASS_WINDOW\x10\x01\x12\x1c\n\x18INDICATOR_CLASS_DECAYING\x10\x02\x12\"\n\x1eINDICATOR_CLASS_PATH_DEPENDENT\x10\x03*\xe5\x01\n\x0bPriceSource\x12\x1c\n\x18PRICE_SOURCE_UNSPECIFIED\x10\x00\x12\x15\n\x11PRICE_SOURCE_OPEN\x10\x01\x12\x15\n\x11PRICE_SOURCE_HIGH\x10\x02\x12\x14\n\x10PRICE_SOURCE_LOW\x10\x03\x12\x16\n\x12PRICE_SOURCE_CLOSE\x10\x04\x12\x17\n\x13PRICE_SOURCE_VOLUME\x10\x05\x12\x14\n\x10PRICE_SOURCE_HL2\x10\x06\x12\x15\n\x11PRICE_SOURCE_HLC3\x10\x07\x12\x16\n\x12PRICE_SOURCE_OHLC4\x10\x08*\x7f\n\rParameterType\x12\x1e\n\x1aPARAMETER_TYPE_UNSPECIFIED\x10\x00\x12\x1a\n\x16PARAMETER_TYPE_INTEGER\x10\x01\x12\x17\n\x13PARAMETER_TYPE_REAL\x10\x02\x12\x19\n\x15PARAMETER_TYPE_CHOICE\x10\x03\x32\xed\x04\n\x10IndicatorService\x12o\n\x0eListIndicators\x12-.finstage.indicators.v1.ListIndicatorsRequest\x1a..finstage.indicators.v1.ListIndicatorsResponse\x12x\n\x11\x43omputeIndicators\x12\x30.finstage.indicators.v1.ComputeIndicatorsRequest\x1a\x31.finstage.indicators.v1.ComputeIndicatorsResponse\x12\x89\x01\n\x16\x42\x61tchComputeIndicators\x12\x35.finstage.indicators.v1.BatchComputeIndicatorsRequest\x1a\x36.finstage.indicators.v1.BatchComputeIndicatorsResponse0\x01\x12t\n\x0fWatchIndicators\x12..finstage.indicators.v1.WatchIndicatorsRequest\x1a/.finstage.indicators.v1.WatchIndicatorsResponse0\x01\x12l\n\rComputeOnBars\x12,.finstage.indicators.v1.ComputeOnBarsRequest\x1a-.finstage.indicators.v1.ComputeOnBarsResponseBo\n\x1a\x64\x65v.finstage.indicators.v1P\x01ZOgithub.com/finstage/finstage/clients/go/gen/finstage/indicators/v1;indicatorsv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.finstage/indicators/v1/indicator_service.proto\x12\x16\x66instage.indicators.v1\x1a finstage/market/v1/options.proto\x1a#finstage/market/v1/provenance.proto\x1a\x1f\x66instage/market/v1/series.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x17google/rpc/status.proto\".\n\x0fParameterChoice\x12\r\n\x05value\x18\x01 \x01(\x05\x12\x0c\n\x04name\x18\x02 \x01(\t\"\xde\x01\n\rParameterInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x33\n\x04type\x18\x02 \x01(\x0e\x32%.finstage.indicators.v1.ParameterType\x12\x15\n\rdefault_value\x18\x03 \x01(\x01\x12\x11\n\tmin_value\x18\x04 \x01(\x01\x12\x11\n\tmax_value\x18\x05 \x01(\x01\x12\x38\n\x07\x63hoices\x18\x06 \x03(\x0b\x32\'.finstage.indicators.v1.ParameterChoice\x12\x13\n\x0b\x64\x65scription\x18\x07 \x01(\t\"/\n\nOutputInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"0\n\x0bVariantInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"\xd4\x02\n\rIndicatorInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\r\n\x05group\x18\x03 \x01(\t\x12\x0e\n\x06inputs\x18\x04 \x03(\t\x12\x39\n\nparameters\x18\x05 \x03(\x0b\x32%.finstage.indicators.v1.ParameterInfo\x12\x33\n\x07outputs\x18\x06 \x03(\x0b\x32\".finstage.indicators.v1.OutputInfo\x12\x18\n\x10\x64\x65\x66\x61ult_lookback\x18\x07 \x01(\x05\x12?\n\x0findicator_class\x18\x08 \x01(\x0e\x32&.finstage.indicators.v1.IndicatorClass\x12\x35\n\x08variants\x18\t \x03(\x0b\x32#.finstage.indicators.v1.VariantInfo\"5\n\x15ListIndicatorsRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\r\n\x05group\x18\x02 \x01(\t\"c\n\x16ListIndicatorsResponse\x12\x39\n\nindicators\x18\x01 \x03(\x0b\x32%.finstage.indicators.v1.IndicatorInfo\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\"\xe1\x01\n\rIndicatorSpec\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x41\n\x06params\x18\x03 \x03(\x0b\x32\x31.finstage.indicators.v1.IndicatorSpec.ParamsEntry\x12\x33\n\x06source\x18\x04 \x01(\x0e\x32#.finstage.indicators.v1.PriceSource\x12\x0f\n\x07variant\x18\x05 \x01(\t\x1a-\n\x0bParamsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\\\n\x0cOutputValues\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x66irst_index\x18\x02 \x01(\x05\x12\x0e\n\x06values\x18\x03 \x03(\x01\x12\x19\n\x11undefined_indexes\x18\x04 \x03(\r\"\xa6\x03\n\x0fIndicatorResult\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07variant\x18\x03 \x01(\t\x12\x43\n\x06params\x18\x04 \x03(\x0b\x32\x33.finstage.indicators.v1.IndicatorResult.ParamsEntry\x12\x33\n\x06source\x18\x05 \x01(\x0e\x32#.finstage.indicators.v1.PriceSource\x12\"\n\x06status\x18\x06 \x01(\x0b\x32\x12.google.rpc.Status\x12\x10\n\x08lookback\x18\x07 \x01(\x05\x12\x11\n\tbars_used\x18\x08 \x01(\x03\x12?\n\x0findicator_class\x18\t \x01(\x0e\x32&.finstage.indicators.v1.IndicatorClass\x12\x35\n\x07outputs\x18\n \x03(\x0b\x32$.finstage.indicators.v1.OutputValues\x1a-\n\x0bParamsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xe5\x02\n\x0eIndicatorFrame\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x10\n\x08interval\x18\x02 \x01(\t\x12\x32\n\nadjustment\x18\x03 \x01(\x0e\x32\x1e.finstage.market.v1.Adjustment\x12\x32\n\x07version\x18\x04 \x01(\x0b\x32!.finstage.market.v1.SeriesVersion\x12\x14\n\x0copen_time_ms\x18\x05 \x03(\x10\x12\x38\n\x07results\x18\x06 \x03(\x0b\x32\'.finstage.indicators.v1.IndicatorResult\x12\x15\n\rlast_is_final\x18\x07 \x01(\x08\x12.\n\x08\x63overage\x18\x08 \x01(\x0b\x32\x1c.finstage.market.v1.Coverage\x12\x32\n\nprovenance\x18\t \x01(\x0b\x32\x1e.finstage.market.v1.Provenance\"\xd8\x02\n\x18\x43omputeIndicatorsRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x10\n\x08interval\x18\x02 \x01(\t\x12\x32\n\nadjustment\x18\x03 \x01(\x0e\x32\x1e.finstage.market.v1.Adjustment\x12-\n\x05range\x18\x04 \x01(\x0b\x32\x1c.finstage.market.v1.BarRangeH\x00\x12\x0f\n\x05limit\x18\x05 \x01(\x05H\x00\x12\x34\n\x05specs\x18\x06 \x03(\x0b\x32%.finstage.indicators.v1.IndicatorSpec\x12*\n\x07max_age\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x18\n\x0b\x61llow_stale\x18\x08 \x01(\x08H\x01\x88\x01\x01\x12\x12\n\nfinal_only\x18\t \x01(\x08\x42\x06\n\x04\x62\x61rsB\x0e\n\x0c_allow_stale\"R\n\x19\x43omputeIndicatorsResponse\x12\x35\n\x05\x66rame\x18\x01 \x01(\x0b\x32&.finstage.indicators.v1.IndicatorFrame\"\xde\x02\n\x1d\x42\x61tchComputeIndicatorsRequest\x12\x0f\n\x07symbols\x18\x01 \x03(\t\x12\x10\n\x08interval\x18\x02 \x01(\t\x12\x32\n\nadjustment\x18\x03 \x01(\x0e\x32\x1e.finstage.market.v1.Adjustment\x12-\n\x05range\x18\x04 \x01(\x0b\x32\x1c.finstage.market.v1.BarRangeH\x00\x12\x0f\n\x05limit\x18\x05 \x01(\x05H\x00\x12\x34\n\x05specs\x18\x06 \x03(\x0b\x32%.finstage.indicators.v1.IndicatorSpec\x12*\n\x07max_age\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x18\n\x0b\x61llow_stale\x18\x08 \x01(\x08H\x01\x88\x01\x01\x12\x12\n\nfinal_only\x18\t \x01(\x08\x42\x06\n\x04\x62\x61rsB\x0e\n\x0c_allow_stale\"\xa7\x01\n\x1e\x42\x61tchComputeIndicatorsResponse\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x37\n\x05\x66rame\x18\x03 \x01(\x0b\x32&.finstage.indicators.v1.IndicatorFrameH\x00\x12#\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"\xb5\x02\n\x16WatchIndicatorsRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x10\n\x08interval\x18\x02 \x01(\t\x12\x32\n\nadjustment\x18\x03 \x01(\x0e\x32\x1e.finstage.market.v1.Adjustment\x12\x34\n\x05specs\x18\x04 \x03(\x0b\x32%.finstage.indicators.v1.IndicatorSpec\x12\x1b\n\x0esnapshot_limit\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12\x14\n\x0cresume_token\x18\x06 \x01(\t\x12\x12\n\nfinal_only\x18\x07 \x01(\x08\x12\x35\n\x12heartbeat_interval\x18\x08 \x01(\x0b\x32\x19.google.protobuf.DurationB\x11\n\x0f_snapshot_limit\"\xe2\x01\n\x17WatchIndicatorsResponse\x12:\n\x08snapshot\x18\x01 \x01(\x0b\x32&.finstage.indicators.v1.IndicatorFrameH\x00\x12\x38\n\x06update\x18\x02 \x01(\x0b\x32&.finstage.indicators.v1.IndicatorFrameH\x00\x12\x32\n\theartbeat\x18\x03 \x01(\x0b\x32\x1d.finstage.market.v1.HeartbeatH\x00\x12\x14\n\x0cresume_token\x18\x04 \x01(\tB\x07\n\x05\x65vent\"\xae\x01\n\x14\x43omputeOnBarsRequest\x12/\n\x07\x63olumns\x18\x01 \x01(\x0b\x32\x1e.finstage.market.v1.BarColumns\x12\x34\n\x05specs\x18\x02 \x03(\x0b\x32%.finstage.indicators.v1.IndicatorSpec\x12\x12\n\x05limit\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x11\n\ttime_zone\x18\x04 \x01(\tB\x08\n\x06_limit\"N\n\x15\x43omputeOnBarsResponse\x12\x35\n\x05\x66rame\x18\x01 \x01(\x0b\x32&.finstage.indicators.v1.IndicatorFrame*\x8f\x01\n\x0eIndicatorClass\x12\x1f\n\x1bINDICATOR_CLASS_UNSPECIFIED\x10\x00\x12\x1a\n\x16INDICATOR_CLASS_WINDOW\x10\x01\x12\x1c\n\x18INDICATOR_CLASS_DECAYING\x10\x02\x12\"\n\x1eINDICATOR_CLASS_PATH_DEPENDENT\x10\x03*\xe5\x01\n\x0bPriceSource\x12\x1c\n\x18PRICE_SOURCE_UNSPECIFIED\x10\x00\x12\x15\n\x11PRICE_SOURCE_OPEN\x10\x01\x12\x15\n\x11PRICE_SOURCE_HIGH\x10\x02\x12\x14\n\x10PRICE_SOURCE_LOW\x10\x03\x12\x16\n\x12PRICE_SOURCE_CLOSE\x10\x04\x12\x17\n\x13PRICE_SOURCE_VOLUME\x10\x05\x12\x14\n\x10PRICE_SOURCE_HL2\x10\x06\x12\x15\n\x11PRICE_SOURCE_HLC3\x10\x07\x12\x16\n\x12PRICE_SOURCE_OHLC4\x10\x08*\x7f\n\rParameterType\x12\x1e\n\x1aPARAMETER_TYPE_UNSPECIFIED\x10\x00\x12\x1a\n\x16PARAMETER_TYPE_INTEGER\x10\x01\x12\x17\n\x13PARAMETER_TYPE_REAL\x10\x02\x12\x19\n\x15PARAMETER_TYPE_CHOICE\x10\x03\x32\x8a\x05\n\x10IndicatorService\x12t\n\x0eListIndicators\x12-.finstage.indicators.v1.ListIndicatorsRequest\x1a..finstage.indicators.v1.ListIndicatorsResponse\"\x03\x90\x02\x01\x12}\n\x11\x43omputeIndicators\x12\x30.finstage.indicators.v1.ComputeIndicatorsRequest\x1a\x31.finstage.indicators.v1.ComputeIndicatorsResponse\"\x03\x90\x02\x01\x12\x8e\x01\n\x16\x42\x61tchComputeIndicators\x12\x35.finstage.indicators.v1.BatchComputeIndicatorsRequest\x1a\x36.finstage.indicators.v1.BatchComputeIndicatorsResponse\"\x03\x90\x02\x01\x30\x01\x12}\n\x0fWatchIndicators\x12..finstage.indicators.v1.WatchIndicatorsRequest\x1a/.finstage.indicators.v1.WatchIndicatorsResponse\"\x07\x90\x02\x01\xa0\xbb\x18\x01\x30\x01\x12q\n\rComputeOnBars\x12,.finstage.indicators.v1.ComputeOnBarsRequest\x1a-.finstage.indicators.v1.ComputeOnBarsResponse\"\x03\x90\x02\x01\x42o\n\x1a\x64\x65v.finstage.indicators.v1P\x01ZOgithub.com/finstage/finstage/clients/go/gen/finstage/indicators/v1;indicatorsv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,54 +41,64 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INDICATORSPEC_PARAMSENTRY']._serialized_options = b'8\001'
   _globals['_INDICATORRESULT_PARAMSENTRY']._loaded_options = None
   _globals['_INDICATORRESULT_PARAMSENTRY']._serialized_options = b'8\001'
-  _globals['_INDICATORCLASS']._serialized_start=4119
-  _globals['_INDICATORCLASS']._serialized_end=4262
-  _globals['_PRICESOURCE']._serialized_start=4265
-  _globals['_PRICESOURCE']._serialized_end=4494
-  _globals['_PARAMETERTYPE']._serialized_start=4496
-  _globals['_PARAMETERTYPE']._serialized_end=4623
-  _globals['_PARAMETERCHOICE']._serialized_start=234
-  _globals['_PARAMETERCHOICE']._serialized_end=280
-  _globals['_PARAMETERINFO']._serialized_start=283
-  _globals['_PARAMETERINFO']._serialized_end=505
-  _globals['_OUTPUTINFO']._serialized_start=507
-  _globals['_OUTPUTINFO']._serialized_end=554
-  _globals['_VARIANTINFO']._serialized_start=556
-  _globals['_VARIANTINFO']._serialized_end=604
-  _globals['_INDICATORINFO']._serialized_start=607
-  _globals['_INDICATORINFO']._serialized_end=947
-  _globals['_LISTINDICATORSREQUEST']._serialized_start=949
-  _globals['_LISTINDICATORSREQUEST']._serialized_end=1002
-  _globals['_LISTINDICATORSRESPONSE']._serialized_start=1004
-  _globals['_LISTINDICATORSRESPONSE']._serialized_end=1103
-  _globals['_INDICATORSPEC']._serialized_start=1106
-  _globals['_INDICATORSPEC']._serialized_end=1331
-  _globals['_INDICATORSPEC_PARAMSENTRY']._serialized_start=1286
-  _globals['_INDICATORSPEC_PARAMSENTRY']._serialized_end=1331
-  _globals['_OUTPUTVALUES']._serialized_start=1333
-  _globals['_OUTPUTVALUES']._serialized_end=1425
-  _globals['_INDICATORRESULT']._serialized_start=1428
-  _globals['_INDICATORRESULT']._serialized_end=1850
-  _globals['_INDICATORRESULT_PARAMSENTRY']._serialized_start=1286
-  _globals['_INDICATORRESULT_PARAMSENTRY']._serialized_end=1331
-  _globals['_INDICATORFRAME']._serialized_start=1853
-  _globals['_INDICATORFRAME']._serialized_end=2240
-  _globals['_COMPUTEINDICATORSREQUEST']._serialized_start=2243
-  _globals['_COMPUTEINDICATORSREQUEST']._serialized_end=2659
-  _globals['_COMPUTEINDICATORSRESPONSE']._serialized_start=2661
-  _globals['_COMPUTEINDICATORSRESPONSE']._serialized_end=2743
-  _globals['_BATCHCOMPUTEINDICATORSREQUEST']._serialized_start=2746
-  _globals['_BATCHCOMPUTEINDICATORSREQUEST']._serialized_end=3168
-  _globals['_BATCHCOMPUTEINDICATORSRESPONSE']._serialized_start=3171
-  _globals['_BATCHCOMPUTEINDICATORSRESPONSE']._serialized_end=3338
-  _globals['_WATCHINDICATORSREQUEST']._serialized_start=3341
-  _globals['_WATCHINDICATORSREQUEST']._serialized_end=3680
-  _globals['_WATCHINDICATORSRESPONSE']._serialized_start=3683
-  _globals['_WATCHINDICATORSRESPONSE']._serialized_end=3909
-  _globals['_COMPUTEONBARSREQUEST']._serialized_start=3911
-  _globals['_COMPUTEONBARSREQUEST']._serialized_end=4036
-  _globals['_COMPUTEONBARSRESPONSE']._serialized_start=4038
-  _globals['_COMPUTEONBARSRESPONSE']._serialized_end=4116
-  _globals['_INDICATORSERVICE']._serialized_start=4626
-  _globals['_INDICATORSERVICE']._serialized_end=5247
+  _globals['_INDICATORSERVICE'].methods_by_name['ListIndicators']._loaded_options = None
+  _globals['_INDICATORSERVICE'].methods_by_name['ListIndicators']._serialized_options = b'\220\002\001'
+  _globals['_INDICATORSERVICE'].methods_by_name['ComputeIndicators']._loaded_options = None
+  _globals['_INDICATORSERVICE'].methods_by_name['ComputeIndicators']._serialized_options = b'\220\002\001'
+  _globals['_INDICATORSERVICE'].methods_by_name['BatchComputeIndicators']._loaded_options = None
+  _globals['_INDICATORSERVICE'].methods_by_name['BatchComputeIndicators']._serialized_options = b'\220\002\001'
+  _globals['_INDICATORSERVICE'].methods_by_name['WatchIndicators']._loaded_options = None
+  _globals['_INDICATORSERVICE'].methods_by_name['WatchIndicators']._serialized_options = b'\220\002\001\240\273\030\001'
+  _globals['_INDICATORSERVICE'].methods_by_name['ComputeOnBars']._loaded_options = None
+  _globals['_INDICATORSERVICE'].methods_by_name['ComputeOnBars']._serialized_options = b'\220\002\001'
+  _globals['_INDICATORCLASS']._serialized_start=3966
+  _globals['_INDICATORCLASS']._serialized_end=4109
+  _globals['_PRICESOURCE']._serialized_start=4112
+  _globals['_PRICESOURCE']._serialized_end=4341
+  _globals['_PARAMETERTYPE']._serialized_start=4343
+  _globals['_PARAMETERTYPE']._serialized_end=4470
+  _globals['_PARAMETERCHOICE']._serialized_start=235
+  _globals['_PARAMETERCHOICE']._serialized_end=281
+  _globals['_PARAMETERINFO']._serialized_start=284
+  _globals['_PARAMETERINFO']._serialized_end=506
+  _globals['_OUTPUTINFO']._serialized_start=508
+  _globals['_OUTPUTINFO']._serialized_end=555
+  _globals['_VARIANTINFO']._serialized_start=557
+  _globals['_VARIANTINFO']._serialized_end=605
+  _globals['_INDICATORINFO']._serialized_start=608
+  _globals['_INDICATORINFO']._serialized_end=948
+  _globals['_LISTINDICATORSREQUEST']._serialized_start=950
+  _globals['_LISTINDICATORSREQUEST']._serialized_end=1003
+  _globals['_LISTINDICATORSRESPONSE']._serialized_start=1005
+  _globals['_LISTINDICATORSRESPONSE']._serialized_end=1104
+  _globals['_INDICATORSPEC']._serialized_start=1107
+  _globals['_INDICATORSPEC']._serialized_end=1332
+  _globals['_INDICATORSPEC_PARAMSENTRY']._serialized_start=1287
+  _globals['_INDICATORSPEC_PARAMSENTRY']._serialized_end=1332
+  _globals['_OUTPUTVALUES']._serialized_start=1334
+  _globals['_OUTPUTVALUES']._serialized_end=1426
+  _globals['_INDICATORRESULT']._serialized_start=1429
+  _globals['_INDICATORRESULT']._serialized_end=1851
+  _globals['_INDICATORRESULT_PARAMSENTRY']._serialized_start=1287
+  _globals['_INDICATORRESULT_PARAMSENTRY']._serialized_end=1332
+  _globals['_INDICATORFRAME']._serialized_start=1854
+  _globals['_INDICATORFRAME']._serialized_end=2211
+  _globals['_COMPUTEINDICATORSREQUEST']._serialized_start=2214
+  _globals['_COMPUTEINDICATORSREQUEST']._serialized_end=2558
+  _globals['_COMPUTEINDICATORSRESPONSE']._serialized_start=2560
+  _globals['_COMPUTEINDICATORSRESPONSE']._serialized_end=2642
+  _globals['_BATCHCOMPUTEINDICATORSREQUEST']._serialized_start=2645
+  _globals['_BATCHCOMPUTEINDICATORSREQUEST']._serialized_end=2995
+  _globals['_BATCHCOMPUTEINDICATORSRESPONSE']._serialized_start=2998
+  _globals['_BATCHCOMPUTEINDICATORSRESPONSE']._serialized_end=3165
+  _globals['_WATCHINDICATORSREQUEST']._serialized_start=3168
+  _globals['_WATCHINDICATORSREQUEST']._serialized_end=3477
+  _globals['_WATCHINDICATORSRESPONSE']._serialized_start=3480
+  _globals['_WATCHINDICATORSRESPONSE']._serialized_end=3706
+  _globals['_COMPUTEONBARSREQUEST']._serialized_start=3709
+  _globals['_COMPUTEONBARSREQUEST']._serialized_end=3883
+  _globals['_COMPUTEONBARSRESPONSE']._serialized_start=3885
+  _globals['_COMPUTEONBARSRESPONSE']._serialized_end=3963
+  _globals['_INDICATORSERVICE']._serialized_start=4473
+  _globals['_INDICATORSERVICE']._serialized_end=5123
 # @@protoc_insertion_point(module_scope)

@@ -1,9 +1,9 @@
 import datetime
 
+from finstage.market.v1 import options_pb2 as _options_pb2
 from finstage.market.v1 import provenance_pb2 as _provenance_pb2
 from finstage.market.v1 import series_pb2 as _series_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
-from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.rpc import status_pb2 as _status_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -213,7 +213,7 @@ class IndicatorFrame(_message.Message):
     COVERAGE_FIELD_NUMBER: _ClassVar[int]
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
     symbol: str
-    interval: _series_pb2.Interval
+    interval: str
     adjustment: _series_pb2.Adjustment
     version: _series_pb2.SeriesVersion
     open_time_ms: _containers.RepeatedScalarFieldContainer[int]
@@ -221,31 +221,29 @@ class IndicatorFrame(_message.Message):
     last_is_final: bool
     coverage: _series_pb2.Coverage
     provenance: _provenance_pb2.Provenance
-    def __init__(self, symbol: _Optional[str] = ..., interval: _Optional[_Union[_series_pb2.Interval, str]] = ..., adjustment: _Optional[_Union[_series_pb2.Adjustment, str]] = ..., version: _Optional[_Union[_series_pb2.SeriesVersion, _Mapping]] = ..., open_time_ms: _Optional[_Iterable[int]] = ..., results: _Optional[_Iterable[_Union[IndicatorResult, _Mapping]]] = ..., last_is_final: _Optional[bool] = ..., coverage: _Optional[_Union[_series_pb2.Coverage, _Mapping]] = ..., provenance: _Optional[_Union[_provenance_pb2.Provenance, _Mapping]] = ...) -> None: ...
+    def __init__(self, symbol: _Optional[str] = ..., interval: _Optional[str] = ..., adjustment: _Optional[_Union[_series_pb2.Adjustment, str]] = ..., version: _Optional[_Union[_series_pb2.SeriesVersion, _Mapping]] = ..., open_time_ms: _Optional[_Iterable[int]] = ..., results: _Optional[_Iterable[_Union[IndicatorResult, _Mapping]]] = ..., last_is_final: _Optional[bool] = ..., coverage: _Optional[_Union[_series_pb2.Coverage, _Mapping]] = ..., provenance: _Optional[_Union[_provenance_pb2.Provenance, _Mapping]] = ...) -> None: ...
 
 class ComputeIndicatorsRequest(_message.Message):
-    __slots__ = ("symbol", "interval", "adjustment", "start", "end", "limit", "specs", "max_age", "allow_stale", "final_only")
+    __slots__ = ("symbol", "interval", "adjustment", "range", "limit", "specs", "max_age", "allow_stale", "final_only")
     SYMBOL_FIELD_NUMBER: _ClassVar[int]
     INTERVAL_FIELD_NUMBER: _ClassVar[int]
     ADJUSTMENT_FIELD_NUMBER: _ClassVar[int]
-    START_FIELD_NUMBER: _ClassVar[int]
-    END_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     SPECS_FIELD_NUMBER: _ClassVar[int]
     MAX_AGE_FIELD_NUMBER: _ClassVar[int]
     ALLOW_STALE_FIELD_NUMBER: _ClassVar[int]
     FINAL_ONLY_FIELD_NUMBER: _ClassVar[int]
     symbol: str
-    interval: _series_pb2.Interval
+    interval: str
     adjustment: _series_pb2.Adjustment
-    start: _timestamp_pb2.Timestamp
-    end: _timestamp_pb2.Timestamp
+    range: _series_pb2.BarRange
     limit: int
     specs: _containers.RepeatedCompositeFieldContainer[IndicatorSpec]
     max_age: _duration_pb2.Duration
     allow_stale: bool
     final_only: bool
-    def __init__(self, symbol: _Optional[str] = ..., interval: _Optional[_Union[_series_pb2.Interval, str]] = ..., adjustment: _Optional[_Union[_series_pb2.Adjustment, str]] = ..., start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., limit: _Optional[int] = ..., specs: _Optional[_Iterable[_Union[IndicatorSpec, _Mapping]]] = ..., max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., allow_stale: _Optional[bool] = ..., final_only: _Optional[bool] = ...) -> None: ...
+    def __init__(self, symbol: _Optional[str] = ..., interval: _Optional[str] = ..., adjustment: _Optional[_Union[_series_pb2.Adjustment, str]] = ..., range: _Optional[_Union[_series_pb2.BarRange, _Mapping]] = ..., limit: _Optional[int] = ..., specs: _Optional[_Iterable[_Union[IndicatorSpec, _Mapping]]] = ..., max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., allow_stale: _Optional[bool] = ..., final_only: _Optional[bool] = ...) -> None: ...
 
 class ComputeIndicatorsResponse(_message.Message):
     __slots__ = ("frame",)
@@ -254,28 +252,26 @@ class ComputeIndicatorsResponse(_message.Message):
     def __init__(self, frame: _Optional[_Union[IndicatorFrame, _Mapping]] = ...) -> None: ...
 
 class BatchComputeIndicatorsRequest(_message.Message):
-    __slots__ = ("symbols", "interval", "adjustment", "start", "end", "limit", "specs", "max_age", "allow_stale", "final_only")
+    __slots__ = ("symbols", "interval", "adjustment", "range", "limit", "specs", "max_age", "allow_stale", "final_only")
     SYMBOLS_FIELD_NUMBER: _ClassVar[int]
     INTERVAL_FIELD_NUMBER: _ClassVar[int]
     ADJUSTMENT_FIELD_NUMBER: _ClassVar[int]
-    START_FIELD_NUMBER: _ClassVar[int]
-    END_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     SPECS_FIELD_NUMBER: _ClassVar[int]
     MAX_AGE_FIELD_NUMBER: _ClassVar[int]
     ALLOW_STALE_FIELD_NUMBER: _ClassVar[int]
     FINAL_ONLY_FIELD_NUMBER: _ClassVar[int]
     symbols: _containers.RepeatedScalarFieldContainer[str]
-    interval: _series_pb2.Interval
+    interval: str
     adjustment: _series_pb2.Adjustment
-    start: _timestamp_pb2.Timestamp
-    end: _timestamp_pb2.Timestamp
+    range: _series_pb2.BarRange
     limit: int
     specs: _containers.RepeatedCompositeFieldContainer[IndicatorSpec]
     max_age: _duration_pb2.Duration
     allow_stale: bool
     final_only: bool
-    def __init__(self, symbols: _Optional[_Iterable[str]] = ..., interval: _Optional[_Union[_series_pb2.Interval, str]] = ..., adjustment: _Optional[_Union[_series_pb2.Adjustment, str]] = ..., start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., limit: _Optional[int] = ..., specs: _Optional[_Iterable[_Union[IndicatorSpec, _Mapping]]] = ..., max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., allow_stale: _Optional[bool] = ..., final_only: _Optional[bool] = ...) -> None: ...
+    def __init__(self, symbols: _Optional[_Iterable[str]] = ..., interval: _Optional[str] = ..., adjustment: _Optional[_Union[_series_pb2.Adjustment, str]] = ..., range: _Optional[_Union[_series_pb2.BarRange, _Mapping]] = ..., limit: _Optional[int] = ..., specs: _Optional[_Iterable[_Union[IndicatorSpec, _Mapping]]] = ..., max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., allow_stale: _Optional[bool] = ..., final_only: _Optional[bool] = ...) -> None: ...
 
 class BatchComputeIndicatorsResponse(_message.Message):
     __slots__ = ("index", "symbol", "frame", "error")
@@ -300,14 +296,14 @@ class WatchIndicatorsRequest(_message.Message):
     FINAL_ONLY_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_INTERVAL_FIELD_NUMBER: _ClassVar[int]
     symbol: str
-    interval: _series_pb2.Interval
+    interval: str
     adjustment: _series_pb2.Adjustment
     specs: _containers.RepeatedCompositeFieldContainer[IndicatorSpec]
     snapshot_limit: int
     resume_token: str
     final_only: bool
     heartbeat_interval: _duration_pb2.Duration
-    def __init__(self, symbol: _Optional[str] = ..., interval: _Optional[_Union[_series_pb2.Interval, str]] = ..., adjustment: _Optional[_Union[_series_pb2.Adjustment, str]] = ..., specs: _Optional[_Iterable[_Union[IndicatorSpec, _Mapping]]] = ..., snapshot_limit: _Optional[int] = ..., resume_token: _Optional[str] = ..., final_only: _Optional[bool] = ..., heartbeat_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    def __init__(self, symbol: _Optional[str] = ..., interval: _Optional[str] = ..., adjustment: _Optional[_Union[_series_pb2.Adjustment, str]] = ..., specs: _Optional[_Iterable[_Union[IndicatorSpec, _Mapping]]] = ..., snapshot_limit: _Optional[int] = ..., resume_token: _Optional[str] = ..., final_only: _Optional[bool] = ..., heartbeat_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class WatchIndicatorsResponse(_message.Message):
     __slots__ = ("snapshot", "update", "heartbeat", "resume_token")
@@ -322,12 +318,16 @@ class WatchIndicatorsResponse(_message.Message):
     def __init__(self, snapshot: _Optional[_Union[IndicatorFrame, _Mapping]] = ..., update: _Optional[_Union[IndicatorFrame, _Mapping]] = ..., heartbeat: _Optional[_Union[_series_pb2.Heartbeat, _Mapping]] = ..., resume_token: _Optional[str] = ...) -> None: ...
 
 class ComputeOnBarsRequest(_message.Message):
-    __slots__ = ("columns", "specs")
+    __slots__ = ("columns", "specs", "limit", "time_zone")
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     SPECS_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    TIME_ZONE_FIELD_NUMBER: _ClassVar[int]
     columns: _series_pb2.BarColumns
     specs: _containers.RepeatedCompositeFieldContainer[IndicatorSpec]
-    def __init__(self, columns: _Optional[_Union[_series_pb2.BarColumns, _Mapping]] = ..., specs: _Optional[_Iterable[_Union[IndicatorSpec, _Mapping]]] = ...) -> None: ...
+    limit: int
+    time_zone: str
+    def __init__(self, columns: _Optional[_Union[_series_pb2.BarColumns, _Mapping]] = ..., specs: _Optional[_Iterable[_Union[IndicatorSpec, _Mapping]]] = ..., limit: _Optional[int] = ..., time_zone: _Optional[str] = ...) -> None: ...
 
 class ComputeOnBarsResponse(_message.Message):
     __slots__ = ("frame",)

@@ -23,12 +23,14 @@ _sym_db = _symbol_database.Default()
 
 
 from finstage.ingest.v1 import jobs_pb2 as finstage_dot_ingest_dot_v1_dot_jobs__pb2
+from finstage.market.v1 import errors_pb2 as finstage_dot_market_dot_v1_dot_errors__pb2
+from finstage.market.v1 import options_pb2 as finstage_dot_market_dot_v1_dot_options__pb2
 from finstage.market.v1 import series_pb2 as finstage_dot_market_dot_v1_dot_series__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'finstage/ingest/v1/ingest_service.proto\x12\x12\x66instage.ingest.v1\x1a\x1d\x66instage/ingest/v1/jobs.proto\x1a\x1f\x66instage/market/v1/series.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x83\x02\n\x0bRejectedBar\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12.\n\x08interval\x18\x02 \x01(\x0e\x32\x1c.finstage.market.v1.Interval\x12\x14\n\x0copen_time_ms\x18\x03 \x01(\x03\x12\x0b\n\x03row\x18\x04 \x01(\x05\x12\x30\n\x06reason\x18\x05 \x01(\x0e\x32 .finstage.ingest.v1.RejectReason\x12\x0e\n\x06\x64\x65tail\x18\x06 \x01(\t\x12\x0e\n\x06source\x18\x07 \x01(\t\x12\x0e\n\x06values\x18\x08 \x01(\t\x12/\n\x0brejected_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"g\n\x0fWriteBarsHeader\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12+\n\x04mode\x18\x02 \x01(\x0e\x32\x1d.finstage.ingest.v1.WriteMode\x12\x0e\n\x06source\x18\x03 \x01(\t\"\xa5\x01\n\x08\x42\x61rBatch\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12.\n\x08interval\x18\x03 \x01(\x0e\x32\x1c.finstage.market.v1.Interval\x12/\n\x07\x63olumns\x18\x04 \x01(\x0b\x32\x1e.finstage.market.v1.BarColumns\x12\x16\n\x0e\x61\x64justed_close\x18\x05 \x03(\x01\"\x80\x01\n\x10WriteBarsRequest\x12\x35\n\x06header\x18\x01 \x01(\x0b\x32#.finstage.ingest.v1.WriteBarsHeaderH\x00\x12-\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x1c.finstage.ingest.v1.BarBatchH\x00\x42\x06\n\x04part\"Y\n\x0eWriteBarsReady\x12\x15\n\rnext_sequence\x18\x01 \x01(\x03\x12\x30\n\tcommitted\x18\x02 \x01(\x0b\x32\x1d.finstage.ingest.v1.RowCounts\"\xcc\x01\n\x0cWriteBarsAck\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12+\n\x04rows\x18\x02 \x01(\x0b\x32\x1d.finstage.ingest.v1.RowCounts\x12\x32\n\x07version\x18\x03 \x01(\x0b\x32!.finstage.market.v1.SeriesVersion\x12\x31\n\x08rejected\x18\x04 \x03(\x0b\x32\x1f.finstage.ingest.v1.RejectedBar\x12\x16\n\x0erepeated_batch\x18\x05 \x01(\x08\"\x81\x01\n\x11WriteBarsResponse\x12\x33\n\x05ready\x18\x01 \x01(\x0b\x32\".finstage.ingest.v1.WriteBarsReadyH\x00\x12/\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32 .finstage.ingest.v1.WriteBarsAckH\x00\x42\x06\n\x04part\"\xd3\x01\n\x15\x43reateBackfillRequest\x12\x0f\n\x07symbols\x18\x01 \x03(\t\x12/\n\tintervals\x18\x02 \x03(\x0e\x32\x1c.finstage.market.v1.Interval\x12)\n\x05start\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x10\n\x08universe\x18\x06 \x01(\t\">\n\x16\x43reateBackfillResponse\x12$\n\x03job\x18\x01 \x01(\x0b\x32\x17.finstage.ingest.v1.Job\"\x1f\n\rGetJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"6\n\x0eGetJobResponse\x12$\n\x03job\x18\x01 \x01(\x0b\x32\x17.finstage.ingest.v1.Job\"x\n\x0fListJobsRequest\x12+\n\x05state\x18\x01 \x01(\x0e\x32\x1c.finstage.ingest.v1.JobState\x12\x16\n\tpage_size\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x03 \x01(\tB\x0c\n\n_page_size\"R\n\x10ListJobsResponse\x12%\n\x04jobs\x18\x01 \x03(\x0b\x32\x17.finstage.ingest.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x10\x43\x61ncelJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"9\n\x11\x43\x61ncelJobResponse\x12$\n\x03job\x18\x01 \x01(\x0b\x32\x17.finstage.ingest.v1.Job\"!\n\x0fWatchJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"8\n\x10WatchJobResponse\x12$\n\x03job\x18\x01 \x01(\x0b\x32\x17.finstage.ingest.v1.Job\"\xa3\x01\n\x17ListRejectedBarsRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12.\n\x08interval\x18\x02 \x01(\x0e\x32\x1c.finstage.market.v1.Interval\x12\x0e\n\x06source\x18\x03 \x01(\t\x12\x16\n\tpage_size\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x05 \x01(\tB\x0c\n\n_page_size\"b\n\x18ListRejectedBarsResponse\x12-\n\x04\x62\x61rs\x18\x01 \x03(\x0b\x32\x1f.finstage.ingest.v1.RejectedBar\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1a\n\x18GetUpstreamStatusRequest\"X\n\rUpstreamError\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07outcome\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\xd3\x03\n\x0eProviderStatus\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x12\n\nrate_per_s\x18\x02 \x01(\x01\x12\x16\n\x0emax_rate_per_s\x18\x03 \x01(\x01\x12\x31\n\x07\x62reaker\x18\x04 \x01(\x0e\x32 .finstage.ingest.v1.BreakerState\x12\x33\n\x10\x62reaker_retry_in\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0cretry_budget\x18\x06 \x01(\x01\x12\x11\n\tin_flight\x18\x07 \x01(\x05\x12\x15\n\rmax_in_flight\x18\x08 \x01(\x05\x12.\n\x0bretry_after\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x42\n\x08outcomes\x18\n \x03(\x0b\x32\x30.finstage.ingest.v1.ProviderStatus.OutcomesEntry\x12\x36\n\x0blast_errors\x18\x0b \x03(\x0b\x32!.finstage.ingest.v1.UpstreamError\x1a/\n\rOutcomesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"R\n\x19GetUpstreamStatusResponse\x12\x35\n\tproviders\x18\x01 \x03(\x0b\x32\".finstage.ingest.v1.ProviderStatus*l\n\tWriteMode\x12\x1a\n\x16WRITE_MODE_UNSPECIFIED\x10\x00\x12\x15\n\x11WRITE_MODE_INSERT\x10\x01\x12\x15\n\x11WRITE_MODE_UPDATE\x10\x02\x12\x15\n\x11WRITE_MODE_UPSERT\x10\x03*\x96\x03\n\x0cRejectReason\x12\x1d\n\x19REJECT_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x18REJECT_REASON_NOT_FINITE\x10\x01\x12\x1a\n\x16REJECT_REASON_NEGATIVE\x10\x02\x12 \n\x1cREJECT_REASON_HIGH_BELOW_LOW\x10\x03\x12\x1f\n\x1bREJECT_REASON_OUTSIDE_RANGE\x10\x04\x12\x1b\n\x17REJECT_REASON_UNORDERED\x10\x05\x12\x1a\n\x16REJECT_REASON_OFF_GRID\x10\x06\x12\x1b\n\x17REJECT_REASON_IN_FUTURE\x10\x07\x12\x1b\n\x17REJECT_REASON_DUPLICATE\x10\x08\x12\x1a\n\x16REJECT_REASON_CONFLICT\x10\t\x12\x18\n\x14REJECT_REASON_ABSENT\x10\n\x12!\n\x1dREJECT_REASON_MALFORMED_BATCH\x10\x0b\x12\x1e\n\x1aREJECT_REASON_OUT_OF_RANGE\x10\x0c*|\n\x0c\x42reakerState\x12\x1d\n\x19\x42REAKER_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x42REAKER_STATE_CLOSED\x10\x01\x12\x16\n\x12\x42REAKER_STATE_OPEN\x10\x02\x12\x1b\n\x17\x42REAKER_STATE_HALF_OPEN\x10\x03\x32\x92\x06\n\rIngestService\x12\\\n\tWriteBars\x12$.finstage.ingest.v1.WriteBarsRequest\x1a%.finstage.ingest.v1.WriteBarsResponse(\x01\x30\x01\x12g\n\x0e\x43reateBackfill\x12).finstage.ingest.v1.CreateBackfillRequest\x1a*.finstage.ingest.v1.CreateBackfillResponse\x12O\n\x06GetJob\x12!.finstage.ingest.v1.GetJobRequest\x1a\".finstage.ingest.v1.GetJobResponse\x12U\n\x08ListJobs\x12#.finstage.ingest.v1.ListJobsRequest\x1a$.finstage.ingest.v1.ListJobsResponse\x12X\n\tCancelJob\x12$.finstage.ingest.v1.CancelJobRequest\x1a%.finstage.ingest.v1.CancelJobResponse\x12W\n\x08WatchJob\x12#.finstage.ingest.v1.WatchJobRequest\x1a$.finstage.ingest.v1.WatchJobResponse0\x01\x12m\n\x10ListRejectedBars\x12+.finstage.ingest.v1.ListRejectedBarsRequest\x1a,.finstage.ingest.v1.ListRejectedBarsResponse\x12p\n\x11GetUpstreamStatus\x12,.finstage.ingest.v1.GetUpstreamStatusRequest\x1a-.finstage.ingest.v1.GetUpstreamStatusResponseBc\n\x16\x64\x65v.finstage.ingest.v1P\x01ZGgithub.com/finstage/finstage/clients/go/gen/finstage/ingest/v1;ingestv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'finstage/ingest/v1/ingest_service.proto\x12\x12\x66instage.ingest.v1\x1a\x1d\x66instage/ingest/v1/jobs.proto\x1a\x1f\x66instage/market/v1/errors.proto\x1a finstage/market/v1/options.proto\x1a\x1f\x66instage/market/v1/series.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe5\x01\n\x0bRejectedBar\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x10\n\x08interval\x18\x02 \x01(\t\x12\x14\n\x0copen_time_ms\x18\x03 \x01(\x03\x12\x0b\n\x03row\x18\x04 \x01(\x05\x12\x30\n\x06reason\x18\x05 \x01(\x0e\x32 .finstage.ingest.v1.RejectReason\x12\x0e\n\x06\x64\x65tail\x18\x06 \x01(\t\x12\x0e\n\x06source\x18\x07 \x01(\t\x12\x0e\n\x06values\x18\x08 \x01(\t\x12/\n\x0brejected_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"g\n\x0fWriteBarsHeader\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12+\n\x04mode\x18\x02 \x01(\x0e\x32\x1d.finstage.ingest.v1.WriteMode\x12\x0e\n\x06source\x18\x03 \x01(\t\"\xa7\x01\n\x08\x42\x61rBatch\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x10\n\x08interval\x18\x03 \x01(\t\x12/\n\x07\x63olumns\x18\x04 \x01(\x0b\x32\x1e.finstage.market.v1.BarColumns\x12\x16\n\x0e\x61\x64justed_close\x18\x05 \x03(\x01\x12\x1e\n\x16\x61\x64justed_close_unknown\x18\x06 \x03(\r\"\x80\x01\n\x10WriteBarsRequest\x12\x35\n\x06header\x18\x01 \x01(\x0b\x32#.finstage.ingest.v1.WriteBarsHeaderH\x00\x12-\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x1c.finstage.ingest.v1.BarBatchH\x00\x42\x06\n\x04part\"Y\n\x0eWriteBarsReady\x12\x15\n\rnext_sequence\x18\x01 \x01(\x03\x12\x30\n\tcommitted\x18\x02 \x01(\x0b\x32\x1d.finstage.ingest.v1.RowCounts\"\xcc\x01\n\x0cWriteBarsAck\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12+\n\x04rows\x18\x02 \x01(\x0b\x32\x1d.finstage.ingest.v1.RowCounts\x12\x32\n\x07version\x18\x03 \x01(\x0b\x32!.finstage.market.v1.SeriesVersion\x12\x31\n\x08rejected\x18\x04 \x03(\x0b\x32\x1f.finstage.ingest.v1.RejectedBar\x12\x16\n\x0erepeated_batch\x18\x05 \x01(\x08\"\x81\x01\n\x11WriteBarsResponse\x12\x33\n\x05ready\x18\x01 \x01(\x0b\x32\".finstage.ingest.v1.WriteBarsReadyH\x00\x12/\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32 .finstage.ingest.v1.WriteBarsAckH\x00\x42\x06\n\x04part\"\x1d\n\nSymbolList\x12\x0f\n\x07symbols\x18\x01 \x03(\t\"\xc5\x01\n\x15\x43reateBackfillRequest\x12\x35\n\x0bsymbol_list\x18\x01 \x01(\x0b\x32\x1e.finstage.ingest.v1.SymbolListH\x00\x12\x12\n\x08universe\x18\x02 \x01(\tH\x00\x12\x11\n\tintervals\x18\x03 \x03(\t\x12+\n\x05range\x18\x04 \x01(\x0b\x32\x1c.finstage.market.v1.BarRange\x12\x17\n\x0fidempotency_key\x18\x05 \x01(\tB\x08\n\x06target\">\n\x16\x43reateBackfillResponse\x12$\n\x03job\x18\x01 \x01(\x0b\x32\x17.finstage.ingest.v1.Job\"\x1f\n\rGetJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"6\n\x0eGetJobResponse\x12$\n\x03job\x18\x01 \x01(\x0b\x32\x17.finstage.ingest.v1.Job\"e\n\x0fListJobsRequest\x12+\n\x05state\x18\x01 \x01(\x0e\x32\x1c.finstage.ingest.v1.JobState\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"R\n\x10ListJobsResponse\x12%\n\x04jobs\x18\x01 \x03(\x0b\x32\x17.finstage.ingest.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x10\x43\x61ncelJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"9\n\x11\x43\x61ncelJobResponse\x12$\n\x03job\x18\x01 \x01(\x0b\x32\x17.finstage.ingest.v1.Job\"!\n\x0fWatchJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"8\n\x10WatchJobResponse\x12$\n\x03job\x18\x01 \x01(\x0b\x32\x17.finstage.ingest.v1.Job\"r\n\x17ListRejectedBarsRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x10\n\x08interval\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"b\n\x18ListRejectedBarsResponse\x12-\n\x04\x62\x61rs\x18\x01 \x03(\x0b\x32\x1f.finstage.ingest.v1.RejectedBar\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1a\n\x18GetUpstreamStatusRequest\"x\n\rUpstreamError\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x06reason\x18\x02 \x01(\x0e\x32\x1f.finstage.market.v1.ErrorReason\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"L\n\nErrorCount\x12/\n\x06reason\x18\x01 \x01(\x0e\x32\x1f.finstage.market.v1.ErrorReason\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\xa1\x03\n\x0eProviderStatus\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x12\n\nrate_per_s\x18\x02 \x01(\x01\x12\x16\n\x0emax_rate_per_s\x18\x03 \x01(\x01\x12\x31\n\x07\x62reaker\x18\x04 \x01(\x0e\x32 .finstage.ingest.v1.BreakerState\x12\x33\n\x10\x62reaker_retry_in\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0cretry_budget\x18\x06 \x01(\x01\x12\x11\n\tin_flight\x18\x07 \x01(\x05\x12\x15\n\rmax_in_flight\x18\x08 \x01(\x05\x12.\n\x0bretry_after\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tsucceeded\x18\n \x01(\x03\x12.\n\x06\x66\x61iled\x18\x0b \x03(\x0b\x32\x1e.finstage.ingest.v1.ErrorCount\x12\x36\n\x0blast_errors\x18\x0c \x03(\x0b\x32!.finstage.ingest.v1.UpstreamError\"R\n\x19GetUpstreamStatusResponse\x12\x35\n\tproviders\x18\x01 \x03(\x0b\x32\".finstage.ingest.v1.ProviderStatus*l\n\tWriteMode\x12\x1a\n\x16WRITE_MODE_UNSPECIFIED\x10\x00\x12\x15\n\x11WRITE_MODE_INSERT\x10\x01\x12\x15\n\x11WRITE_MODE_UPDATE\x10\x02\x12\x15\n\x11WRITE_MODE_UPSERT\x10\x03*\x96\x03\n\x0cRejectReason\x12\x1d\n\x19REJECT_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x18REJECT_REASON_NOT_FINITE\x10\x01\x12\x1a\n\x16REJECT_REASON_NEGATIVE\x10\x02\x12 \n\x1cREJECT_REASON_HIGH_BELOW_LOW\x10\x03\x12\x1f\n\x1bREJECT_REASON_OUTSIDE_RANGE\x10\x04\x12\x1b\n\x17REJECT_REASON_UNORDERED\x10\x05\x12\x1a\n\x16REJECT_REASON_OFF_GRID\x10\x06\x12\x1b\n\x17REJECT_REASON_IN_FUTURE\x10\x07\x12\x1b\n\x17REJECT_REASON_DUPLICATE\x10\x08\x12\x1a\n\x16REJECT_REASON_CONFLICT\x10\t\x12\x18\n\x14REJECT_REASON_ABSENT\x10\n\x12!\n\x1dREJECT_REASON_MALFORMED_BATCH\x10\x0b\x12\x1e\n\x1aREJECT_REASON_OUT_OF_RANGE\x10\x0c*|\n\x0c\x42reakerState\x12\x1d\n\x19\x42REAKER_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x42REAKER_STATE_CLOSED\x10\x01\x12\x16\n\x12\x42REAKER_STATE_OPEN\x10\x02\x12\x1b\n\x17\x42REAKER_STATE_HALF_OPEN\x10\x03\x32\xbe\x06\n\rIngestService\x12\x61\n\tWriteBars\x12$.finstage.ingest.v1.WriteBarsRequest\x1a%.finstage.ingest.v1.WriteBarsResponse\"\x03\x90\x02\x02(\x01\x30\x01\x12l\n\x0e\x43reateBackfill\x12).finstage.ingest.v1.CreateBackfillRequest\x1a*.finstage.ingest.v1.CreateBackfillResponse\"\x03\x90\x02\x00\x12T\n\x06GetJob\x12!.finstage.ingest.v1.GetJobRequest\x1a\".finstage.ingest.v1.GetJobResponse\"\x03\x90\x02\x01\x12Z\n\x08ListJobs\x12#.finstage.ingest.v1.ListJobsRequest\x1a$.finstage.ingest.v1.ListJobsResponse\"\x03\x90\x02\x01\x12]\n\tCancelJob\x12$.finstage.ingest.v1.CancelJobRequest\x1a%.finstage.ingest.v1.CancelJobResponse\"\x03\x90\x02\x02\x12`\n\x08WatchJob\x12#.finstage.ingest.v1.WatchJobRequest\x1a$.finstage.ingest.v1.WatchJobResponse\"\x07\x90\x02\x01\xa0\xbb\x18\x01\x30\x01\x12r\n\x10ListRejectedBars\x12+.finstage.ingest.v1.ListRejectedBarsRequest\x1a,.finstage.ingest.v1.ListRejectedBarsResponse\"\x03\x90\x02\x01\x12u\n\x11GetUpstreamStatus\x12,.finstage.ingest.v1.GetUpstreamStatusRequest\x1a-.finstage.ingest.v1.GetUpstreamStatusResponse\"\x03\x90\x02\x01\x42\x63\n\x16\x64\x65v.finstage.ingest.v1P\x01ZGgithub.com/finstage/finstage/clients/go/gen/finstage/ingest/v1;ingestv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,62 +38,78 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'finstage.ingest.v1.ingest_s
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\026dev.finstage.ingest.v1P\001ZGgithub.com/finstage/finstage/clients/go/gen/finstage/ingest/v1;ingestv1'
-  _globals['_PROVIDERSTATUS_OUTCOMESENTRY']._loaded_options = None
-  _globals['_PROVIDERSTATUS_OUTCOMESENTRY']._serialized_options = b'8\001'
-  _globals['_WRITEMODE']._serialized_start=2987
-  _globals['_WRITEMODE']._serialized_end=3095
-  _globals['_REJECTREASON']._serialized_start=3098
-  _globals['_REJECTREASON']._serialized_end=3504
-  _globals['_BREAKERSTATE']._serialized_start=3506
-  _globals['_BREAKERSTATE']._serialized_end=3630
-  _globals['_REJECTEDBAR']._serialized_start=193
-  _globals['_REJECTEDBAR']._serialized_end=452
-  _globals['_WRITEBARSHEADER']._serialized_start=454
-  _globals['_WRITEBARSHEADER']._serialized_end=557
-  _globals['_BARBATCH']._serialized_start=560
-  _globals['_BARBATCH']._serialized_end=725
-  _globals['_WRITEBARSREQUEST']._serialized_start=728
-  _globals['_WRITEBARSREQUEST']._serialized_end=856
-  _globals['_WRITEBARSREADY']._serialized_start=858
-  _globals['_WRITEBARSREADY']._serialized_end=947
-  _globals['_WRITEBARSACK']._serialized_start=950
-  _globals['_WRITEBARSACK']._serialized_end=1154
-  _globals['_WRITEBARSRESPONSE']._serialized_start=1157
-  _globals['_WRITEBARSRESPONSE']._serialized_end=1286
-  _globals['_CREATEBACKFILLREQUEST']._serialized_start=1289
-  _globals['_CREATEBACKFILLREQUEST']._serialized_end=1500
-  _globals['_CREATEBACKFILLRESPONSE']._serialized_start=1502
-  _globals['_CREATEBACKFILLRESPONSE']._serialized_end=1564
-  _globals['_GETJOBREQUEST']._serialized_start=1566
-  _globals['_GETJOBREQUEST']._serialized_end=1597
-  _globals['_GETJOBRESPONSE']._serialized_start=1599
-  _globals['_GETJOBRESPONSE']._serialized_end=1653
-  _globals['_LISTJOBSREQUEST']._serialized_start=1655
-  _globals['_LISTJOBSREQUEST']._serialized_end=1775
-  _globals['_LISTJOBSRESPONSE']._serialized_start=1777
-  _globals['_LISTJOBSRESPONSE']._serialized_end=1859
-  _globals['_CANCELJOBREQUEST']._serialized_start=1861
-  _globals['_CANCELJOBREQUEST']._serialized_end=1895
-  _globals['_CANCELJOBRESPONSE']._serialized_start=1897
-  _globals['_CANCELJOBRESPONSE']._serialized_end=1954
-  _globals['_WATCHJOBREQUEST']._serialized_start=1956
-  _globals['_WATCHJOBREQUEST']._serialized_end=1989
-  _globals['_WATCHJOBRESPONSE']._serialized_start=1991
-  _globals['_WATCHJOBRESPONSE']._serialized_end=2047
-  _globals['_LISTREJECTEDBARSREQUEST']._serialized_start=2050
-  _globals['_LISTREJECTEDBARSREQUEST']._serialized_end=2213
-  _globals['_LISTREJECTEDBARSRESPONSE']._serialized_start=2215
-  _globals['_LISTREJECTEDBARSRESPONSE']._serialized_end=2313
-  _globals['_GETUPSTREAMSTATUSREQUEST']._serialized_start=2315
-  _globals['_GETUPSTREAMSTATUSREQUEST']._serialized_end=2341
-  _globals['_UPSTREAMERROR']._serialized_start=2343
-  _globals['_UPSTREAMERROR']._serialized_end=2431
-  _globals['_PROVIDERSTATUS']._serialized_start=2434
-  _globals['_PROVIDERSTATUS']._serialized_end=2901
-  _globals['_PROVIDERSTATUS_OUTCOMESENTRY']._serialized_start=2854
-  _globals['_PROVIDERSTATUS_OUTCOMESENTRY']._serialized_end=2901
-  _globals['_GETUPSTREAMSTATUSRESPONSE']._serialized_start=2903
-  _globals['_GETUPSTREAMSTATUSRESPONSE']._serialized_end=2985
-  _globals['_INGESTSERVICE']._serialized_start=3633
-  _globals['_INGESTSERVICE']._serialized_end=4419
+  _globals['_INGESTSERVICE'].methods_by_name['WriteBars']._loaded_options = None
+  _globals['_INGESTSERVICE'].methods_by_name['WriteBars']._serialized_options = b'\220\002\002'
+  _globals['_INGESTSERVICE'].methods_by_name['CreateBackfill']._loaded_options = None
+  _globals['_INGESTSERVICE'].methods_by_name['CreateBackfill']._serialized_options = b'\220\002\000'
+  _globals['_INGESTSERVICE'].methods_by_name['GetJob']._loaded_options = None
+  _globals['_INGESTSERVICE'].methods_by_name['GetJob']._serialized_options = b'\220\002\001'
+  _globals['_INGESTSERVICE'].methods_by_name['ListJobs']._loaded_options = None
+  _globals['_INGESTSERVICE'].methods_by_name['ListJobs']._serialized_options = b'\220\002\001'
+  _globals['_INGESTSERVICE'].methods_by_name['CancelJob']._loaded_options = None
+  _globals['_INGESTSERVICE'].methods_by_name['CancelJob']._serialized_options = b'\220\002\002'
+  _globals['_INGESTSERVICE'].methods_by_name['WatchJob']._loaded_options = None
+  _globals['_INGESTSERVICE'].methods_by_name['WatchJob']._serialized_options = b'\220\002\001\240\273\030\001'
+  _globals['_INGESTSERVICE'].methods_by_name['ListRejectedBars']._loaded_options = None
+  _globals['_INGESTSERVICE'].methods_by_name['ListRejectedBars']._serialized_options = b'\220\002\001'
+  _globals['_INGESTSERVICE'].methods_by_name['GetUpstreamStatus']._loaded_options = None
+  _globals['_INGESTSERVICE'].methods_by_name['GetUpstreamStatus']._serialized_options = b'\220\002\001'
+  _globals['_WRITEMODE']._serialized_start=3034
+  _globals['_WRITEMODE']._serialized_end=3142
+  _globals['_REJECTREASON']._serialized_start=3145
+  _globals['_REJECTREASON']._serialized_end=3551
+  _globals['_BREAKERSTATE']._serialized_start=3553
+  _globals['_BREAKERSTATE']._serialized_end=3677
+  _globals['_REJECTEDBAR']._serialized_start=260
+  _globals['_REJECTEDBAR']._serialized_end=489
+  _globals['_WRITEBARSHEADER']._serialized_start=491
+  _globals['_WRITEBARSHEADER']._serialized_end=594
+  _globals['_BARBATCH']._serialized_start=597
+  _globals['_BARBATCH']._serialized_end=764
+  _globals['_WRITEBARSREQUEST']._serialized_start=767
+  _globals['_WRITEBARSREQUEST']._serialized_end=895
+  _globals['_WRITEBARSREADY']._serialized_start=897
+  _globals['_WRITEBARSREADY']._serialized_end=986
+  _globals['_WRITEBARSACK']._serialized_start=989
+  _globals['_WRITEBARSACK']._serialized_end=1193
+  _globals['_WRITEBARSRESPONSE']._serialized_start=1196
+  _globals['_WRITEBARSRESPONSE']._serialized_end=1325
+  _globals['_SYMBOLLIST']._serialized_start=1327
+  _globals['_SYMBOLLIST']._serialized_end=1356
+  _globals['_CREATEBACKFILLREQUEST']._serialized_start=1359
+  _globals['_CREATEBACKFILLREQUEST']._serialized_end=1556
+  _globals['_CREATEBACKFILLRESPONSE']._serialized_start=1558
+  _globals['_CREATEBACKFILLRESPONSE']._serialized_end=1620
+  _globals['_GETJOBREQUEST']._serialized_start=1622
+  _globals['_GETJOBREQUEST']._serialized_end=1653
+  _globals['_GETJOBRESPONSE']._serialized_start=1655
+  _globals['_GETJOBRESPONSE']._serialized_end=1709
+  _globals['_LISTJOBSREQUEST']._serialized_start=1711
+  _globals['_LISTJOBSREQUEST']._serialized_end=1812
+  _globals['_LISTJOBSRESPONSE']._serialized_start=1814
+  _globals['_LISTJOBSRESPONSE']._serialized_end=1896
+  _globals['_CANCELJOBREQUEST']._serialized_start=1898
+  _globals['_CANCELJOBREQUEST']._serialized_end=1932
+  _globals['_CANCELJOBRESPONSE']._serialized_start=1934
+  _globals['_CANCELJOBRESPONSE']._serialized_end=1991
+  _globals['_WATCHJOBREQUEST']._serialized_start=1993
+  _globals['_WATCHJOBREQUEST']._serialized_end=2026
+  _globals['_WATCHJOBRESPONSE']._serialized_start=2028
+  _globals['_WATCHJOBRESPONSE']._serialized_end=2084
+  _globals['_LISTREJECTEDBARSREQUEST']._serialized_start=2086
+  _globals['_LISTREJECTEDBARSREQUEST']._serialized_end=2200
+  _globals['_LISTREJECTEDBARSRESPONSE']._serialized_start=2202
+  _globals['_LISTREJECTEDBARSRESPONSE']._serialized_end=2300
+  _globals['_GETUPSTREAMSTATUSREQUEST']._serialized_start=2302
+  _globals['_GETUPSTREAMSTATUSREQUEST']._serialized_end=2328
+  _globals['_UPSTREAMERROR']._serialized_start=2330
+  _globals['_UPSTREAMERROR']._serialized_end=2450
+  _globals['_ERRORCOUNT']._serialized_start=2452
+  _globals['_ERRORCOUNT']._serialized_end=2528
+  _globals['_PROVIDERSTATUS']._serialized_start=2531
+  _globals['_PROVIDERSTATUS']._serialized_end=2948
+  _globals['_GETUPSTREAMSTATUSRESPONSE']._serialized_start=2950
+  _globals['_GETUPSTREAMSTATUSRESPONSE']._serialized_end=3032
+  _globals['_INGESTSERVICE']._serialized_start=3680
+  _globals['_INGESTSERVICE']._serialized_end=4510
 # @@protoc_insertion_point(module_scope)

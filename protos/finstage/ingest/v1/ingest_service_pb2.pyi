@@ -1,6 +1,8 @@
 import datetime
 
 from finstage.ingest.v1 import jobs_pb2 as _jobs_pb2
+from finstage.market.v1 import errors_pb2 as _errors_pb2
+from finstage.market.v1 import options_pb2 as _options_pb2
 from finstage.market.v1 import series_pb2 as _series_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -76,7 +78,7 @@ class RejectedBar(_message.Message):
     VALUES_FIELD_NUMBER: _ClassVar[int]
     REJECTED_AT_FIELD_NUMBER: _ClassVar[int]
     symbol: str
-    interval: _series_pb2.Interval
+    interval: str
     open_time_ms: int
     row: int
     reason: RejectReason
@@ -84,7 +86,7 @@ class RejectedBar(_message.Message):
     source: str
     values: str
     rejected_at: _timestamp_pb2.Timestamp
-    def __init__(self, symbol: _Optional[str] = ..., interval: _Optional[_Union[_series_pb2.Interval, str]] = ..., open_time_ms: _Optional[int] = ..., row: _Optional[int] = ..., reason: _Optional[_Union[RejectReason, str]] = ..., detail: _Optional[str] = ..., source: _Optional[str] = ..., values: _Optional[str] = ..., rejected_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, symbol: _Optional[str] = ..., interval: _Optional[str] = ..., open_time_ms: _Optional[int] = ..., row: _Optional[int] = ..., reason: _Optional[_Union[RejectReason, str]] = ..., detail: _Optional[str] = ..., source: _Optional[str] = ..., values: _Optional[str] = ..., rejected_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class WriteBarsHeader(_message.Message):
     __slots__ = ("idempotency_key", "mode", "source")
@@ -97,18 +99,20 @@ class WriteBarsHeader(_message.Message):
     def __init__(self, idempotency_key: _Optional[str] = ..., mode: _Optional[_Union[WriteMode, str]] = ..., source: _Optional[str] = ...) -> None: ...
 
 class BarBatch(_message.Message):
-    __slots__ = ("sequence", "symbol", "interval", "columns", "adjusted_close")
+    __slots__ = ("sequence", "symbol", "interval", "columns", "adjusted_close", "adjusted_close_unknown")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     SYMBOL_FIELD_NUMBER: _ClassVar[int]
     INTERVAL_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     ADJUSTED_CLOSE_FIELD_NUMBER: _ClassVar[int]
+    ADJUSTED_CLOSE_UNKNOWN_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     symbol: str
-    interval: _series_pb2.Interval
+    interval: str
     columns: _series_pb2.BarColumns
     adjusted_close: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, sequence: _Optional[int] = ..., symbol: _Optional[str] = ..., interval: _Optional[_Union[_series_pb2.Interval, str]] = ..., columns: _Optional[_Union[_series_pb2.BarColumns, _Mapping]] = ..., adjusted_close: _Optional[_Iterable[float]] = ...) -> None: ...
+    adjusted_close_unknown: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, sequence: _Optional[int] = ..., symbol: _Optional[str] = ..., interval: _Optional[str] = ..., columns: _Optional[_Union[_series_pb2.BarColumns, _Mapping]] = ..., adjusted_close: _Optional[_Iterable[float]] = ..., adjusted_close_unknown: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class WriteBarsRequest(_message.Message):
     __slots__ = ("header", "batch")
@@ -148,21 +152,25 @@ class WriteBarsResponse(_message.Message):
     ack: WriteBarsAck
     def __init__(self, ready: _Optional[_Union[WriteBarsReady, _Mapping]] = ..., ack: _Optional[_Union[WriteBarsAck, _Mapping]] = ...) -> None: ...
 
-class CreateBackfillRequest(_message.Message):
-    __slots__ = ("symbols", "intervals", "start", "end", "request_id", "universe")
+class SymbolList(_message.Message):
+    __slots__ = ("symbols",)
     SYMBOLS_FIELD_NUMBER: _ClassVar[int]
-    INTERVALS_FIELD_NUMBER: _ClassVar[int]
-    START_FIELD_NUMBER: _ClassVar[int]
-    END_FIELD_NUMBER: _ClassVar[int]
-    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
-    UNIVERSE_FIELD_NUMBER: _ClassVar[int]
     symbols: _containers.RepeatedScalarFieldContainer[str]
-    intervals: _containers.RepeatedScalarFieldContainer[_series_pb2.Interval]
-    start: _timestamp_pb2.Timestamp
-    end: _timestamp_pb2.Timestamp
-    request_id: str
+    def __init__(self, symbols: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class CreateBackfillRequest(_message.Message):
+    __slots__ = ("symbol_list", "universe", "intervals", "range", "idempotency_key")
+    SYMBOL_LIST_FIELD_NUMBER: _ClassVar[int]
+    UNIVERSE_FIELD_NUMBER: _ClassVar[int]
+    INTERVALS_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    symbol_list: SymbolList
     universe: str
-    def __init__(self, symbols: _Optional[_Iterable[str]] = ..., intervals: _Optional[_Iterable[_Union[_series_pb2.Interval, str]]] = ..., start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., request_id: _Optional[str] = ..., universe: _Optional[str] = ...) -> None: ...
+    intervals: _containers.RepeatedScalarFieldContainer[str]
+    range: _series_pb2.BarRange
+    idempotency_key: str
+    def __init__(self, symbol_list: _Optional[_Union[SymbolList, _Mapping]] = ..., universe: _Optional[str] = ..., intervals: _Optional[_Iterable[str]] = ..., range: _Optional[_Union[_series_pb2.BarRange, _Mapping]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
 
 class CreateBackfillResponse(_message.Message):
     __slots__ = ("job",)
@@ -232,11 +240,11 @@ class ListRejectedBarsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     symbol: str
-    interval: _series_pb2.Interval
+    interval: str
     source: str
     page_size: int
     page_token: str
-    def __init__(self, symbol: _Optional[str] = ..., interval: _Optional[_Union[_series_pb2.Interval, str]] = ..., source: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    def __init__(self, symbol: _Optional[str] = ..., interval: _Optional[str] = ..., source: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListRejectedBarsResponse(_message.Message):
     __slots__ = ("bars", "next_page_token")
@@ -251,24 +259,25 @@ class GetUpstreamStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class UpstreamError(_message.Message):
-    __slots__ = ("at", "outcome", "detail")
+    __slots__ = ("at", "reason", "detail")
     AT_FIELD_NUMBER: _ClassVar[int]
-    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     at: _timestamp_pb2.Timestamp
-    outcome: str
+    reason: _errors_pb2.ErrorReason
     detail: str
-    def __init__(self, at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., outcome: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+    def __init__(self, at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[_Union[_errors_pb2.ErrorReason, str]] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class ErrorCount(_message.Message):
+    __slots__ = ("reason", "count")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    reason: _errors_pb2.ErrorReason
+    count: int
+    def __init__(self, reason: _Optional[_Union[_errors_pb2.ErrorReason, str]] = ..., count: _Optional[int] = ...) -> None: ...
 
 class ProviderStatus(_message.Message):
-    __slots__ = ("provider", "rate_per_s", "max_rate_per_s", "breaker", "breaker_retry_in", "retry_budget", "in_flight", "max_in_flight", "retry_after", "outcomes", "last_errors")
-    class OutcomesEntry(_message.Message):
-        __slots__ = ("key", "value")
-        KEY_FIELD_NUMBER: _ClassVar[int]
-        VALUE_FIELD_NUMBER: _ClassVar[int]
-        key: str
-        value: int
-        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    __slots__ = ("provider", "rate_per_s", "max_rate_per_s", "breaker", "breaker_retry_in", "retry_budget", "in_flight", "max_in_flight", "retry_after", "succeeded", "failed", "last_errors")
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
     RATE_PER_S_FIELD_NUMBER: _ClassVar[int]
     MAX_RATE_PER_S_FIELD_NUMBER: _ClassVar[int]
@@ -278,7 +287,8 @@ class ProviderStatus(_message.Message):
     IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
     MAX_IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
     RETRY_AFTER_FIELD_NUMBER: _ClassVar[int]
-    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    SUCCEEDED_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
     LAST_ERRORS_FIELD_NUMBER: _ClassVar[int]
     provider: str
     rate_per_s: float
@@ -289,9 +299,10 @@ class ProviderStatus(_message.Message):
     in_flight: int
     max_in_flight: int
     retry_after: _duration_pb2.Duration
-    outcomes: _containers.ScalarMap[str, int]
+    succeeded: int
+    failed: _containers.RepeatedCompositeFieldContainer[ErrorCount]
     last_errors: _containers.RepeatedCompositeFieldContainer[UpstreamError]
-    def __init__(self, provider: _Optional[str] = ..., rate_per_s: _Optional[float] = ..., max_rate_per_s: _Optional[float] = ..., breaker: _Optional[_Union[BreakerState, str]] = ..., breaker_retry_in: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., retry_budget: _Optional[float] = ..., in_flight: _Optional[int] = ..., max_in_flight: _Optional[int] = ..., retry_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., outcomes: _Optional[_Mapping[str, int]] = ..., last_errors: _Optional[_Iterable[_Union[UpstreamError, _Mapping]]] = ...) -> None: ...
+    def __init__(self, provider: _Optional[str] = ..., rate_per_s: _Optional[float] = ..., max_rate_per_s: _Optional[float] = ..., breaker: _Optional[_Union[BreakerState, str]] = ..., breaker_retry_in: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., retry_budget: _Optional[float] = ..., in_flight: _Optional[int] = ..., max_in_flight: _Optional[int] = ..., retry_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., succeeded: _Optional[int] = ..., failed: _Optional[_Iterable[_Union[ErrorCount, _Mapping]]] = ..., last_errors: _Optional[_Iterable[_Union[UpstreamError, _Mapping]]] = ...) -> None: ...
 
 class GetUpstreamStatusResponse(_message.Message):
     __slots__ = ("providers",)

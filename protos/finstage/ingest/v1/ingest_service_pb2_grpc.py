@@ -112,7 +112,7 @@ class IngestServiceServicer:
     def CreateBackfill(self, request, context):
         """CreateBackfill starts a job that brings series in from the provider.
 
-        Errors: ALREADY_EXISTS (KEY_REUSED; ResourceInfo) when `request_id` came before with other content.
+        Errors: ALREADY_EXISTS (KEY_REUSED; ResourceInfo) when `idempotency_key` came before with other content.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

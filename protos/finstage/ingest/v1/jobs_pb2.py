@@ -23,11 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from finstage.market.v1 import series_pb2 as finstage_dot_market_dot_v1_dot_series__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x66instage/ingest/v1/jobs.proto\x12\x12\x66instage.ingest.v1\x1a\x1f\x66instage/market/v1/series.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"a\n\tRowCounts\x12\x0c\n\x04sent\x18\x01 \x01(\x03\x12\x10\n\x08inserted\x18\x02 \x01(\x03\x12\x0f\n\x07updated\x18\x03 \x01(\x03\x12\x11\n\tunchanged\x18\x04 \x01(\x03\x12\x10\n\x08rejected\x18\x05 \x01(\x03\"q\n\x0c\x43hunkFailure\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12.\n\x08interval\x18\x02 \x01(\x0e\x32\x1c.finstage.market.v1.Interval\x12!\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.Status\"\xe1\x04\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12+\n\x05state\x18\x02 \x01(\x0e\x32\x1c.finstage.ingest.v1.JobState\x12\x0f\n\x07symbols\x18\x03 \x03(\t\x12/\n\tintervals\x18\x04 \x03(\x0e\x32\x1c.finstage.market.v1.Interval\x12)\n\x05start\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x63hunks_total\x18\x07 \x01(\x05\x12\x13\n\x0b\x63hunks_done\x18\x08 \x01(\x05\x12\x15\n\rchunks_failed\x18\t \x01(\x05\x12+\n\x04rows\x18\n \x01(\x0b\x32\x1d.finstage.ingest.v1.RowCounts\x12\x1c\n\x0frows_per_second\x18\x0b \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x0bremaining_s\x18\x0c \x01(\x01H\x01\x88\x01\x01\x12.\n\ncreated_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstarted_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nded_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x08\x66\x61ilures\x18\x10 \x03(\x0b\x32 .finstage.ingest.v1.ChunkFailureB\x12\n\x10_rows_per_secondB\x0e\n\x0c_remaining_s*\x9a\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05\x42\x63\n\x16\x64\x65v.finstage.ingest.v1P\x01ZGgithub.com/finstage/finstage/clients/go/gen/finstage/ingest/v1;ingestv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x66instage/ingest/v1/jobs.proto\x12\x12\x66instage.ingest.v1\x1a\x1f\x66instage/market/v1/series.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"a\n\tRowCounts\x12\x0c\n\x04sent\x18\x01 \x01(\x03\x12\x10\n\x08inserted\x18\x02 \x01(\x03\x12\x0f\n\x07updated\x18\x03 \x01(\x03\x12\x11\n\tunchanged\x18\x04 \x01(\x03\x12\x10\n\x08rejected\x18\x05 \x01(\x03\"S\n\x0c\x43hunkFailure\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x10\n\x08interval\x18\x02 \x01(\t\x12!\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.Status\"\xa0\x04\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12+\n\x05state\x18\x02 \x01(\x0e\x32\x1c.finstage.ingest.v1.JobState\x12\x0f\n\x07symbols\x18\x03 \x03(\t\x12\x11\n\tintervals\x18\x04 \x03(\t\x12+\n\x05range\x18\x05 \x01(\x0b\x32\x1c.finstage.market.v1.BarRange\x12\x14\n\x0c\x63hunks_total\x18\x06 \x01(\x05\x12\x13\n\x0b\x63hunks_done\x18\x07 \x01(\x05\x12\x15\n\rchunks_failed\x18\x08 \x01(\x05\x12+\n\x04rows\x18\t \x01(\x0b\x32\x1d.finstage.ingest.v1.RowCounts\x12\x1c\n\x0frows_per_second\x18\n \x01(\x01H\x00\x88\x01\x01\x12,\n\tremaining\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\ncreated_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstarted_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nded_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x08\x66\x61ilures\x18\x0f \x03(\x0b\x32 .finstage.ingest.v1.ChunkFailureB\x12\n\x10_rows_per_second*\x9a\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05\x42\x63\n\x16\x64\x65v.finstage.ingest.v1P\x01ZGgithub.com/finstage/finstage/clients/go/gen/finstage/ingest/v1;ingestv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,12 +36,12 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'finstage.ingest.v1.jobs_pb2
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\026dev.finstage.ingest.v1P\001ZGgithub.com/finstage/finstage/clients/go/gen/finstage/ingest/v1;ingestv1'
-  _globals['_JOBSTATE']._serialized_start=971
-  _globals['_JOBSTATE']._serialized_end=1125
-  _globals['_ROWCOUNTS']._serialized_start=144
-  _globals['_ROWCOUNTS']._serialized_end=241
-  _globals['_CHUNKFAILURE']._serialized_start=243
-  _globals['_CHUNKFAILURE']._serialized_end=356
-  _globals['_JOB']._serialized_start=359
-  _globals['_JOB']._serialized_end=968
+  _globals['_JOBSTATE']._serialized_start=908
+  _globals['_JOBSTATE']._serialized_end=1062
+  _globals['_ROWCOUNTS']._serialized_start=176
+  _globals['_ROWCOUNTS']._serialized_end=273
+  _globals['_CHUNKFAILURE']._serialized_start=275
+  _globals['_CHUNKFAILURE']._serialized_end=358
+  _globals['_JOB']._serialized_start=361
+  _globals['_JOB']._serialized_end=905
 # @@protoc_insertion_point(module_scope)

@@ -1,6 +1,7 @@
 import datetime
 
 from finstage.market.v1 import series_pb2 as _series_pb2
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.rpc import status_pb2 as _status_pb2
 from google.protobuf.internal import containers as _containers
@@ -47,24 +48,23 @@ class ChunkFailure(_message.Message):
     INTERVAL_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     symbol: str
-    interval: _series_pb2.Interval
+    interval: str
     error: _status_pb2.Status
-    def __init__(self, symbol: _Optional[str] = ..., interval: _Optional[_Union[_series_pb2.Interval, str]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
+    def __init__(self, symbol: _Optional[str] = ..., interval: _Optional[str] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("id", "state", "symbols", "intervals", "start", "end", "chunks_total", "chunks_done", "chunks_failed", "rows", "rows_per_second", "remaining_s", "created_at", "started_at", "ended_at", "failures")
+    __slots__ = ("id", "state", "symbols", "intervals", "range", "chunks_total", "chunks_done", "chunks_failed", "rows", "rows_per_second", "remaining", "created_at", "started_at", "ended_at", "failures")
     ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     SYMBOLS_FIELD_NUMBER: _ClassVar[int]
     INTERVALS_FIELD_NUMBER: _ClassVar[int]
-    START_FIELD_NUMBER: _ClassVar[int]
-    END_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
     CHUNKS_TOTAL_FIELD_NUMBER: _ClassVar[int]
     CHUNKS_DONE_FIELD_NUMBER: _ClassVar[int]
     CHUNKS_FAILED_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     ROWS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
-    REMAINING_S_FIELD_NUMBER: _ClassVar[int]
+    REMAINING_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
     ENDED_AT_FIELD_NUMBER: _ClassVar[int]
@@ -72,17 +72,16 @@ class Job(_message.Message):
     id: str
     state: JobState
     symbols: _containers.RepeatedScalarFieldContainer[str]
-    intervals: _containers.RepeatedScalarFieldContainer[_series_pb2.Interval]
-    start: _timestamp_pb2.Timestamp
-    end: _timestamp_pb2.Timestamp
+    intervals: _containers.RepeatedScalarFieldContainer[str]
+    range: _series_pb2.BarRange
     chunks_total: int
     chunks_done: int
     chunks_failed: int
     rows: RowCounts
     rows_per_second: float
-    remaining_s: float
+    remaining: _duration_pb2.Duration
     created_at: _timestamp_pb2.Timestamp
     started_at: _timestamp_pb2.Timestamp
     ended_at: _timestamp_pb2.Timestamp
     failures: _containers.RepeatedCompositeFieldContainer[ChunkFailure]
-    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., symbols: _Optional[_Iterable[str]] = ..., intervals: _Optional[_Iterable[_Union[_series_pb2.Interval, str]]] = ..., start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., chunks_total: _Optional[int] = ..., chunks_done: _Optional[int] = ..., chunks_failed: _Optional[int] = ..., rows: _Optional[_Union[RowCounts, _Mapping]] = ..., rows_per_second: _Optional[float] = ..., remaining_s: _Optional[float] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., failures: _Optional[_Iterable[_Union[ChunkFailure, _Mapping]]] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., symbols: _Optional[_Iterable[str]] = ..., intervals: _Optional[_Iterable[str]] = ..., range: _Optional[_Union[_series_pb2.BarRange, _Mapping]] = ..., chunks_total: _Optional[int] = ..., chunks_done: _Optional[int] = ..., chunks_failed: _Optional[int] = ..., rows: _Optional[_Union[RowCounts, _Mapping]] = ..., rows_per_second: _Optional[float] = ..., remaining: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., failures: _Optional[_Iterable[_Union[ChunkFailure, _Mapping]]] = ...) -> None: ...

@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from finstage.market.v1 import errors_pb2 as finstage_dot_market_dot_v1_dot_errors__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#finstage/market/v1/provenance.proto\x12\x12\x66instage.market.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xde\x01\n\nProvenance\x12\x0e\n\x06source\x18\x01 \x01(\t\x12)\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nfetched_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x05\x63\x61\x63he\x18\x04 \x01(\x0e\x32\x1f.finstage.market.v1.CacheStatus\x12\x35\n\x08\x61ttempts\x18\x05 \x03(\x0b\x32#.finstage.market.v1.ProviderAttempt\"4\n\x0fProviderAttempt\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x0f\n\x07outcome\x18\x02 \x01(\t*\x8c\x01\n\x0b\x43\x61\x63heStatus\x12\x1c\n\x18\x43\x41\x43HE_STATUS_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43\x41\x43HE_STATUS_HIT\x10\x01\x12\x15\n\x11\x43\x41\x43HE_STATUS_MISS\x10\x02\x12\x16\n\x12\x43\x41\x43HE_STATUS_STALE\x10\x03\x12\x1a\n\x16\x43\x41\x43HE_STATUS_COALESCED\x10\x04\x42\x63\n\x16\x64\x65v.finstage.market.v1P\x01ZGgithub.com/finstage/finstage/clients/go/gen/finstage/market/v1;marketv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#finstage/market/v1/provenance.proto\x12\x12\x66instage.market.v1\x1a\x1f\x66instage/market/v1/errors.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xde\x01\n\nProvenance\x12\x0e\n\x06source\x18\x01 \x01(\t\x12)\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nfetched_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x05\x63\x61\x63he\x18\x04 \x01(\x0e\x32\x1f.finstage.market.v1.CacheStatus\x12\x35\n\x08\x61ttempts\x18\x05 \x03(\x0b\x32#.finstage.market.v1.ProviderAttempt\"p\n\x0fProviderAttempt\x12\x10\n\x08provider\x18\x01 \x01(\t\x12:\n\x0c\x65rror_reason\x18\x02 \x01(\x0e\x32\x1f.finstage.market.v1.ErrorReasonH\x00\x88\x01\x01\x42\x0f\n\r_error_reason*\x8c\x01\n\x0b\x43\x61\x63heStatus\x12\x1c\n\x18\x43\x41\x43HE_STATUS_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43\x41\x43HE_STATUS_HIT\x10\x01\x12\x15\n\x11\x43\x41\x43HE_STATUS_MISS\x10\x02\x12\x16\n\x12\x43\x41\x43HE_STATUS_STALE\x10\x03\x12\x1a\n\x16\x43\x41\x43HE_STATUS_COALESCED\x10\x04\x42\x63\n\x16\x64\x65v.finstage.market.v1P\x01ZGgithub.com/finstage/finstage/clients/go/gen/finstage/market/v1;marketv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,10 +34,10 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'finstage.market.v1.provenan
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\026dev.finstage.market.v1P\001ZGgithub.com/finstage/finstage/clients/go/gen/finstage/market/v1;marketv1'
-  _globals['_CACHESTATUS']._serialized_start=372
-  _globals['_CACHESTATUS']._serialized_end=512
-  _globals['_PROVENANCE']._serialized_start=93
-  _globals['_PROVENANCE']._serialized_end=315
-  _globals['_PROVIDERATTEMPT']._serialized_start=317
-  _globals['_PROVIDERATTEMPT']._serialized_end=369
+  _globals['_CACHESTATUS']._serialized_start=465
+  _globals['_CACHESTATUS']._serialized_end=605
+  _globals['_PROVENANCE']._serialized_start=126
+  _globals['_PROVENANCE']._serialized_end=348
+  _globals['_PROVIDERATTEMPT']._serialized_start=350
+  _globals['_PROVIDERATTEMPT']._serialized_end=462
 # @@protoc_insertion_point(module_scope)

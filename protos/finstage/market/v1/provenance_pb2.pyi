@@ -1,5 +1,6 @@
 import datetime
 
+from finstage.market.v1 import errors_pb2 as _errors_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -38,9 +39,9 @@ class Provenance(_message.Message):
     def __init__(self, source: _Optional[str] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fetched_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cache: _Optional[_Union[CacheStatus, str]] = ..., attempts: _Optional[_Iterable[_Union[ProviderAttempt, _Mapping]]] = ...) -> None: ...
 
 class ProviderAttempt(_message.Message):
-    __slots__ = ("provider", "outcome")
+    __slots__ = ("provider", "error_reason")
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
-    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    ERROR_REASON_FIELD_NUMBER: _ClassVar[int]
     provider: str
-    outcome: str
-    def __init__(self, provider: _Optional[str] = ..., outcome: _Optional[str] = ...) -> None: ...
+    error_reason: _errors_pb2.ErrorReason
+    def __init__(self, provider: _Optional[str] = ..., error_reason: _Optional[_Union[_errors_pb2.ErrorReason, str]] = ...) -> None: ...

@@ -26,7 +26,7 @@ from finstage.market.v1 import provenance_pb2 as finstage_dot_market_dot_v1_dot_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x66instage/market/v1/series.proto\x12\x12\x66instage.market.v1\x1a#finstage/market/v1/provenance.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"0\n\rSeriesVersion\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x10\n\x08revision\x18\x02 \x01(\x03\"\x8e\x01\n\x03\x42\x61r\x12-\n\topen_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04open\x18\x02 \x01(\x01\x12\x0c\n\x04high\x18\x03 \x01(\x01\x12\x0b\n\x03low\x18\x04 \x01(\x01\x12\r\n\x05\x63lose\x18\x05 \x01(\x01\x12\x0e\n\x06volume\x18\x06 \x01(\x01\x12\x10\n\x08is_final\x18\x07 \x01(\x08\"j\n\nBarColumns\x12\x14\n\x0copen_time_ms\x18\x01 \x03(\x10\x12\x0c\n\x04open\x18\x02 \x03(\x01\x12\x0c\n\x04high\x18\x03 \x03(\x01\x12\x0b\n\x03low\x18\x04 \x03(\x01\x12\r\n\x05\x63lose\x18\x05 \x03(\x01\x12\x0e\n\x06volume\x18\x06 \x03(\x01\"\xc4\x01\n\x03Gap\x12)\n\x05start\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x06reason\x18\x03 \x01(\x0e\x32\x1d.finstage.market.v1.GapReason\x12\x19\n\x0cmissing_bars\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\tB\x0f\n\r_missing_bars\"x\n\x07\x42\x61rFlag\x12-\n\topen_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x06reason\x18\x02 \x01(\x0e\x32\x1e.finstage.market.v1.FlagReason\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\xc8\x01\n\x08\x43overage\x12)\n\x05start\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x04gaps\x18\x03 \x03(\x0b\x32\x17.finstage.market.v1.Gap\x12\x15\n\rgaps_left_out\x18\x04 \x01(\x05\x12*\n\x05\x66lags\x18\x05 \x03(\x0b\x32\x1b.finstage.market.v1.BarFlag\"\x84\x03\n\tBarSeries\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12.\n\x08interval\x18\x02 \x01(\x0e\x32\x1c.finstage.market.v1.Interval\x12\x32\n\nadjustment\x18\x03 \x01(\x0e\x32\x1e.finstage.market.v1.Adjustment\x12\x32\n\x07version\x18\x04 \x01(\x0b\x32!.finstage.market.v1.SeriesVersion\x12/\n\x07\x63olumns\x18\x05 \x01(\x0b\x32\x1e.finstage.market.v1.BarColumns\x12\x15\n\rlast_is_final\x18\x06 \x01(\x08\x12.\n\x08\x63overage\x18\x07 \x01(\x0b\x32\x1c.finstage.market.v1.Coverage\x12\x32\n\nprovenance\x18\x08 \x01(\x0b\x32\x1e.finstage.market.v1.Provenance\x12\x10\n\x08\x63urrency\x18\t \x01(\t\x12\x11\n\ttime_zone\x18\n \x01(\t\"j\n\tHeartbeat\x12+\n\x07sent_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0clast_data_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xaf\x01\n\x08Interval\x12\x18\n\x14INTERVAL_UNSPECIFIED\x10\x00\x12\x0f\n\x0bINTERVAL_1M\x10\x01\x12\x0f\n\x0bINTERVAL_5M\x10\x02\x12\x10\n\x0cINTERVAL_15M\x10\x03\x12\x10\n\x0cINTERVAL_30M\x10\x04\x12\x0f\n\x0bINTERVAL_1H\x10\x05\x12\x0f\n\x0bINTERVAL_1D\x10\x06\x12\x0f\n\x0bINTERVAL_1W\x10\x07\x12\x10\n\x0cINTERVAL_1MO\x10\x08*S\n\nAdjustment\x12\x1a\n\x16\x41\x44JUSTMENT_UNSPECIFIED\x10\x00\x12\x15\n\x11\x41\x44JUSTMENT_SPLITS\x10\x01\x12\x12\n\x0e\x41\x44JUSTMENT_ALL\x10\x02*\xf3\x01\n\tGapReason\x12\x1a\n\x16GAP_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x18GAP_REASON_MARKET_CLOSED\x10\x01\x12\x18\n\x14GAP_REASON_NO_TRADES\x10\x02\x12\x1f\n\x1bGAP_REASON_PROVIDER_MISSING\x10\x03\x12\x1d\n\x19GAP_REASON_PROVIDER_LIMIT\x10\x04\x12\x1a\n\x16GAP_REASON_NOT_FETCHED\x10\x05\x12\x17\n\x13GAP_REASON_REJECTED\x10\x06\x12\x1d\n\x19GAP_REASON_BEFORE_LISTING\x10\x07*\xa4\x01\n\nFlagReason\x12\x1b\n\x17\x46LAG_REASON_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x46LAG_REASON_SUSPICIOUS_JUMP\x10\x01\x12\x1a\n\x16\x46LAG_REASON_ZERO_PRICE\x10\x02\x12\x1c\n\x18\x46LAG_REASON_OHLC_ROUNDED\x10\x03\x12\x1e\n\x1a\x46LAG_REASON_VOLUME_MISSING\x10\x04\x42\x63\n\x16\x64\x65v.finstage.market.v1P\x01ZGgithub.com/finstage/finstage/clients/go/gen/finstage/market/v1;marketv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x66instage/market/v1/series.proto\x12\x12\x66instage.market.v1\x1a#finstage/market/v1/provenance.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"^\n\x08\x42\x61rRange\x12)\n\x05start\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"0\n\rSeriesVersion\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x10\n\x08revision\x18\x02 \x01(\x03\"j\n\nBarColumns\x12\x14\n\x0copen_time_ms\x18\x01 \x03(\x10\x12\x0c\n\x04open\x18\x02 \x03(\x01\x12\x0c\n\x04high\x18\x03 \x03(\x01\x12\x0b\n\x03low\x18\x04 \x03(\x01\x12\r\n\x05\x63lose\x18\x05 \x03(\x01\x12\x0e\n\x06volume\x18\x06 \x03(\x01\"\xc4\x01\n\x03Gap\x12)\n\x05start\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x06reason\x18\x03 \x01(\x0e\x32\x1d.finstage.market.v1.GapReason\x12\x19\n\x0cmissing_bars\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\tB\x0f\n\r_missing_bars\"x\n\x07\x42\x61rFlag\x12-\n\topen_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x06reason\x18\x02 \x01(\x0e\x32\x1e.finstage.market.v1.FlagReason\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\xc8\x01\n\x08\x43overage\x12)\n\x05start\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x04gaps\x18\x03 \x03(\x0b\x32\x17.finstage.market.v1.Gap\x12\x15\n\rgaps_left_out\x18\x04 \x01(\x05\x12*\n\x05\x66lags\x18\x05 \x03(\x0b\x32\x1b.finstage.market.v1.BarFlag\"\xe6\x02\n\tBarSeries\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x10\n\x08interval\x18\x02 \x01(\t\x12\x32\n\nadjustment\x18\x03 \x01(\x0e\x32\x1e.finstage.market.v1.Adjustment\x12\x32\n\x07version\x18\x04 \x01(\x0b\x32!.finstage.market.v1.SeriesVersion\x12/\n\x07\x63olumns\x18\x05 \x01(\x0b\x32\x1e.finstage.market.v1.BarColumns\x12\x15\n\rlast_is_final\x18\x06 \x01(\x08\x12.\n\x08\x63overage\x18\x07 \x01(\x0b\x32\x1c.finstage.market.v1.Coverage\x12\x32\n\nprovenance\x18\x08 \x01(\x0b\x32\x1e.finstage.market.v1.Provenance\x12\x10\n\x08\x63urrency\x18\t \x01(\t\x12\x11\n\ttime_zone\x18\n \x01(\t\"j\n\tHeartbeat\x12+\n\x07sent_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0clast_data_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*S\n\nAdjustment\x12\x1a\n\x16\x41\x44JUSTMENT_UNSPECIFIED\x10\x00\x12\x15\n\x11\x41\x44JUSTMENT_SPLITS\x10\x01\x12\x12\n\x0e\x41\x44JUSTMENT_ALL\x10\x02*\xf3\x01\n\tGapReason\x12\x1a\n\x16GAP_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x18GAP_REASON_MARKET_CLOSED\x10\x01\x12\x18\n\x14GAP_REASON_NO_TRADES\x10\x02\x12\x1f\n\x1bGAP_REASON_PROVIDER_MISSING\x10\x03\x12\x1d\n\x19GAP_REASON_PROVIDER_LIMIT\x10\x04\x12\x1a\n\x16GAP_REASON_NOT_FETCHED\x10\x05\x12\x17\n\x13GAP_REASON_REJECTED\x10\x06\x12\x1d\n\x19GAP_REASON_BEFORE_LISTING\x10\x07*\xa4\x01\n\nFlagReason\x12\x1b\n\x17\x46LAG_REASON_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x46LAG_REASON_SUSPICIOUS_JUMP\x10\x01\x12\x1a\n\x16\x46LAG_REASON_ZERO_PRICE\x10\x02\x12\x1c\n\x18\x46LAG_REASON_OHLC_ROUNDED\x10\x03\x12\x1e\n\x1a\x46LAG_REASON_VOLUME_MISSING\x10\x04\x42\x63\n\x16\x64\x65v.finstage.market.v1P\x01ZGgithub.com/finstage/finstage/clients/go/gen/finstage/market/v1;marketv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,28 +34,26 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'finstage.market.v1.series_p
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\026dev.finstage.market.v1P\001ZGgithub.com/finstage/finstage/clients/go/gen/finstage/market/v1;marketv1'
-  _globals['_INTERVAL']._serialized_start=1452
-  _globals['_INTERVAL']._serialized_end=1627
-  _globals['_ADJUSTMENT']._serialized_start=1629
-  _globals['_ADJUSTMENT']._serialized_end=1712
-  _globals['_GAPREASON']._serialized_start=1715
-  _globals['_GAPREASON']._serialized_end=1958
-  _globals['_FLAGREASON']._serialized_start=1961
-  _globals['_FLAGREASON']._serialized_end=2125
-  _globals['_SERIESVERSION']._serialized_start=125
-  _globals['_SERIESVERSION']._serialized_end=173
-  _globals['_BAR']._serialized_start=176
-  _globals['_BAR']._serialized_end=318
-  _globals['_BARCOLUMNS']._serialized_start=320
-  _globals['_BARCOLUMNS']._serialized_end=426
-  _globals['_GAP']._serialized_start=429
-  _globals['_GAP']._serialized_end=625
-  _globals['_BARFLAG']._serialized_start=627
-  _globals['_BARFLAG']._serialized_end=747
-  _globals['_COVERAGE']._serialized_start=750
-  _globals['_COVERAGE']._serialized_end=950
-  _globals['_BARSERIES']._serialized_start=953
-  _globals['_BARSERIES']._serialized_end=1341
-  _globals['_HEARTBEAT']._serialized_start=1343
-  _globals['_HEARTBEAT']._serialized_end=1449
+  _globals['_ADJUSTMENT']._serialized_start=1372
+  _globals['_ADJUSTMENT']._serialized_end=1455
+  _globals['_GAPREASON']._serialized_start=1458
+  _globals['_GAPREASON']._serialized_end=1701
+  _globals['_FLAGREASON']._serialized_start=1704
+  _globals['_FLAGREASON']._serialized_end=1868
+  _globals['_BARRANGE']._serialized_start=125
+  _globals['_BARRANGE']._serialized_end=219
+  _globals['_SERIESVERSION']._serialized_start=221
+  _globals['_SERIESVERSION']._serialized_end=269
+  _globals['_BARCOLUMNS']._serialized_start=271
+  _globals['_BARCOLUMNS']._serialized_end=377
+  _globals['_GAP']._serialized_start=380
+  _globals['_GAP']._serialized_end=576
+  _globals['_BARFLAG']._serialized_start=578
+  _globals['_BARFLAG']._serialized_end=698
+  _globals['_COVERAGE']._serialized_start=701
+  _globals['_COVERAGE']._serialized_end=901
+  _globals['_BARSERIES']._serialized_start=904
+  _globals['_BARSERIES']._serialized_end=1262
+  _globals['_HEARTBEAT']._serialized_start=1264
+  _globals['_HEARTBEAT']._serialized_end=1370
 # @@protoc_insertion_point(module_scope)

@@ -11,18 +11,6 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class Interval(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-    __slots__ = ()
-    INTERVAL_UNSPECIFIED: _ClassVar[Interval]
-    INTERVAL_1M: _ClassVar[Interval]
-    INTERVAL_5M: _ClassVar[Interval]
-    INTERVAL_15M: _ClassVar[Interval]
-    INTERVAL_30M: _ClassVar[Interval]
-    INTERVAL_1H: _ClassVar[Interval]
-    INTERVAL_1D: _ClassVar[Interval]
-    INTERVAL_1W: _ClassVar[Interval]
-    INTERVAL_1MO: _ClassVar[Interval]
-
 class Adjustment(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     ADJUSTMENT_UNSPECIFIED: _ClassVar[Adjustment]
@@ -47,15 +35,6 @@ class FlagReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FLAG_REASON_ZERO_PRICE: _ClassVar[FlagReason]
     FLAG_REASON_OHLC_ROUNDED: _ClassVar[FlagReason]
     FLAG_REASON_VOLUME_MISSING: _ClassVar[FlagReason]
-INTERVAL_UNSPECIFIED: Interval
-INTERVAL_1M: Interval
-INTERVAL_5M: Interval
-INTERVAL_15M: Interval
-INTERVAL_30M: Interval
-INTERVAL_1H: Interval
-INTERVAL_1D: Interval
-INTERVAL_1W: Interval
-INTERVAL_1MO: Interval
 ADJUSTMENT_UNSPECIFIED: Adjustment
 ADJUSTMENT_SPLITS: Adjustment
 ADJUSTMENT_ALL: Adjustment
@@ -73,6 +52,14 @@ FLAG_REASON_ZERO_PRICE: FlagReason
 FLAG_REASON_OHLC_ROUNDED: FlagReason
 FLAG_REASON_VOLUME_MISSING: FlagReason
 
+class BarRange(_message.Message):
+    __slots__ = ("start", "end")
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    start: _timestamp_pb2.Timestamp
+    end: _timestamp_pb2.Timestamp
+    def __init__(self, start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
 class SeriesVersion(_message.Message):
     __slots__ = ("epoch", "revision")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
@@ -80,24 +67,6 @@ class SeriesVersion(_message.Message):
     epoch: int
     revision: int
     def __init__(self, epoch: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
-
-class Bar(_message.Message):
-    __slots__ = ("open_time", "open", "high", "low", "close", "volume", "is_final")
-    OPEN_TIME_FIELD_NUMBER: _ClassVar[int]
-    OPEN_FIELD_NUMBER: _ClassVar[int]
-    HIGH_FIELD_NUMBER: _ClassVar[int]
-    LOW_FIELD_NUMBER: _ClassVar[int]
-    CLOSE_FIELD_NUMBER: _ClassVar[int]
-    VOLUME_FIELD_NUMBER: _ClassVar[int]
-    IS_FINAL_FIELD_NUMBER: _ClassVar[int]
-    open_time: _timestamp_pb2.Timestamp
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float
-    is_final: bool
-    def __init__(self, open_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., open: _Optional[float] = ..., high: _Optional[float] = ..., low: _Optional[float] = ..., close: _Optional[float] = ..., volume: _Optional[float] = ..., is_final: _Optional[bool] = ...) -> None: ...
 
 class BarColumns(_message.Message):
     __slots__ = ("open_time_ms", "open", "high", "low", "close", "volume")
@@ -166,7 +135,7 @@ class BarSeries(_message.Message):
     CURRENCY_FIELD_NUMBER: _ClassVar[int]
     TIME_ZONE_FIELD_NUMBER: _ClassVar[int]
     symbol: str
-    interval: Interval
+    interval: str
     adjustment: Adjustment
     version: SeriesVersion
     columns: BarColumns
@@ -175,7 +144,7 @@ class BarSeries(_message.Message):
     provenance: _provenance_pb2.Provenance
     currency: str
     time_zone: str
-    def __init__(self, symbol: _Optional[str] = ..., interval: _Optional[_Union[Interval, str]] = ..., adjustment: _Optional[_Union[Adjustment, str]] = ..., version: _Optional[_Union[SeriesVersion, _Mapping]] = ..., columns: _Optional[_Union[BarColumns, _Mapping]] = ..., last_is_final: _Optional[bool] = ..., coverage: _Optional[_Union[Coverage, _Mapping]] = ..., provenance: _Optional[_Union[_provenance_pb2.Provenance, _Mapping]] = ..., currency: _Optional[str] = ..., time_zone: _Optional[str] = ...) -> None: ...
+    def __init__(self, symbol: _Optional[str] = ..., interval: _Optional[str] = ..., adjustment: _Optional[_Union[Adjustment, str]] = ..., version: _Optional[_Union[SeriesVersion, _Mapping]] = ..., columns: _Optional[_Union[BarColumns, _Mapping]] = ..., last_is_final: _Optional[bool] = ..., coverage: _Optional[_Union[Coverage, _Mapping]] = ..., provenance: _Optional[_Union[_provenance_pb2.Provenance, _Mapping]] = ..., currency: _Optional[str] = ..., time_zone: _Optional[str] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
     __slots__ = ("sent_at", "last_data_at")

@@ -23,13 +23,13 @@ _sym_db = _symbol_database.Default()
 
 
 from finstage.market.v1 import instrument_pb2 as finstage_dot_market_dot_v1_dot_instrument__pb2
+from finstage.market.v1 import options_pb2 as finstage_dot_market_dot_v1_dot_options__pb2
 from finstage.market.v1 import quote_pb2 as finstage_dot_market_dot_v1_dot_quote__pb2
 from finstage.market.v1 import series_pb2 as finstage_dot_market_dot_v1_dot_series__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
-from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%finstage/price/v1/price_service.proto\x12\x11\x66instage.price.v1\x1a#finstage/market/v1/instrument.proto\x1a\x1e\x66instage/market/v1/quote.proto\x1a\x1f\x66instage/market/v1/series.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"w\n\x0fGetQuoteRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12*\n\x07max_age\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x18\n\x0b\x61llow_stale\x18\x03 \x01(\x08H\x00\x88\x01\x01\x42\x0e\n\x0c_allow_stale\"<\n\x10GetQuoteResponse\x12(\n\x05quote\x18\x01 \x01(\x0b\x32\x19.finstage.market.v1.Quote\"~\n\x15\x42\x61tchGetQuotesRequest\x12\x0f\n\x07symbols\x18\x01 \x03(\t\x12*\n\x07max_age\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x18\n\x0b\x61llow_stale\x18\x03 \x01(\x08H\x00\x88\x01\x01\x42\x0e\n\x0c_allow_stale\"J\n\x16\x42\x61tchGetQuotesResponse\x12\x30\n\x07results\x18\x01 \x03(\x0b\x32\x1f.finstage.market.v1.QuoteResult\"\\\n\x12WatchQuotesRequest\x12\x0f\n\x07symbols\x18\x01 \x03(\t\x12\x35\n\x12heartbeat_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x85\x01\n\x13WatchQuotesResponse\x12\x31\n\x06result\x18\x01 \x01(\x0b\x32\x1f.finstage.market.v1.QuoteResultH\x00\x12\x32\n\theartbeat\x18\x02 \x01(\x0b\x32\x1d.finstage.market.v1.HeartbeatH\x00\x42\x07\n\x05\x65vent\"\x9a\x03\n\x0eGetBarsRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12.\n\x08interval\x18\x02 \x01(\x0e\x32\x1c.finstage.market.v1.Interval\x12\x32\n\nadjustment\x18\x03 \x01(\x0e\x32\x1e.finstage.market.v1.Adjustment\x12)\n\x05start\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\x05limit\x18\x06 \x01(\x05H\x00\x88\x01\x01\x12\x16\n\tpage_size\x18\x07 \x01(\x05H\x01\x88\x01\x01\x12\x12\n\npage_token\x18\x08 \x01(\t\x12*\n\x07max_age\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x18\n\x0b\x61llow_stale\x18\n \x01(\x08H\x02\x88\x01\x01\x12\x12\n\nfinal_only\x18\x0b \x01(\x08\x42\x08\n\x06_limitB\x0c\n\n_page_sizeB\x0e\n\x0c_allow_stale\"m\n\x0fGetBarsResponse\x12-\n\x06series\x18\x01 \x01(\x0b\x32\x1d.finstage.market.v1.BarSeries\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_bars\x18\x03 \x01(\x03\"\xe3\x02\n\x11StreamBarsRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12.\n\x08interval\x18\x02 \x01(\x0e\x32\x1c.finstage.market.v1.Interval\x12\x32\n\nadjustment\x18\x03 \x01(\x0e\x32\x1e.finstage.market.v1.Adjustment\x12)\n\x05start\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\x05limit\x18\x06 \x01(\x05H\x00\x88\x01\x01\x12*\n\x07max_age\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x18\n\x0b\x61llow_stale\x18\x08 \x01(\x08H\x01\x88\x01\x01\x12\x12\n\nfinal_only\x18\t \x01(\x08\x42\x08\n\x06_limitB\x0e\n\x0c_allow_stale\"\x80\x01\n\x12StreamBarsResponse\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1d.finstage.market.v1.BarSeriesH\x00\x12\x31\n\x07\x63olumns\x18\x02 \x01(\x0b\x32\x1e.finstage.market.v1.BarColumnsH\x00\x42\x06\n\x04part\"\x97\x02\n\x10WatchBarsRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12.\n\x08interval\x18\x02 \x01(\x0e\x32\x1c.finstage.market.v1.Interval\x12\x32\n\nadjustment\x18\x03 \x01(\x0e\x32\x1e.finstage.market.v1.Adjustment\x12\x1b\n\x0esnapshot_limit\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x14\n\x0cresume_token\x18\x05 \x01(\t\x12\x12\n\nfinal_only\x18\x06 \x01(\x08\x12\x35\n\x12heartbeat_interval\x18\x07 \x01(\x0b\x32\x19.google.protobuf.DurationB\x11\n\x0f_snapshot_limit\"\xca\x01\n\x11WatchBarsResponse\x12\x31\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1d.finstage.market.v1.BarSeriesH\x00\x12/\n\x06update\x18\x02 \x01(\x0b\x32\x1d.finstage.market.v1.BarSeriesH\x00\x12\x32\n\theartbeat\x18\x03 \x01(\x0b\x32\x1d.finstage.market.v1.HeartbeatH\x00\x12\x14\n\x0cresume_token\x18\x04 \x01(\tB\x07\n\x05\x65vent\"&\n\x14GetInstrumentRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\"K\n\x15GetInstrumentResponse\x12\x32\n\ninstrument\x18\x01 \x01(\x0b\x32\x1e.finstage.market.v1.Instrument\"z\n\x18SearchInstrumentsRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\x31\n\x05types\x18\x02 \x03(\x0e\x32\".finstage.market.v1.InstrumentType\x12\x12\n\x05limit\x18\x03 \x01(\x05H\x00\x88\x01\x01\x42\x08\n\x06_limit\"P\n\x19SearchInstrumentsResponse\x12\x33\n\x0binstruments\x18\x01 \x03(\x0b\x32\x1e.finstage.market.v1.Instrument2\x87\x06\n\x0cPriceService\x12S\n\x08GetQuote\x12\".finstage.price.v1.GetQuoteRequest\x1a#.finstage.price.v1.GetQuoteResponse\x12\x65\n\x0e\x42\x61tchGetQuotes\x12(.finstage.price.v1.BatchGetQuotesRequest\x1a).finstage.price.v1.BatchGetQuotesResponse\x12^\n\x0bWatchQuotes\x12%.finstage.price.v1.WatchQuotesRequest\x1a&.finstage.price.v1.WatchQuotesResponse0\x01\x12P\n\x07GetBars\x12!.finstage.price.v1.GetBarsRequest\x1a\".finstage.price.v1.GetBarsResponse\x12[\n\nStreamBars\x12$.finstage.price.v1.StreamBarsRequest\x1a%.finstage.price.v1.StreamBarsResponse0\x01\x12X\n\tWatchBars\x12#.finstage.price.v1.WatchBarsRequest\x1a$.finstage.price.v1.WatchBarsResponse0\x01\x12\x62\n\rGetInstrument\x12\'.finstage.price.v1.GetInstrumentRequest\x1a(.finstage.price.v1.GetInstrumentResponse\x12n\n\x11SearchInstruments\x12+.finstage.price.v1.SearchInstrumentsRequest\x1a,.finstage.price.v1.SearchInstrumentsResponseB`\n\x15\x64\x65v.finstage.price.v1P\x01ZEgithub.com/finstage/finstage/clients/go/gen/finstage/price/v1;pricev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%finstage/price/v1/price_service.proto\x12\x11\x66instage.price.v1\x1a#finstage/market/v1/instrument.proto\x1a finstage/market/v1/options.proto\x1a\x1e\x66instage/market/v1/quote.proto\x1a\x1f\x66instage/market/v1/series.proto\x1a\x1egoogle/protobuf/duration.proto\"w\n\x0fGetQuoteRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12*\n\x07max_age\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x18\n\x0b\x61llow_stale\x18\x03 \x01(\x08H\x00\x88\x01\x01\x42\x0e\n\x0c_allow_stale\"<\n\x10GetQuoteResponse\x12(\n\x05quote\x18\x01 \x01(\x0b\x32\x19.finstage.market.v1.Quote\"~\n\x15\x42\x61tchGetQuotesRequest\x12\x0f\n\x07symbols\x18\x01 \x03(\t\x12*\n\x07max_age\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x18\n\x0b\x61llow_stale\x18\x03 \x01(\x08H\x00\x88\x01\x01\x42\x0e\n\x0c_allow_stale\"J\n\x16\x42\x61tchGetQuotesResponse\x12\x30\n\x07results\x18\x01 \x03(\x0b\x32\x1f.finstage.market.v1.QuoteResult\"\\\n\x12WatchQuotesRequest\x12\x0f\n\x07symbols\x18\x01 \x03(\t\x12\x35\n\x12heartbeat_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x85\x01\n\x13WatchQuotesResponse\x12\x31\n\x06result\x18\x01 \x01(\x0b\x32\x1f.finstage.market.v1.QuoteResultH\x00\x12\x32\n\theartbeat\x18\x02 \x01(\x0b\x32\x1d.finstage.market.v1.HeartbeatH\x00\x42\x07\n\x05\x65vent\"\xbf\x02\n\x0eGetBarsRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x10\n\x08interval\x18\x02 \x01(\t\x12\x32\n\nadjustment\x18\x03 \x01(\x0e\x32\x1e.finstage.market.v1.Adjustment\x12-\n\x05range\x18\x04 \x01(\x0b\x32\x1c.finstage.market.v1.BarRangeH\x00\x12\x0f\n\x05limit\x18\x05 \x01(\x05H\x00\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\x12*\n\x07max_age\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x18\n\x0b\x61llow_stale\x18\t \x01(\x08H\x01\x88\x01\x01\x12\x12\n\nfinal_only\x18\n \x01(\x08\x42\x06\n\x04\x62\x61rsB\x0e\n\x0c_allow_stale\"m\n\x0fGetBarsResponse\x12-\n\x06series\x18\x01 \x01(\x0b\x32\x1d.finstage.market.v1.BarSeries\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_bars\x18\x03 \x01(\x03\"\x9b\x02\n\x11StreamBarsRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x10\n\x08interval\x18\x02 \x01(\t\x12\x32\n\nadjustment\x18\x03 \x01(\x0e\x32\x1e.finstage.market.v1.Adjustment\x12-\n\x05range\x18\x04 \x01(\x0b\x32\x1c.finstage.market.v1.BarRangeH\x00\x12\x0f\n\x05limit\x18\x05 \x01(\x05H\x00\x12*\n\x07max_age\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x18\n\x0b\x61llow_stale\x18\x07 \x01(\x08H\x01\x88\x01\x01\x12\x12\n\nfinal_only\x18\x08 \x01(\x08\x42\x06\n\x04\x62\x61rsB\x0e\n\x0c_allow_stale\"\x80\x01\n\x12StreamBarsResponse\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1d.finstage.market.v1.BarSeriesH\x00\x12\x31\n\x07\x63olumns\x18\x02 \x01(\x0b\x32\x1e.finstage.market.v1.BarColumnsH\x00\x42\x06\n\x04part\"\xf9\x01\n\x10WatchBarsRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x10\n\x08interval\x18\x02 \x01(\t\x12\x32\n\nadjustment\x18\x03 \x01(\x0e\x32\x1e.finstage.market.v1.Adjustment\x12\x1b\n\x0esnapshot_limit\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x14\n\x0cresume_token\x18\x05 \x01(\t\x12\x12\n\nfinal_only\x18\x06 \x01(\x08\x12\x35\n\x12heartbeat_interval\x18\x07 \x01(\x0b\x32\x19.google.protobuf.DurationB\x11\n\x0f_snapshot_limit\"\xca\x01\n\x11WatchBarsResponse\x12\x31\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1d.finstage.market.v1.BarSeriesH\x00\x12/\n\x06update\x18\x02 \x01(\x0b\x32\x1d.finstage.market.v1.BarSeriesH\x00\x12\x32\n\theartbeat\x18\x03 \x01(\x0b\x32\x1d.finstage.market.v1.HeartbeatH\x00\x12\x14\n\x0cresume_token\x18\x04 \x01(\tB\x07\n\x05\x65vent\"&\n\x14GetInstrumentRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\"K\n\x15GetInstrumentResponse\x12\x32\n\ninstrument\x18\x01 \x01(\x0b\x32\x1e.finstage.market.v1.Instrument\"z\n\x18SearchInstrumentsRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\x31\n\x05types\x18\x02 \x03(\x0e\x32\".finstage.market.v1.InstrumentType\x12\x12\n\x05limit\x18\x03 \x01(\x05H\x00\x88\x01\x01\x42\x08\n\x06_limit\"P\n\x19SearchInstrumentsResponse\x12\x33\n\x0binstruments\x18\x01 \x03(\x0b\x32\x1e.finstage.market.v1.Instrument2\xb7\x06\n\x0cPriceService\x12X\n\x08GetQuote\x12\".finstage.price.v1.GetQuoteRequest\x1a#.finstage.price.v1.GetQuoteResponse\"\x03\x90\x02\x01\x12j\n\x0e\x42\x61tchGetQuotes\x12(.finstage.price.v1.BatchGetQuotesRequest\x1a).finstage.price.v1.BatchGetQuotesResponse\"\x03\x90\x02\x01\x12g\n\x0bWatchQuotes\x12%.finstage.price.v1.WatchQuotesRequest\x1a&.finstage.price.v1.WatchQuotesResponse\"\x07\x90\x02\x01\xa0\xbb\x18\x01\x30\x01\x12U\n\x07GetBars\x12!.finstage.price.v1.GetBarsRequest\x1a\".finstage.price.v1.GetBarsResponse\"\x03\x90\x02\x01\x12`\n\nStreamBars\x12$.finstage.price.v1.StreamBarsRequest\x1a%.finstage.price.v1.StreamBarsResponse\"\x03\x90\x02\x01\x30\x01\x12\x61\n\tWatchBars\x12#.finstage.price.v1.WatchBarsRequest\x1a$.finstage.price.v1.WatchBarsResponse\"\x07\x90\x02\x01\xa0\xbb\x18\x01\x30\x01\x12g\n\rGetInstrument\x12\'.finstage.price.v1.GetInstrumentRequest\x1a(.finstage.price.v1.GetInstrumentResponse\"\x03\x90\x02\x01\x12s\n\x11SearchInstruments\x12+.finstage.price.v1.SearchInstrumentsRequest\x1a,.finstage.price.v1.SearchInstrumentsResponse\"\x03\x90\x02\x01\x42`\n\x15\x64\x65v.finstage.price.v1P\x01ZEgithub.com/finstage/finstage/clients/go/gen/finstage/price/v1;pricev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,38 +37,54 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'finstage.price.v1.price_ser
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\025dev.finstage.price.v1P\001ZEgithub.com/finstage/finstage/clients/go/gen/finstage/price/v1;pricev1'
-  _globals['_GETQUOTEREQUEST']._serialized_start=227
-  _globals['_GETQUOTEREQUEST']._serialized_end=346
-  _globals['_GETQUOTERESPONSE']._serialized_start=348
-  _globals['_GETQUOTERESPONSE']._serialized_end=408
-  _globals['_BATCHGETQUOTESREQUEST']._serialized_start=410
-  _globals['_BATCHGETQUOTESREQUEST']._serialized_end=536
-  _globals['_BATCHGETQUOTESRESPONSE']._serialized_start=538
-  _globals['_BATCHGETQUOTESRESPONSE']._serialized_end=612
-  _globals['_WATCHQUOTESREQUEST']._serialized_start=614
-  _globals['_WATCHQUOTESREQUEST']._serialized_end=706
-  _globals['_WATCHQUOTESRESPONSE']._serialized_start=709
-  _globals['_WATCHQUOTESRESPONSE']._serialized_end=842
-  _globals['_GETBARSREQUEST']._serialized_start=845
-  _globals['_GETBARSREQUEST']._serialized_end=1255
-  _globals['_GETBARSRESPONSE']._serialized_start=1257
-  _globals['_GETBARSRESPONSE']._serialized_end=1366
-  _globals['_STREAMBARSREQUEST']._serialized_start=1369
-  _globals['_STREAMBARSREQUEST']._serialized_end=1724
-  _globals['_STREAMBARSRESPONSE']._serialized_start=1727
-  _globals['_STREAMBARSRESPONSE']._serialized_end=1855
-  _globals['_WATCHBARSREQUEST']._serialized_start=1858
-  _globals['_WATCHBARSREQUEST']._serialized_end=2137
-  _globals['_WATCHBARSRESPONSE']._serialized_start=2140
-  _globals['_WATCHBARSRESPONSE']._serialized_end=2342
-  _globals['_GETINSTRUMENTREQUEST']._serialized_start=2344
-  _globals['_GETINSTRUMENTREQUEST']._serialized_end=2382
-  _globals['_GETINSTRUMENTRESPONSE']._serialized_start=2384
-  _globals['_GETINSTRUMENTRESPONSE']._serialized_end=2459
-  _globals['_SEARCHINSTRUMENTSREQUEST']._serialized_start=2461
-  _globals['_SEARCHINSTRUMENTSREQUEST']._serialized_end=2583
-  _globals['_SEARCHINSTRUMENTSRESPONSE']._serialized_start=2585
-  _globals['_SEARCHINSTRUMENTSRESPONSE']._serialized_end=2665
-  _globals['_PRICESERVICE']._serialized_start=2668
-  _globals['_PRICESERVICE']._serialized_end=3443
+  _globals['_PRICESERVICE'].methods_by_name['GetQuote']._loaded_options = None
+  _globals['_PRICESERVICE'].methods_by_name['GetQuote']._serialized_options = b'\220\002\001'
+  _globals['_PRICESERVICE'].methods_by_name['BatchGetQuotes']._loaded_options = None
+  _globals['_PRICESERVICE'].methods_by_name['BatchGetQuotes']._serialized_options = b'\220\002\001'
+  _globals['_PRICESERVICE'].methods_by_name['WatchQuotes']._loaded_options = None
+  _globals['_PRICESERVICE'].methods_by_name['WatchQuotes']._serialized_options = b'\220\002\001\240\273\030\001'
+  _globals['_PRICESERVICE'].methods_by_name['GetBars']._loaded_options = None
+  _globals['_PRICESERVICE'].methods_by_name['GetBars']._serialized_options = b'\220\002\001'
+  _globals['_PRICESERVICE'].methods_by_name['StreamBars']._loaded_options = None
+  _globals['_PRICESERVICE'].methods_by_name['StreamBars']._serialized_options = b'\220\002\001'
+  _globals['_PRICESERVICE'].methods_by_name['WatchBars']._loaded_options = None
+  _globals['_PRICESERVICE'].methods_by_name['WatchBars']._serialized_options = b'\220\002\001\240\273\030\001'
+  _globals['_PRICESERVICE'].methods_by_name['GetInstrument']._loaded_options = None
+  _globals['_PRICESERVICE'].methods_by_name['GetInstrument']._serialized_options = b'\220\002\001'
+  _globals['_PRICESERVICE'].methods_by_name['SearchInstruments']._loaded_options = None
+  _globals['_PRICESERVICE'].methods_by_name['SearchInstruments']._serialized_options = b'\220\002\001'
+  _globals['_GETQUOTEREQUEST']._serialized_start=228
+  _globals['_GETQUOTEREQUEST']._serialized_end=347
+  _globals['_GETQUOTERESPONSE']._serialized_start=349
+  _globals['_GETQUOTERESPONSE']._serialized_end=409
+  _globals['_BATCHGETQUOTESREQUEST']._serialized_start=411
+  _globals['_BATCHGETQUOTESREQUEST']._serialized_end=537
+  _globals['_BATCHGETQUOTESRESPONSE']._serialized_start=539
+  _globals['_BATCHGETQUOTESRESPONSE']._serialized_end=613
+  _globals['_WATCHQUOTESREQUEST']._serialized_start=615
+  _globals['_WATCHQUOTESREQUEST']._serialized_end=707
+  _globals['_WATCHQUOTESRESPONSE']._serialized_start=710
+  _globals['_WATCHQUOTESRESPONSE']._serialized_end=843
+  _globals['_GETBARSREQUEST']._serialized_start=846
+  _globals['_GETBARSREQUEST']._serialized_end=1165
+  _globals['_GETBARSRESPONSE']._serialized_start=1167
+  _globals['_GETBARSRESPONSE']._serialized_end=1276
+  _globals['_STREAMBARSREQUEST']._serialized_start=1279
+  _globals['_STREAMBARSREQUEST']._serialized_end=1562
+  _globals['_STREAMBARSRESPONSE']._serialized_start=1565
+  _globals['_STREAMBARSRESPONSE']._serialized_end=1693
+  _globals['_WATCHBARSREQUEST']._serialized_start=1696
+  _globals['_WATCHBARSREQUEST']._serialized_end=1945
+  _globals['_WATCHBARSRESPONSE']._serialized_start=1948
+  _globals['_WATCHBARSRESPONSE']._serialized_end=2150
+  _globals['_GETINSTRUMENTREQUEST']._serialized_start=2152
+  _globals['_GETINSTRUMENTREQUEST']._serialized_end=2190
+  _globals['_GETINSTRUMENTRESPONSE']._serialized_start=2192
+  _globals['_GETINSTRUMENTRESPONSE']._serialized_end=2267
+  _globals['_SEARCHINSTRUMENTSREQUEST']._serialized_start=2269
+  _globals['_SEARCHINSTRUMENTSREQUEST']._serialized_end=2391
+  _globals['_SEARCHINSTRUMENTSRESPONSE']._serialized_start=2393
+  _globals['_SEARCHINSTRUMENTSRESPONSE']._serialized_end=2473
+  _globals['_PRICESERVICE']._serialized_start=2476
+  _globals['_PRICESERVICE']._serialized_end=3299
 # @@protoc_insertion_point(module_scope)

@@ -1,10 +1,10 @@
 import datetime
 
 from finstage.market.v1 import instrument_pb2 as _instrument_pb2
+from finstage.market.v1 import options_pb2 as _options_pb2
 from finstage.market.v1 import quote_pb2 as _quote_pb2
 from finstage.market.v1 import series_pb2 as _series_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
-from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -62,12 +62,11 @@ class WatchQuotesResponse(_message.Message):
     def __init__(self, result: _Optional[_Union[_quote_pb2.QuoteResult, _Mapping]] = ..., heartbeat: _Optional[_Union[_series_pb2.Heartbeat, _Mapping]] = ...) -> None: ...
 
 class GetBarsRequest(_message.Message):
-    __slots__ = ("symbol", "interval", "adjustment", "start", "end", "limit", "page_size", "page_token", "max_age", "allow_stale", "final_only")
+    __slots__ = ("symbol", "interval", "adjustment", "range", "limit", "page_size", "page_token", "max_age", "allow_stale", "final_only")
     SYMBOL_FIELD_NUMBER: _ClassVar[int]
     INTERVAL_FIELD_NUMBER: _ClassVar[int]
     ADJUSTMENT_FIELD_NUMBER: _ClassVar[int]
-    START_FIELD_NUMBER: _ClassVar[int]
-    END_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
@@ -75,17 +74,16 @@ class GetBarsRequest(_message.Message):
     ALLOW_STALE_FIELD_NUMBER: _ClassVar[int]
     FINAL_ONLY_FIELD_NUMBER: _ClassVar[int]
     symbol: str
-    interval: _series_pb2.Interval
+    interval: str
     adjustment: _series_pb2.Adjustment
-    start: _timestamp_pb2.Timestamp
-    end: _timestamp_pb2.Timestamp
+    range: _series_pb2.BarRange
     limit: int
     page_size: int
     page_token: str
     max_age: _duration_pb2.Duration
     allow_stale: bool
     final_only: bool
-    def __init__(self, symbol: _Optional[str] = ..., interval: _Optional[_Union[_series_pb2.Interval, str]] = ..., adjustment: _Optional[_Union[_series_pb2.Adjustment, str]] = ..., start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., limit: _Optional[int] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., allow_stale: _Optional[bool] = ..., final_only: _Optional[bool] = ...) -> None: ...
+    def __init__(self, symbol: _Optional[str] = ..., interval: _Optional[str] = ..., adjustment: _Optional[_Union[_series_pb2.Adjustment, str]] = ..., range: _Optional[_Union[_series_pb2.BarRange, _Mapping]] = ..., limit: _Optional[int] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., allow_stale: _Optional[bool] = ..., final_only: _Optional[bool] = ...) -> None: ...
 
 class GetBarsResponse(_message.Message):
     __slots__ = ("series", "next_page_token", "total_bars")
@@ -98,26 +96,24 @@ class GetBarsResponse(_message.Message):
     def __init__(self, series: _Optional[_Union[_series_pb2.BarSeries, _Mapping]] = ..., next_page_token: _Optional[str] = ..., total_bars: _Optional[int] = ...) -> None: ...
 
 class StreamBarsRequest(_message.Message):
-    __slots__ = ("symbol", "interval", "adjustment", "start", "end", "limit", "max_age", "allow_stale", "final_only")
+    __slots__ = ("symbol", "interval", "adjustment", "range", "limit", "max_age", "allow_stale", "final_only")
     SYMBOL_FIELD_NUMBER: _ClassVar[int]
     INTERVAL_FIELD_NUMBER: _ClassVar[int]
     ADJUSTMENT_FIELD_NUMBER: _ClassVar[int]
-    START_FIELD_NUMBER: _ClassVar[int]
-    END_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     MAX_AGE_FIELD_NUMBER: _ClassVar[int]
     ALLOW_STALE_FIELD_NUMBER: _ClassVar[int]
     FINAL_ONLY_FIELD_NUMBER: _ClassVar[int]
     symbol: str
-    interval: _series_pb2.Interval
+    interval: str
     adjustment: _series_pb2.Adjustment
-    start: _timestamp_pb2.Timestamp
-    end: _timestamp_pb2.Timestamp
+    range: _series_pb2.BarRange
     limit: int
     max_age: _duration_pb2.Duration
     allow_stale: bool
     final_only: bool
-    def __init__(self, symbol: _Optional[str] = ..., interval: _Optional[_Union[_series_pb2.Interval, str]] = ..., adjustment: _Optional[_Union[_series_pb2.Adjustment, str]] = ..., start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., limit: _Optional[int] = ..., max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., allow_stale: _Optional[bool] = ..., final_only: _Optional[bool] = ...) -> None: ...
+    def __init__(self, symbol: _Optional[str] = ..., interval: _Optional[str] = ..., adjustment: _Optional[_Union[_series_pb2.Adjustment, str]] = ..., range: _Optional[_Union[_series_pb2.BarRange, _Mapping]] = ..., limit: _Optional[int] = ..., max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., allow_stale: _Optional[bool] = ..., final_only: _Optional[bool] = ...) -> None: ...
 
 class StreamBarsResponse(_message.Message):
     __slots__ = ("header", "columns")
@@ -137,13 +133,13 @@ class WatchBarsRequest(_message.Message):
     FINAL_ONLY_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_INTERVAL_FIELD_NUMBER: _ClassVar[int]
     symbol: str
-    interval: _series_pb2.Interval
+    interval: str
     adjustment: _series_pb2.Adjustment
     snapshot_limit: int
     resume_token: str
     final_only: bool
     heartbeat_interval: _duration_pb2.Duration
-    def __init__(self, symbol: _Optional[str] = ..., interval: _Optional[_Union[_series_pb2.Interval, str]] = ..., adjustment: _Optional[_Union[_series_pb2.Adjustment, str]] = ..., snapshot_limit: _Optional[int] = ..., resume_token: _Optional[str] = ..., final_only: _Optional[bool] = ..., heartbeat_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    def __init__(self, symbol: _Optional[str] = ..., interval: _Optional[str] = ..., adjustment: _Optional[_Union[_series_pb2.Adjustment, str]] = ..., snapshot_limit: _Optional[int] = ..., resume_token: _Optional[str] = ..., final_only: _Optional[bool] = ..., heartbeat_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class WatchBarsResponse(_message.Message):
     __slots__ = ("snapshot", "update", "heartbeat", "resume_token")

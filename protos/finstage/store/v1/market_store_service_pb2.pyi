@@ -1,10 +1,12 @@
 import datetime
 
 from finstage.market.v1 import instrument_pb2 as _instrument_pb2
+from finstage.market.v1 import options_pb2 as _options_pb2
 from finstage.market.v1 import quote_pb2 as _quote_pb2
 from finstage.market.v1 import series_pb2 as _series_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.rpc import status_pb2 as _status_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -26,52 +28,36 @@ class FetchQuotesResponse(_message.Message):
     def __init__(self, results: _Optional[_Iterable[_Union[_quote_pb2.QuoteResult, _Mapping]]] = ...) -> None: ...
 
 class ReadBarsRequest(_message.Message):
-    __slots__ = ("symbol", "interval", "adjustment", "start", "end", "limit")
+    __slots__ = ("symbol", "interval", "adjustment", "range", "limit", "max_age")
     SYMBOL_FIELD_NUMBER: _ClassVar[int]
     INTERVAL_FIELD_NUMBER: _ClassVar[int]
     ADJUSTMENT_FIELD_NUMBER: _ClassVar[int]
-    START_FIELD_NUMBER: _ClassVar[int]
-    END_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    MAX_AGE_FIELD_NUMBER: _ClassVar[int]
     symbol: str
-    interval: _series_pb2.Interval
+    interval: str
     adjustment: _series_pb2.Adjustment
-    start: _timestamp_pb2.Timestamp
-    end: _timestamp_pb2.Timestamp
+    range: _series_pb2.BarRange
     limit: int
-    def __init__(self, symbol: _Optional[str] = ..., interval: _Optional[_Union[_series_pb2.Interval, str]] = ..., adjustment: _Optional[_Union[_series_pb2.Adjustment, str]] = ..., start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., limit: _Optional[int] = ...) -> None: ...
+    max_age: _duration_pb2.Duration
+    def __init__(self, symbol: _Optional[str] = ..., interval: _Optional[str] = ..., adjustment: _Optional[_Union[_series_pb2.Adjustment, str]] = ..., range: _Optional[_Union[_series_pb2.BarRange, _Mapping]] = ..., limit: _Optional[int] = ..., max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class ReadBarsHeader(_message.Message):
+    __slots__ = ("series", "refresh_error")
+    SERIES_FIELD_NUMBER: _ClassVar[int]
+    REFRESH_ERROR_FIELD_NUMBER: _ClassVar[int]
+    series: _series_pb2.BarSeries
+    refresh_error: _status_pb2.Status
+    def __init__(self, series: _Optional[_Union[_series_pb2.BarSeries, _Mapping]] = ..., refresh_error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
 
 class ReadBarsResponse(_message.Message):
     __slots__ = ("header", "columns")
     HEADER_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
-    header: _series_pb2.BarSeries
+    header: ReadBarsHeader
     columns: _series_pb2.BarColumns
-    def __init__(self, header: _Optional[_Union[_series_pb2.BarSeries, _Mapping]] = ..., columns: _Optional[_Union[_series_pb2.BarColumns, _Mapping]] = ...) -> None: ...
-
-class EnsureBarsRequest(_message.Message):
-    __slots__ = ("symbol", "interval", "max_age")
-    SYMBOL_FIELD_NUMBER: _ClassVar[int]
-    INTERVAL_FIELD_NUMBER: _ClassVar[int]
-    MAX_AGE_FIELD_NUMBER: _ClassVar[int]
-    symbol: str
-    interval: _series_pb2.Interval
-    max_age: _duration_pb2.Duration
-    def __init__(self, symbol: _Optional[str] = ..., interval: _Optional[_Union[_series_pb2.Interval, str]] = ..., max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
-
-class EnsureBarsResponse(_message.Message):
-    __slots__ = ("series", "bar_count", "first_open_time", "last_open_time", "refresh_error")
-    SERIES_FIELD_NUMBER: _ClassVar[int]
-    BAR_COUNT_FIELD_NUMBER: _ClassVar[int]
-    FIRST_OPEN_TIME_FIELD_NUMBER: _ClassVar[int]
-    LAST_OPEN_TIME_FIELD_NUMBER: _ClassVar[int]
-    REFRESH_ERROR_FIELD_NUMBER: _ClassVar[int]
-    series: _series_pb2.BarSeries
-    bar_count: int
-    first_open_time: _timestamp_pb2.Timestamp
-    last_open_time: _timestamp_pb2.Timestamp
-    refresh_error: str
-    def __init__(self, series: _Optional[_Union[_series_pb2.BarSeries, _Mapping]] = ..., bar_count: _Optional[int] = ..., first_open_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_open_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., refresh_error: _Optional[str] = ...) -> None: ...
+    def __init__(self, header: _Optional[_Union[ReadBarsHeader, _Mapping]] = ..., columns: _Optional[_Union[_series_pb2.BarColumns, _Mapping]] = ...) -> None: ...
 
 class WatchCommitsRequest(_message.Message):
     __slots__ = ("resume_token", "heartbeat_interval")
@@ -91,13 +77,13 @@ class Commit(_message.Message):
     LAST_CHANGED_FIELD_NUMBER: _ClassVar[int]
     COMMITTED_AT_FIELD_NUMBER: _ClassVar[int]
     symbol: str
-    interval: _series_pb2.Interval
+    interval: str
     version: _series_pb2.SeriesVersion
     restated: bool
     first_changed: _timestamp_pb2.Timestamp
     last_changed: _timestamp_pb2.Timestamp
     committed_at: _timestamp_pb2.Timestamp
-    def __init__(self, symbol: _Optional[str] = ..., interval: _Optional[_Union[_series_pb2.Interval, str]] = ..., version: _Optional[_Union[_series_pb2.SeriesVersion, _Mapping]] = ..., restated: _Optional[bool] = ..., first_changed: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_changed: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., committed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, symbol: _Optional[str] = ..., interval: _Optional[str] = ..., version: _Optional[_Union[_series_pb2.SeriesVersion, _Mapping]] = ..., restated: _Optional[bool] = ..., first_changed: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_changed: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., committed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class WatchCommitsResponse(_message.Message):
     __slots__ = ("commit", "heartbeat", "resume_token")

@@ -3,7 +3,7 @@
 import grpc
 import warnings
 
-from finstage.ingest.v1 import market_store_service_pb2 as finstage_dot_ingest_dot_v1_dot_market__store__service__pb2
+from finstage.store.v1 import market_store_service_pb2 as finstage_dot_store_dot_v1_dot_market__store__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -18,7 +18,7 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in finstage/ingest/v1/market_store_service_pb2_grpc.py depends on'
+        + ' but the generated code in finstage/store/v1/market_store_service_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
@@ -40,34 +40,29 @@ class MarketStoreServiceStub:
             channel: A grpc.Channel.
         """
         self.FetchQuotes = channel.unary_unary(
-                '/finstage.ingest.v1.MarketStoreService/FetchQuotes',
-                request_serializer=finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.FetchQuotesRequest.SerializeToString,
-                response_deserializer=finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.FetchQuotesResponse.FromString,
+                '/finstage.store.v1.MarketStoreService/FetchQuotes',
+                request_serializer=finstage_dot_store_dot_v1_dot_market__store__service__pb2.FetchQuotesRequest.SerializeToString,
+                response_deserializer=finstage_dot_store_dot_v1_dot_market__store__service__pb2.FetchQuotesResponse.FromString,
                 _registered_method=True)
         self.ReadBars = channel.unary_stream(
-                '/finstage.ingest.v1.MarketStoreService/ReadBars',
-                request_serializer=finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.ReadBarsRequest.SerializeToString,
-                response_deserializer=finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.ReadBarsResponse.FromString,
-                _registered_method=True)
-        self.EnsureBars = channel.unary_unary(
-                '/finstage.ingest.v1.MarketStoreService/EnsureBars',
-                request_serializer=finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.EnsureBarsRequest.SerializeToString,
-                response_deserializer=finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.EnsureBarsResponse.FromString,
+                '/finstage.store.v1.MarketStoreService/ReadBars',
+                request_serializer=finstage_dot_store_dot_v1_dot_market__store__service__pb2.ReadBarsRequest.SerializeToString,
+                response_deserializer=finstage_dot_store_dot_v1_dot_market__store__service__pb2.ReadBarsResponse.FromString,
                 _registered_method=True)
         self.WatchCommits = channel.unary_stream(
-                '/finstage.ingest.v1.MarketStoreService/WatchCommits',
-                request_serializer=finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.WatchCommitsRequest.SerializeToString,
-                response_deserializer=finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.WatchCommitsResponse.FromString,
+                '/finstage.store.v1.MarketStoreService/WatchCommits',
+                request_serializer=finstage_dot_store_dot_v1_dot_market__store__service__pb2.WatchCommitsRequest.SerializeToString,
+                response_deserializer=finstage_dot_store_dot_v1_dot_market__store__service__pb2.WatchCommitsResponse.FromString,
                 _registered_method=True)
         self.GetInstrument = channel.unary_unary(
-                '/finstage.ingest.v1.MarketStoreService/GetInstrument',
-                request_serializer=finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.GetInstrumentRequest.SerializeToString,
-                response_deserializer=finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.GetInstrumentResponse.FromString,
+                '/finstage.store.v1.MarketStoreService/GetInstrument',
+                request_serializer=finstage_dot_store_dot_v1_dot_market__store__service__pb2.GetInstrumentRequest.SerializeToString,
+                response_deserializer=finstage_dot_store_dot_v1_dot_market__store__service__pb2.GetInstrumentResponse.FromString,
                 _registered_method=True)
         self.SearchInstruments = channel.unary_unary(
-                '/finstage.ingest.v1.MarketStoreService/SearchInstruments',
-                request_serializer=finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.SearchInstrumentsRequest.SerializeToString,
-                response_deserializer=finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.SearchInstrumentsResponse.FromString,
+                '/finstage.store.v1.MarketStoreService/SearchInstruments',
+                request_serializer=finstage_dot_store_dot_v1_dot_market__store__service__pb2.SearchInstrumentsRequest.SerializeToString,
+                response_deserializer=finstage_dot_store_dot_v1_dot_market__store__service__pb2.SearchInstrumentsResponse.FromString,
                 _registered_method=True)
 
 
@@ -89,21 +84,14 @@ class MarketStoreServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReadBars(self, request, context):
-        """ReadBars reads stored bars: a header, then chunks of columns, of one version of the series.
+        """ReadBars reads stored bars: a header, then chunks of columns, of one version of the series. With
+        `max_age` the series is refreshed from the provider first, where it is not there or is older. If that
+        fails and the series is there, what is stored is sent, and the header says why in `refresh_error`.
 
-        Errors: NOT_FOUND (NO_DATA; ResourceInfo) when the series is not there.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def EnsureBars(self, request, context):
-        """EnsureBars fetches what is missing or too old of a series, commits it, and says what is there. When
-        the provider does not answer and the series is there, the answer says so in `refresh_error`.
-
-        Errors: NOT_FOUND (SYMBOL_NOT_FOUND, NO_DATA; ResourceInfo); RESOURCE_EXHAUSTED
-        (UPSTREAM_RATE_LIMITED; RetryInfo); UNAVAILABLE (UPSTREAM_UNAVAILABLE, UPSTREAM_MALFORMED;
-        RetryInfo); FAILED_PRECONDITION (UPSTREAM_UNAUTHORIZED).
+        Errors: NOT_FOUND (NO_DATA; ResourceInfo) when the series is not there. With `max_age` also NOT_FOUND
+        (SYMBOL_NOT_FOUND), RESOURCE_EXHAUSTED (UPSTREAM_RATE_LIMITED; RetryInfo), UNAVAILABLE
+        (UPSTREAM_UNAVAILABLE, UPSTREAM_MALFORMED; RetryInfo) and FAILED_PRECONDITION (UPSTREAM_UNAUTHORIZED),
+        when the series is not there and cannot be fetched.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,7 +112,7 @@ class MarketStoreServiceServicer:
     def GetInstrument(self, request, context):
         """GetInstrument describes what a symbol names, from the store, or else from the provider.
 
-        Errors: NOT_FOUND (SYMBOL_NOT_FOUND; ResourceInfo); RESOURCE_EXHAUSTED, UNAVAILABLE as EnsureBars.
+        Errors: NOT_FOUND (SYMBOL_NOT_FOUND; ResourceInfo); RESOURCE_EXHAUSTED, UNAVAILABLE as ReadBars.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -133,7 +121,7 @@ class MarketStoreServiceServicer:
     def SearchInstruments(self, request, context):
         """SearchInstruments asks the provider, and looks in the store.
 
-        Errors: RESOURCE_EXHAUSTED, UNAVAILABLE as EnsureBars, when the store has no match either.
+        Errors: RESOURCE_EXHAUSTED, UNAVAILABLE as ReadBars, when the store has no match either.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -144,39 +132,34 @@ def add_MarketStoreServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'FetchQuotes': grpc.unary_unary_rpc_method_handler(
                     servicer.FetchQuotes,
-                    request_deserializer=finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.FetchQuotesRequest.FromString,
-                    response_serializer=finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.FetchQuotesResponse.SerializeToString,
+                    request_deserializer=finstage_dot_store_dot_v1_dot_market__store__service__pb2.FetchQuotesRequest.FromString,
+                    response_serializer=finstage_dot_store_dot_v1_dot_market__store__service__pb2.FetchQuotesResponse.SerializeToString,
             ),
             'ReadBars': grpc.unary_stream_rpc_method_handler(
                     servicer.ReadBars,
-                    request_deserializer=finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.ReadBarsRequest.FromString,
-                    response_serializer=finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.ReadBarsResponse.SerializeToString,
-            ),
-            'EnsureBars': grpc.unary_unary_rpc_method_handler(
-                    servicer.EnsureBars,
-                    request_deserializer=finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.EnsureBarsRequest.FromString,
-                    response_serializer=finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.EnsureBarsResponse.SerializeToString,
+                    request_deserializer=finstage_dot_store_dot_v1_dot_market__store__service__pb2.ReadBarsRequest.FromString,
+                    response_serializer=finstage_dot_store_dot_v1_dot_market__store__service__pb2.ReadBarsResponse.SerializeToString,
             ),
             'WatchCommits': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchCommits,
-                    request_deserializer=finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.WatchCommitsRequest.FromString,
-                    response_serializer=finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.WatchCommitsResponse.SerializeToString,
+                    request_deserializer=finstage_dot_store_dot_v1_dot_market__store__service__pb2.WatchCommitsRequest.FromString,
+                    response_serializer=finstage_dot_store_dot_v1_dot_market__store__service__pb2.WatchCommitsResponse.SerializeToString,
             ),
             'GetInstrument': grpc.unary_unary_rpc_method_handler(
                     servicer.GetInstrument,
-                    request_deserializer=finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.GetInstrumentRequest.FromString,
-                    response_serializer=finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.GetInstrumentResponse.SerializeToString,
+                    request_deserializer=finstage_dot_store_dot_v1_dot_market__store__service__pb2.GetInstrumentRequest.FromString,
+                    response_serializer=finstage_dot_store_dot_v1_dot_market__store__service__pb2.GetInstrumentResponse.SerializeToString,
             ),
             'SearchInstruments': grpc.unary_unary_rpc_method_handler(
                     servicer.SearchInstruments,
-                    request_deserializer=finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.SearchInstrumentsRequest.FromString,
-                    response_serializer=finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.SearchInstrumentsResponse.SerializeToString,
+                    request_deserializer=finstage_dot_store_dot_v1_dot_market__store__service__pb2.SearchInstrumentsRequest.FromString,
+                    response_serializer=finstage_dot_store_dot_v1_dot_market__store__service__pb2.SearchInstrumentsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
-            'finstage.ingest.v1.MarketStoreService', rpc_method_handlers)
+            'finstage.store.v1.MarketStoreService', rpc_method_handlers)
     server.add_generic_rpc_handlers((generic_handler,))
-    server.add_registered_method_handlers('finstage.ingest.v1.MarketStoreService', rpc_method_handlers)
+    server.add_registered_method_handlers('finstage.store.v1.MarketStoreService', rpc_method_handlers)
 
 
  # This class is part of an EXPERIMENTAL API.
@@ -202,9 +185,9 @@ class MarketStoreService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/finstage.ingest.v1.MarketStoreService/FetchQuotes',
-            finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.FetchQuotesRequest.SerializeToString,
-            finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.FetchQuotesResponse.FromString,
+            '/finstage.store.v1.MarketStoreService/FetchQuotes',
+            finstage_dot_store_dot_v1_dot_market__store__service__pb2.FetchQuotesRequest.SerializeToString,
+            finstage_dot_store_dot_v1_dot_market__store__service__pb2.FetchQuotesResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -229,36 +212,9 @@ class MarketStoreService:
         return grpc.experimental.unary_stream(
             request,
             target,
-            '/finstage.ingest.v1.MarketStoreService/ReadBars',
-            finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.ReadBarsRequest.SerializeToString,
-            finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.ReadBarsResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def EnsureBars(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/finstage.ingest.v1.MarketStoreService/EnsureBars',
-            finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.EnsureBarsRequest.SerializeToString,
-            finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.EnsureBarsResponse.FromString,
+            '/finstage.store.v1.MarketStoreService/ReadBars',
+            finstage_dot_store_dot_v1_dot_market__store__service__pb2.ReadBarsRequest.SerializeToString,
+            finstage_dot_store_dot_v1_dot_market__store__service__pb2.ReadBarsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -283,9 +239,9 @@ class MarketStoreService:
         return grpc.experimental.unary_stream(
             request,
             target,
-            '/finstage.ingest.v1.MarketStoreService/WatchCommits',
-            finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.WatchCommitsRequest.SerializeToString,
-            finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.WatchCommitsResponse.FromString,
+            '/finstage.store.v1.MarketStoreService/WatchCommits',
+            finstage_dot_store_dot_v1_dot_market__store__service__pb2.WatchCommitsRequest.SerializeToString,
+            finstage_dot_store_dot_v1_dot_market__store__service__pb2.WatchCommitsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -310,9 +266,9 @@ class MarketStoreService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/finstage.ingest.v1.MarketStoreService/GetInstrument',
-            finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.GetInstrumentRequest.SerializeToString,
-            finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.GetInstrumentResponse.FromString,
+            '/finstage.store.v1.MarketStoreService/GetInstrument',
+            finstage_dot_store_dot_v1_dot_market__store__service__pb2.GetInstrumentRequest.SerializeToString,
+            finstage_dot_store_dot_v1_dot_market__store__service__pb2.GetInstrumentResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -337,9 +293,9 @@ class MarketStoreService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/finstage.ingest.v1.MarketStoreService/SearchInstruments',
-            finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.SearchInstrumentsRequest.SerializeToString,
-            finstage_dot_ingest_dot_v1_dot_market__store__service__pb2.SearchInstrumentsResponse.FromString,
+            '/finstage.store.v1.MarketStoreService/SearchInstruments',
+            finstage_dot_store_dot_v1_dot_market__store__service__pb2.SearchInstrumentsRequest.SerializeToString,
+            finstage_dot_store_dot_v1_dot_market__store__service__pb2.SearchInstrumentsResponse.FromString,
             options,
             channel_credentials,
             insecure,
