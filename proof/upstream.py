@@ -26,6 +26,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from bench.upstream import NaiveClient
+from finstage_runtime.breaker import BreakerState
 from finstage_runtime.clock import SYSTEM
 from finstage_runtime.executor import BoundedExecutor
 from proof.chart_fuzz import Tally, fuzz
@@ -33,7 +34,6 @@ from services.ingest.fetching.lookups import Inquiries
 from services.ingest.providers.api import Provider
 from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_provider
 from services.ingest.series import Quote
-from services.ingest.upstream.breaker import BreakerState
 from services.ingest.upstream.metrics import UpstreamMetrics
 from services.ingest.upstream.retry import RetryPolicy
 from sim.faults import Fault

@@ -7,7 +7,7 @@ from finstage_cache import Cache, Policy, keys
 from finstage_cache.columns import COLUMNS
 from finstage_cache.columns import Columns as Arrays
 from finstage_market.columns import Float64s
-from finstage_runtime.executor import BoundedExecutor, run_blocking
+from finstage_runtime.executor import BoundedExecutor
 from services.indicators.compute import compute
 from services.indicators.inputs import Inputs
 from services.indicators.specs import Spec
@@ -51,14 +51,14 @@ class Engine:
                 left -= steps
                 results.append(compute(inputs, spec))
             elif identity is None:
-                results.append(await run_blocking(self._executor, compute, inputs, spec))
+                results.append(await self._executor.run(compute, inputs, spec))
             else:
                 results.append(await self._kept(inputs, spec, identity))
         return results
 
     async def _kept(self, inputs: Inputs, spec: Spec, identity: tuple[object, ...]) -> Outputs:
         async def load() -> Arrays:
-            return Arrays(b"", await run_blocking(self._executor, compute, inputs, spec))
+            return Arrays(b"", await self._executor.run(compute, inputs, spec))
 
         key = keys.key(
             "indicators", identity, spec.indicator.name, spec.variant.name, spec.source, spec.params

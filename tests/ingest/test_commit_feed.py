@@ -157,7 +157,8 @@ async def test_a_feed_that_was_crowded_out_of_the_database_goes_on(store: Store,
     database = BoundedExecutor(threads=1, queued=0, name="database", overloaded=over_limit)
     client = connect(redis_url)
     feed = CommitFeed(store, database=database, clock=SYSTEM, redis=client, poll_s=0.02)
-    database.submit(lambda: time.sleep(0.3))  # what else the feed asks is refused
+    busy = asyncio.create_task(database.run(time.sleep, 0.3))  # the feed's own calls are refused meanwhile
+    await asyncio.sleep(0)
     task = asyncio.create_task(feed.run())
     await asyncio.sleep(0.2)
     assert not task.done()
@@ -169,7 +170,7 @@ async def test_a_feed_that_was_crowded_out_of_the_database_goes_on(store: Store,
             i += 1
             await asyncio.sleep(0.1)
     task.cancel()
-    await asyncio.wait([task])
+    await asyncio.wait([busy, task])
     await client.aclose()
     database.close()
 

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from finstage_market.columns import VALUES
 from finstage_market.errors import NotFound, RateLimited, Reason, Unavailable
 from finstage_market.interval import Interval
+from finstage_runtime.breaker import BreakerPolicy
 from finstage_runtime.executor import BoundedExecutor
 from services.ingest.fetching.lookups import Inquiries
 from services.ingest.fetching.refresh import Refresher
@@ -26,7 +27,6 @@ from services.ingest.series import EventKind, Quote, SeriesKey, SeriesState
 from services.ingest.store.api import Store
 from services.ingest.store.sql import open_store
 from services.ingest.store.values import SeriesRead, WriteHeader, WriteMode
-from services.ingest.upstream.breaker import BreakerPolicy
 from services.ingest.upstream.metrics import UpstreamMetrics
 from services.ingest.upstream.retry import RetryPolicy
 from sim.clock import FakeClock, epoch

@@ -7,11 +7,11 @@ from prometheus_client import CollectorRegistry
 from redis import Redis
 
 from finstage_market.errors import FinstageError, RateLimited, Reason, Unavailable
+from finstage_runtime.breaker import BreakerState
 from finstage_runtime.clock import ManualClock
 from services.ingest.providers.api import Provider
 from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_provider
 from services.ingest.series import Quote
-from services.ingest.upstream.breaker import Breaker, BreakerPolicy, BreakerState
 from services.ingest.upstream.budget import RetryBudget
 from services.ingest.upstream.guard import ProviderStatus
 from services.ingest.upstream.metrics import UpstreamMetrics
@@ -163,58 +163,6 @@ def test_without_redis_each_keeps_its_own_pace_from_what_was_known() -> None:
 
 
 # Breaker
-
-
-def breaker(clock: ManualClock) -> tuple[Breaker, list[BreakerState]]:
-    seen: list[BreakerState] = []
-    return Breaker(BreakerPolicy(), monotonic=clock.monotonic, changed=seen.append), seen
-
-
-def test_it_opens_after_five_failures_in_a_row() -> None:
-    made, seen = breaker(ManualClock())
-    for _ in range(4):
-        made.failed()
-    made.succeeded()
-    for _ in range(4):
-        made.failed()
-    assert (made.allow(), seen) == (True, [])
-    made.failed()
-    assert (made.allow(), made.retry_in_s(), seen) == (False, 2.0, [BreakerState.OPEN])
-
-
-def test_one_probe_at_a_time_decides() -> None:
-    clock = ManualClock()
-    made, seen = breaker(clock)
-    for _ in range(5):
-        made.failed()
-    clock.advance(2.0)
-    assert [made.allow() for _ in range(5)] == [True, False, False, False, False]
-    assert made.state is BreakerState.HALF_OPEN
-    made.succeeded()
-    assert made.allow()
-    assert seen == [BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.CLOSED]
-
-
-def test_probes_that_fail_are_ever_further_apart() -> None:
-    clock = ManualClock()
-    made, _ = breaker(clock)
-    for _ in range(5):
-        made.failed()
-    waits = []
-    for _ in range(6):
-        waits.append(made.retry_in_s())
-        clock.advance(waits[-1] or 0)
-        assert made.allow()
-        made.failed()
-    assert waits == [2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
-
-
-def test_what_was_under_way_when_it_opened_does_not_prolong_it() -> None:
-    made, seen = breaker(ManualClock())
-    for _ in range(20):
-        made.failed()
-    assert made.retry_in_s() == 2.0
-    assert seen == [BreakerState.OPEN]
 
 
 def test_an_upstream_that_is_away_is_left_alone() -> None:

@@ -13,8 +13,7 @@ README = (INGEST / "upstream" / "README.md").read_text()
 FILES = [
     *(INGEST / "upstream").glob("*.py"),
     *(INGEST / "providers").glob("*.py"),
-    INGEST / "refresh.py",
-    INGEST / "schedule.py",
+    *(INGEST / "fetching").glob("*.py"),
 ]
 
 

@@ -1,1 +1,1 @@
-"""What programs here run on: clocks, threads, background work, circuit breakers, single flight."""
+"""What programs run on: clocks, threads, background work, a circuit breaker, single flight."""

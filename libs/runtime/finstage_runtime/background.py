@@ -1,4 +1,4 @@
-"""What runs in a service beside its calls."""
+"""Work that a service does beside its calls."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -7,29 +7,31 @@ from contextlib import asynccontextmanager
 import structlog
 
 PAUSE_S = 1.0
-# What is cancelled has so long to put its things in order.
+# Cancelled work has this long to clean up.
 LEAVE_S = 5.0
 
 _log = structlog.get_logger(__name__)
 
 
-async def kept_running(name: str, part: Callable[[], Awaitable[None]], *, pause_s: float = PAUSE_S) -> None:
-    """Runs `part` until it is done. It mends by itself what it knows of; an exception that it did not is
-    logged as `background_failed`, and it is begun anew after `pause_s`: no part ends unheard.
+async def kept_running(name: str, work: Callable[[], Awaitable[None]], *, pause_s: float = PAUSE_S) -> None:
+    """Run `work` to its end, again from its beginning `pause_s` after each exception.
+
+    `work` handles the failures it expects. The others are logged as `background_failed`, so that no
+    background work ends unnoticed.
     """
     while True:
         try:
-            return await part()
+            return await work()
         except Exception:
             _log.exception("background_failed", part=name)
             await asyncio.sleep(pause_s)
 
 
 @asynccontextmanager
-async def running(parts: Mapping[str, Callable[[], Awaitable[None]]]) -> AsyncIterator[None]:
-    """Keeps `parts` running, each by its name, until the context is left: then they are cancelled and have
-    ended, if that takes no longer than LEAVE_S."""
-    tasks = [asyncio.create_task(kept_running(name, part)) for name, part in parts.items()]
+async def running(works: Mapping[str, Callable[[], Awaitable[None]]]) -> AsyncIterator[None]:
+    """Keep each work running under its name until the context is left; then cancel all, and wait up to
+    LEAVE_S for them to end."""
+    tasks = [asyncio.create_task(kept_running(name, work)) for name, work in works.items()]
     try:
         yield
     finally:

@@ -1,11 +1,11 @@
-"""Time, passed in: the wall clock stamps what is stored, the monotonic one decides what has expired."""
+"""Clocks, passed in as parameters: the wall clock stamps values, the monotonic clock measures their age."""
 
 import time
 from typing import Protocol
 
 
 class Clock(Protocol):
-    """Both in seconds: `wall` since 1970-01-01 UTC, `monotonic` from any origin, never backwards."""
+    """Two clocks in seconds: `wall` since 1970-01-01 UTC, `monotonic` from any origin and never backwards."""
 
     def wall(self) -> float: ...
 
@@ -38,7 +38,7 @@ class ManualClock:
         self._monotonic += seconds
 
     def set_wall(self, wall: float) -> None:
-        """Correct the wall clock, as NTP would: no time passes."""
+        """Correct the wall clock, as NTP does: no time passes."""
         self._wall = wall
 
 

@@ -1,10 +1,10 @@
-"""Work that blocks, off the event loop: a bounded number of threads behind a bounded queue."""
+"""Threads for work that blocks: a bounded number of them behind a bounded queue."""
 
 import asyncio
 import contextvars
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, Self, TypeVar
 
 _P = ParamSpec("_P")
@@ -20,11 +20,12 @@ class Overloaded(Exception):
 
 
 class BoundedExecutor:
-    """threads at work, and at most `queued` pieces of work waiting for one. Close it with `close`, or by
-    leaving its context, which also waits for what runs: for LEAVE_S at most.
+    """Runs blocking work in `threads` threads, while at most `queued` further calls wait for one.
+
+    Close it with `close`, or leave its context, which also waits up to LEAVE_S for running work.
 
     name: what the work is, for thread names and errors.
-    overloaded: makes the error for a full queue of its message.
+    overloaded: makes the error for a full queue from its message.
     """
 
     def __init__(
@@ -43,25 +44,29 @@ class BoundedExecutor:
 
     @property
     def pending(self) -> int:
-        """Pieces of work that run or wait."""
+        """Calls that run or wait."""
         return self._pending
 
-    def submit(self, fn: Callable[[], _T]) -> "Future[_T]":
-        """Puts `fn` in the queue; on the event loop's thread only.
+    async def run(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Return or raise what `fn(*args, **kwargs)` does, run in a thread with the caller's context.
+
+        When the caller is cancelled, work that has not begun is dropped; work that runs goes on to its end,
+        keeps its thread until then, and its outcome is lost.
 
         Raises:
-            Exception: `overloaded`'s, when the queue is full.
+            Exception: made by `overloaded`, when the queue is full.
         """
         if self._pending >= self.capacity:
             raise self._overloaded(f"{self.capacity} pieces of {self.name} work wait already")
         loop = asyncio.get_running_loop()
+        context = contextvars.copy_context()
+        future = self._pool.submit(lambda: context.run(fn, *args, **kwargs))
         self._pending += 1
-        future = self._pool.submit(fn)
         future.add_done_callback(lambda _: self._leave(loop))
-        return future
+        return await asyncio.wrap_future(future)
 
     def close(self) -> None:
-        """Drops what waits and lets what runs end by itself."""
+        """Drop waiting work, and let running work end by itself."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def __aenter__(self) -> Self:
@@ -74,24 +79,9 @@ class BoundedExecutor:
         await asyncio.to_thread(ending.join, LEAVE_S)
 
     def _leave(self, loop: asyncio.AbstractEventLoop) -> None:
-        # Runs in the worker's thread, or on the loop when the work was cancelled before it began.
+        # Called in the worker's thread, or on the loop when the work was cancelled before it began.
         if not loop.is_closed():
             loop.call_soon_threadsafe(self._left)
 
     def _left(self) -> None:
         self._pending -= 1
-
-
-async def run_blocking(
-    executor: BoundedExecutor, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
-) -> _T:
-    """What `fn(*args, **kwargs)` returns or raises, run in a thread that sees the current call.
-
-    When the caller is cancelled, or its time is over, this stops waiting: work that has not begun is
-    dropped; work that has runs to its end, unheard, and keeps its thread until then.
-
-    Raises:
-        Exception: the executor's `overloaded`, when its queue is full.
-    """
-    context = contextvars.copy_context()
-    return await asyncio.wrap_future(executor.submit(lambda: context.run(fn, *args, **kwargs)))

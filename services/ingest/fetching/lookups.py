@@ -5,10 +5,11 @@ import copy
 from collections.abc import Sequence
 
 from finstage_market.errors import FinstageError
-from finstage_runtime.executor import BoundedExecutor, run_blocking
+from finstage_runtime.executor import BoundedExecutor
+from finstage_runtime.flight import SingleFlight
 from services.ingest.providers.api import Provider
 from services.ingest.series import Instrument, Quote
-from services.ingest.upstream.flight import SingleFlight
+from services.ingest.upstream.outcomes import TIME_MAY_MEND
 
 # Symbols that go to the provider in one call, so that it can ask for them in one request.
 MOST = 50
@@ -25,9 +26,9 @@ class Inquiries:
     def __init__(self, provider: Provider, *, upstream: BoundedExecutor) -> None:
         self._provider = provider
         self._upstream = upstream
-        self._quotes: SingleFlight[str, Quote] = SingleFlight()
-        self._instruments: SingleFlight[str, Instrument] = SingleFlight()
-        self._searches: SingleFlight[tuple[str, int], list[Instrument]] = SingleFlight()
+        self._quotes: SingleFlight[str, Quote] = SingleFlight(retry_on=TIME_MAY_MEND)
+        self._instruments: SingleFlight[str, Instrument] = SingleFlight(retry_on=TIME_MAY_MEND)
+        self._searches: SingleFlight[tuple[str, int], list[Instrument]] = SingleFlight(retry_on=TIME_MAY_MEND)
 
     async def quotes(self, symbols: Sequence[str], *, deadline: float | None) -> list[Quote | FinstageError]:
         """As Provider.fetch_quotes(). Symbols that nobody asks for yet go to it together, MOST at a time."""
@@ -45,7 +46,7 @@ class Inquiries:
         """As Provider.instrument()."""
 
         async def ask(until: float | None) -> Instrument:
-            return await run_blocking(self._upstream, self._provider.instrument, symbol, deadline=until)
+            return await self._upstream.run(self._provider.instrument, symbol, deadline=until)
 
         return await self._instruments.do(symbol, ask, deadline=deadline)
 
@@ -53,9 +54,7 @@ class Inquiries:
         """As Provider.search()."""
 
         async def ask(until: float | None) -> list[Instrument]:
-            return await run_blocking(
-                self._upstream, self._provider.search, query, limit=limit, deadline=until
-            )
+            return await self._upstream.run(self._provider.search, query, limit=limit, deadline=until)
 
         return await self._searches.do((query, limit), ask, deadline=deadline)
 
@@ -89,7 +88,7 @@ class _Group:
     ) -> dict[str, Quote | FinstageError]:
         """The answers by symbol."""
         if self._answers is None:
-            asking = run_blocking(upstream, provider.fetch_quotes, self.symbols, deadline=deadline)
+            asking = upstream.run(provider.fetch_quotes, self.symbols, deadline=deadline)
             self._answers = asyncio.ensure_future(asking)
         answers = await asyncio.shield(self._answers)
         return dict(zip(self.symbols, answers, strict=True))

@@ -1,20 +1,17 @@
 """Refreshing series: fetch what is missing or too old, notice restated history, commit once."""
 
-from collections.abc import Callable
-from typing import TypeVar
-
 import structlog
 
 from finstage_market.errors import FinstageError, no_data
 from finstage_runtime.clock import Clock
-from finstage_runtime.executor import BoundedExecutor, run_blocking
+from finstage_runtime.executor import BoundedExecutor
+from finstage_runtime.flight import SingleFlight
 from services.ingest.fetching.restatement import reach_ms, why_restated
 from services.ingest.providers.fallback import Providers
 from services.ingest.series import Attempt, FetchedBars, SeriesKey, SeriesState
 from services.ingest.store.api import Store
-from services.ingest.upstream.flight import SingleFlight
+from services.ingest.upstream.outcomes import TIME_MAY_MEND
 
-T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
 # How many stored bars a refresh asks for again, to see whether they still are what they were.
@@ -46,7 +43,7 @@ class Refresher:
         self._database = database
         self._writing = writing
         self._clock = clock
-        self._flights: SingleFlight[SeriesKey, SeriesState] = SingleFlight()
+        self._flights: SingleFlight[SeriesKey, SeriesState] = SingleFlight(retry_on=TIME_MAY_MEND)
         self._trails: dict[SeriesKey, tuple[Attempt, ...]] = {}
 
     async def ensure(
@@ -63,7 +60,7 @@ class Refresher:
             NotFound: SYMBOL_NOT_FOUND, NO_DATA, where the store has no bars; and so the
                 other errors of providers.
         """
-        state = await run_blocking(self._database, self._store.series, key)
+        state = await self._database.run(self._store.series, key)
         failure: FinstageError | None = None
         if state is None or not self._is_fresh(state, max_age_s):
             try:
@@ -94,11 +91,11 @@ class Refresher:
         Raises:
             FinstageError: as Provider.fetch_bars() does.
         """
-        state = await self._in_database(self._store.series, key)
+        state = await self._database.run(self._store.series, key)
         return await self._fetch(key, state, start_ms, end_ms, deadline=None)
 
     async def _refresh(self, key: SeriesKey, deadline: float | None) -> SeriesState:
-        tail = await self._in_database(self._store.read, key, limit=OVERLAP_BARS + 1)
+        tail = await self._database.run(self._store.read, key, limit=OVERLAP_BARS + 1)
         if tail is None or not len(tail.columns):
             fetched = await self._fetch(key, None, deadline=deadline)
             # What was refused is kept with its reasons, also where nothing else came.
@@ -106,7 +103,7 @@ class Refresher:
                 raise no_data(key.symbol, key.interval)
             return await self._write(fetched, replace=tail is None)
         fetched = await self._fetch(key, tail.state, int(tail.columns.open_time_ms[0]), deadline=deadline)
-        reason = await self._in_database(why_restated, self._store, tail, fetched)
+        reason = await self._database.run(why_restated, self._store, tail, fetched)
         if not reason:
             # All final bars are there again: what replacing removes is a forming bar that came to nothing.
             return await self._write(fetched, replace=reach_ms(fetched) == fetched.start_ms)
@@ -127,17 +124,12 @@ class Refresher:
         if state is not None and state.count and state.fetched_at_ms is not None:
             # Another provider's history would look like a restatement of this one.
             providers = providers.pinned(state.source)
-        fetched = await run_blocking(
-            self._upstream, providers.fetch_bars, key, start_ms, end_ms, deadline=deadline
-        )
+        fetched = await self._upstream.run(providers.fetch_bars, key, start_ms, end_ms, deadline=deadline)
         self._trails.pop(key, None)
         if fetched.attempts:
             self._trails[key] = fetched.attempts
         return fetched
 
     async def _write(self, fetched: FetchedBars, *, replace: bool) -> SeriesState:
-        written = await run_blocking(self._writing, self._store.write_fetched, fetched, replace=replace)
+        written = await self._writing.run(self._store.write_fetched, fetched, replace=replace)
         return written.state
-
-    async def _in_database(self, fn: Callable[..., T], *args: object, **kwargs: object) -> T:
-        return await run_blocking(self._database, fn, *args, **kwargs)

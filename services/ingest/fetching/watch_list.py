@@ -9,7 +9,7 @@ from finstage_market.errors import FinstageError
 from finstage_market.interval import Interval
 from finstage_market.symbol import parse_symbol
 from finstage_runtime.clock import Clock
-from finstage_runtime.executor import BoundedExecutor, run_blocking
+from finstage_runtime.executor import BoundedExecutor
 from services.ingest.fetching.refresh import Refresher
 from services.ingest.hours.calendars import Calendar, Calendars
 from services.ingest.hours.grid import HOUR_MS, MINUTE_MS
@@ -123,8 +123,8 @@ class Schedule:
 
     async def due_ms(self, key: SeriesKey) -> int:
         """When a series is due next."""
-        state = await run_blocking(self._database, self._store.series, key)
-        instrument = await run_blocking(self._database, self._store.instrument, key.symbol)
+        state = await self._database.run(self._store.series, key)
+        instrument = await self._database.run(self._store.instrument, key.symbol)
         calendar = None
         if instrument is not None:
             calendar = await asyncio.to_thread(self._calendars.of, instrument)

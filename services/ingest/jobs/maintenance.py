@@ -8,7 +8,7 @@ import structlog
 
 from finstage_market.errors import FinstageError
 from finstage_runtime.clock import Clock
-from finstage_runtime.executor import BoundedExecutor, run_blocking
+from finstage_runtime.executor import BoundedExecutor
 from services.ingest.store.api import Store
 
 # How far back WatchCommits can be resumed.
@@ -21,7 +21,7 @@ _log = structlog.get_logger(__name__)
 
 async def keep_settled(store: Store, *, database: BoundedExecutor) -> None:
     """Settles forming bars until it is cancelled."""
-    await _again_and_again(lambda: run_blocking(database, store.settle), every_s=_SETTLE_EVERY_S)
+    await _again_and_again(lambda: database.run(store.settle), every_s=_SETTLE_EVERY_S)
 
 
 async def keep_pruned(store: Store, *, database: BoundedExecutor, clock: Clock, records_s: float) -> None:
@@ -33,9 +33,7 @@ async def keep_pruned(store: Store, *, database: BoundedExecutor, clock: Clock, 
     async def prune() -> None:
         now_s = clock.wall()
         commits_ms, records_ms = (int((now_s - age_s) * 1000) for age_s in (COMMITS_S, records_s))
-        while await run_blocking(
-            database, store.prune, commits_before_ms=commits_ms, records_before_ms=records_ms
-        ):
+        while await database.run(store.prune, commits_before_ms=commits_ms, records_before_ms=records_ms):
             pass
 
     await _again_and_again(prune, every_s=_PRUNE_EVERY_S)

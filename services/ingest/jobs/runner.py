@@ -12,19 +12,18 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import structlog
 
 from finstage_market.errors import FinstageError, RateLimited, Reason, Unavailable
 from finstage_runtime.clock import Clock
-from finstage_runtime.executor import BoundedExecutor, run_blocking
+from finstage_runtime.executor import BoundedExecutor
 from services.ingest.fetching.restatement import why_restated
 from services.ingest.series import FetchedBars, SeriesKey
 from services.ingest.store.api import Store
 from services.ingest.store.values import ChunkLease, LeaseLost, WriteResult
 
-P = ParamSpec("P")
 T = TypeVar("T")
 Fetch = Callable[[SeriesKey, int | None, int | None], Awaitable[FetchedBars]]
 _log = structlog.get_logger(__name__)
@@ -108,7 +107,7 @@ class JobRunner:
     async def _take(self, worker: str) -> ChunkLease | None:
         """A chunk to work on; None: there is none."""
         taking = asyncio.ensure_future(
-            self._in_database(self._store.lease_chunk, worker=worker, lease_s=self._policy.lease_s)
+            self._database.run(self._store.lease_chunk, worker=worker, lease_s=self._policy.lease_s)
         )
         try:
             return await asyncio.shield(taking)
@@ -161,22 +160,22 @@ class JobRunner:
         is_whole = start_ms is None and end_ms is None
         fetched = await self._fetch(key, start_ms, end_ms)
         if not is_whole:
-            held = await self._in_database(self._store.read, key, start_ms=start_ms, end_ms=end_ms)
-            if held and (reason := await self._in_database(why_restated, self._store, held, fetched)):
+            held = await self._database.run(self._store.read, key, start_ms=start_ms, end_ms=end_ms)
+            if held and (reason := await self._database.run(why_restated, self._store, held, fetched)):
                 _log.info("history_restated", series=str(key), reason=reason)
                 fetched, is_whole = await self._fetch(key, None, None), True
-        return await self._in_database(self._store.write_fetched, fetched, replace=is_whole, lease=lease)
+        return await self._database.run(self._store.write_fetched, fetched, replace=is_whole, lease=lease)
 
     async def _renew(self, lease: ChunkLease) -> NoReturn:
         while True:
             await asyncio.sleep(self._policy.lease_s / 3)
             with suppress(FinstageError):
-                await self._in_database(self._store.renew_lease, lease, lease_s=self._policy.lease_s)
+                await self._database.run(self._store.renew_lease, lease, lease_s=self._policy.lease_s)
 
     async def _give_back(self, lease: ChunkLease) -> None:
         """What cannot be given back comes up again when its lease is over."""
         try:
-            await self._in_database(self._store.return_chunk, lease)
+            await self._database.run(self._store.return_chunk, lease)
         except LeaseLost:
             pass
         except Exception:
@@ -206,9 +205,6 @@ class JobRunner:
             retry_in_s=retry_in_s,
         )
         with suppress(LeaseLost):
-            await self._in_database(
+            await self._database.run(
                 self._store.fail_chunk, lease, reason=reason, message=message, retry_in_s=retry_in_s
             )
-
-    async def _in_database(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await run_blocking(self._database, fn, *args, **kwargs)

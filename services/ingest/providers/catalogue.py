@@ -7,6 +7,7 @@ from pathlib import Path
 
 from redis import Redis
 
+from finstage_runtime.breaker import BreakerPolicy
 from finstage_runtime.clock import Clock
 from services.ingest.hours.calendars import Calendars
 from services.ingest.providers.api import Provider
@@ -14,7 +15,6 @@ from services.ingest.providers.fallback import Providers
 from services.ingest.providers.file import FileProvider
 from services.ingest.providers.yahoo import YahooProvider
 from services.ingest.providers.yahoo_batch import BatchQuotes, Crumbs
-from services.ingest.upstream.breaker import BreakerPolicy
 from services.ingest.upstream.budget import RetryBudget
 from services.ingest.upstream.client import DEFAULT_USER_AGENT, TIMEOUT_S, UpstreamClient
 from services.ingest.upstream.guard import Guard
@@ -22,7 +22,7 @@ from services.ingest.upstream.metrics import UpstreamMetrics
 from services.ingest.upstream.pace import MemoryPaceStore, Pace, PacePolicy
 from services.ingest.upstream.pace_redis import RedisPaceStore
 from services.ingest.upstream.retry import Retrier, RetryPolicy
-from services.ingest.upstream.shutdown import Closing
+from services.ingest.upstream.shutdown import Shutdown
 from services.ingest.upstream.transport import RequestsTransport, Transport
 
 # The only place that names hosts.
@@ -76,8 +76,8 @@ class Parts:
 
     def client(self, name: str, url: str, pace: PacePolicy) -> UpstreamClient:
         """An HTTP client for the provider `name` at `url`."""
-        settings, clock, closing = self.settings, self.clock, Closing()
-        sleep = self.sleep or closing.sleep
+        settings, clock, shutdown = self.settings, self.clock, Shutdown()
+        sleep = self.sleep or shutdown.sleep
         if settings.max_rate_per_s is not None:
             pace = pace.scaled_to(settings.max_rate_per_s)
         store = MemoryPaceStore() if self.redis is None else RedisPaceStore(self.redis, name, clock=clock)
@@ -103,7 +103,7 @@ class Parts:
             transport=self._transport(),
             retrier=Retrier(settings.retry, clock=clock, sleep=sleep, rng=self.rng, provider=name),
             guard=guard,
-            closing=closing,
+            shutdown=shutdown,
             clock=clock,
             metrics=self.metrics,
             user_agent=settings.user_agent,

@@ -11,7 +11,7 @@ send them: Redis takes each once, in order.
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import structlog
 from redis.exceptions import RedisError, ResponseError
@@ -19,12 +19,10 @@ from redis.exceptions import RedisError, ResponseError
 from finstage_cache.redis import Client
 from finstage_market.errors import FinstageError, PreconditionFailed
 from finstage_runtime.clock import Clock
-from finstage_runtime.executor import BoundedExecutor, run_blocking
+from finstage_runtime.executor import BoundedExecutor
 from services.ingest.store.api import Store
 from services.ingest.store.values import Commit
 
-P = ParamSpec("P")
-T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
 # How many entries the stream keeps, about: it only has to wake those who are awake.
@@ -70,13 +68,13 @@ class CommitFeed:
         if token:
             at = token
         else:
-            at = await self._in_database(self._store.commit_token)
+            at = await self._database.run(self._store.commit_token)
             yield at
         silent_since = self._clock.monotonic()
         with self._sleeper() as woken:
             while True:
                 woken.clear()
-                commits = await self._in_database(self._store.commits_after, at)
+                commits = await self._database.run(self._store.commits_after, at)
                 for commit in commits:
                     yield commit
                     at = commit.token
@@ -111,16 +109,16 @@ class CommitFeed:
 
     async def _tell(self, stream: "_Stream") -> None:
         """Send the log to the stream, from where the stream ends."""
-        name = await self._in_database(self._store.identity)
+        name = await self._database.run(self._store.identity)
         end = await stream.end(name)
-        at = await self._in_database(self._store.commit_token) if end is None else end
+        at = await self._database.run(self._store.commit_token) if end is None else end
         with self._sleeper() as woken:
             while True:
                 woken.clear()
                 try:
-                    commits = await self._in_database(self._store.commits_after, at)
+                    commits = await self._database.run(self._store.commits_after, at)
                 except PreconditionFailed:  # the stream ends before what is kept
-                    at = await self._in_database(self._store.commit_token)
+                    at = await self._database.run(self._store.commit_token)
                     continue
                 if commits:
                     await stream.add(name, commits)
@@ -131,7 +129,7 @@ class CommitFeed:
 
     async def _listen(self, stream: "_Stream") -> None:
         """Wake the watchers when another replica has sent something."""
-        name = await self._in_database(self._store.identity)
+        name = await self._database.run(self._store.identity)
         async for _ in stream.additions(name):
             self._wake()
 
@@ -156,9 +154,6 @@ class CommitFeed:
             yield sleeper
         finally:
             self._sleepers.discard(sleeper)
-
-    async def _in_database(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await run_blocking(self._database, fn, *args, **kwargs)
 
 
 class _Stream:

@@ -10,7 +10,7 @@ from services.ingest.upstream.guard import Guard, ProviderStatus
 from services.ingest.upstream.metrics import UpstreamMetrics
 from services.ingest.upstream.outcomes import Failure, Outcome, Trouble
 from services.ingest.upstream.retry import Retrier, retry_after_s
-from services.ingest.upstream.shutdown import Closing
+from services.ingest.upstream.shutdown import Shutdown
 from services.ingest.upstream.transport import Reply, Transport
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ class UpstreamClient:
         transport: Transport,
         retrier: Retrier,
         guard: Guard,
-        closing: Closing,
+        shutdown: Shutdown,
         clock: Clock,
         metrics: UpstreamMetrics,
         user_agent: str = DEFAULT_USER_AGENT,
@@ -47,7 +47,7 @@ class UpstreamClient:
         self._transport = transport
         self._retrier = retrier
         self._guard = guard
-        self._closing = closing
+        self._shutdown = shutdown
         self._clock = clock
         self._metrics = metrics
         self._headers = {"User-Agent": user_agent, "Accept": "application/json"}
@@ -79,7 +79,7 @@ class UpstreamClient:
         url = f"{base.rstrip('/') or self._base_url}{path}?{urlencode(params)}"
 
         def attempt() -> T | Failure:
-            self._closing.check()
+            self._shutdown.check()
             return self._guard.ask(lambda: self._send(url, read, deadline), deadline=deadline)
 
         return self._retrier.run(attempt, deadline=deadline, may_retry=self._guard.may_retry)
@@ -90,7 +90,7 @@ class UpstreamClient:
 
     def close(self) -> None:
         """End all waits, and let go of all connections."""
-        self._closing.close()
+        self._shutdown.close()
         self._transport.close()
 
     def _send(self, url: str, read: Callable[[Reply], T | Failure], deadline: float | None) -> T | Failure:

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import structlog
 
+from finstage_runtime.breaker import Breaker, BreakerPolicy, BreakerState
 from finstage_runtime.clock import Clock
-from services.ingest.upstream.breaker import Breaker, BreakerPolicy, BreakerState
 from services.ingest.upstream.budget import RetryBudget
 from services.ingest.upstream.metrics import UpstreamMetrics
 from services.ingest.upstream.outcomes import Failure, Outcome
@@ -167,6 +167,6 @@ class Guard:
                 self._errors.append(UpstreamError(at_ms, outcome, failure.detail))
         self._places.release()
 
-    def _breaker_changed(self, state: BreakerState) -> None:
+    def _breaker_changed(self, _: BreakerState, state: BreakerState) -> None:
         self._metrics.breaker_open.labels(self.name).set(state is not BreakerState.CLOSED)
         _log.warning("breaker_changed", provider=self.name, state=state.value)

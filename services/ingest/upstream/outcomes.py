@@ -19,6 +19,9 @@ UNAVAILABLE_RETRY_S = 5.0
 MALFORMED_RETRY_S = 30.0
 RATE_LIMITED_RETRY_S = 60.0
 
+# Errors that a caller with a later deadline may avoid.
+TIME_MAY_MEND = (DeadlineTooShort, RateLimited, Unavailable)
+
 
 class Outcome(StrEnum):
     """What came of a request; the values are those of metrics, GetUpstreamStatus and provenance."""

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from finstage_market.errors import AlreadyExists, FinstageError, PreconditionFailed
 from finstage_runtime.clock import Clock
-from finstage_runtime.executor import BoundedExecutor, run_blocking
+from finstage_runtime.executor import BoundedExecutor
 from services.ingest.store.api import Store
 from services.ingest.store.values import Batch, BatchResult, WriteHeader
 from services.ingest.writing import chunks
@@ -45,14 +45,14 @@ async def written(
         return check_batch(read_batch(message), now_ms=int(clock.wall() * 1000))
 
     async def checked(message: bytes) -> Batch:
-        return await run_blocking(database, check, message)
+        return await database.run(check, message)
 
     queue = BatchQueue(chunks.first_rows(chunks.memory_used()))
     reading = asyncio.create_task(queue.fill(messages, checked))
     try:
         while group := await queue.take():
             begun = clock.monotonic()
-            pairs, error = await run_blocking(database, _commit, group, header, store)
+            pairs, error = await database.run(_commit, group, header, store)
             queue.rows = chunks.next_rows(
                 queue.rows,
                 written=sum(_weight(batch) for batch, _ in pairs),

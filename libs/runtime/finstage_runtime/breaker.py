@@ -1,4 +1,4 @@
-"""A circuit breaker: after failures in a row the upstream is left alone, but for one probe at a time."""
+"""A circuit breaker: after failures in a row calls are refused, except one probe at a time."""
 
 import threading
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class BreakerState(StrEnum):
-    """finstage.ingest.v1.BreakerState without its prefix."""
+    """Closed: every call passes. Open: none does. Half open: a probe is under way."""
 
     CLOSED = "CLOSED"
     OPEN = "OPEN"
@@ -16,7 +16,7 @@ class BreakerState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BreakerPolicy:
-    """It opens after `failures` in a row for open_s, doubled with each probe that fails up to max_open_s."""
+    """Opens after `failures` in a row for open_s, doubled with each failed probe up to max_open_s."""
 
     failures: int = 5
     open_s: float = 2.0
@@ -24,9 +24,10 @@ class BreakerPolicy:
 
 
 class Breaker:
-    """Safe to use from many threads.
+    """Counts failures and decides which calls pass. Safe to use from many threads.
 
-    Each request that allow() lets through must end in succeeded() or failed(), whatever becomes of it.
+    Every call that `allow` lets through should end in `succeeded` or `failed`. A probe that never does holds
+    up the next one for max_open_s.
     """
 
     def __init__(
@@ -34,9 +35,9 @@ class Breaker:
         policy: BreakerPolicy,
         *,
         monotonic: Callable[[], float],
-        changed: Callable[[BreakerState], None],
+        changed: Callable[[BreakerState, BreakerState], None],
     ) -> None:
-        """changed: told of each change of state, from the thread that caused it."""
+        """changed: called with the states before and after each change, in the thread that caused it."""
         self._policy = policy
         self._monotonic = monotonic
         self._changed = changed
@@ -48,41 +49,39 @@ class Breaker:
 
     @property
     def state(self) -> BreakerState:
-        """Where it stands. OPEN also while a probe is due and nobody has come to make it."""
+        """The current state. It stays OPEN when a probe is due until a call asks to be the probe."""
         return self._state
 
     def retry_in_s(self) -> float | None:
-        """Seconds until a request may pass; None: now. While a probe is under way: the time of the next."""
+        """Seconds until a call may pass; None: now. During a probe: the time of the next one."""
         with self._lock:
             return self._retry_in_s()
 
     def allow(self) -> bool:
-        """Whether a request may be sent now. While open, the first one after the wait is the probe."""
+        """Whether a call may be made now. The first call after the wait is the probe."""
         with self._lock:
             if self._retry_in_s() is not None:
                 return False
-            if self._state is BreakerState.OPEN:
-                # A probe that is never heard of again must not keep it half open for good.
+            if self._state is not BreakerState.CLOSED:
                 self._retry_at = self._monotonic() + self._policy.max_open_s
                 self._enter(BreakerState.HALF_OPEN)
         return True
 
     def succeeded(self) -> None:
-        """The upstream answered."""
+        """A call succeeded: close."""
         with self._lock:
             self._failures = 0
             self._open_s = self._policy.open_s
-            if self._state is not BreakerState.CLOSED:
-                self._enter(BreakerState.CLOSED)
+            self._enter(BreakerState.CLOSED)
 
     def failed(self) -> None:
-        """The upstream did not answer, or only that it cannot."""
+        """A call failed: open again after a probe, or after too many failures in a row."""
         with self._lock:
             self._failures += 1
             if self._state is BreakerState.HALF_OPEN:
                 self._open_s = min(2 * self._open_s, self._policy.max_open_s)
             elif self._state is BreakerState.OPEN or self._failures < self._policy.failures:
-                return  # one that was sent before it opened, or not enough
+                return  # the call began before the breaker opened, or more failures are needed
             self._retry_at = self._monotonic() + self._open_s
             self._enter(BreakerState.OPEN)
 
@@ -91,5 +90,6 @@ class Breaker:
         return None if self._state is BreakerState.CLOSED or left_s <= 0 else left_s
 
     def _enter(self, state: BreakerState) -> None:
-        self._state = state
-        self._changed(state)
+        before, self._state = self._state, state
+        if state is not before:
+            self._changed(before, state)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from finstage_market.errors import RateLimited, Reason, over_limit
-from finstage_runtime.executor import BoundedExecutor, run_blocking
+from finstage_runtime.executor import BoundedExecutor
 
 
 @pytest.fixture
@@ -18,26 +18,26 @@ def executor() -> Iterator[BoundedExecutor]:
 
 
 async def test_it_returns_what_the_function_returns(executor: BoundedExecutor) -> None:
-    assert await run_blocking(executor, divmod, 7, 2) == (3, 1)
+    assert await executor.run(divmod, 7, 2) == (3, 1)
 
 
 async def test_it_raises_what_the_function_raises(executor: BoundedExecutor) -> None:
     with pytest.raises(ValueError, match="invalid literal"):
-        await run_blocking(executor, int, "x")
+        await executor.run(int, "x")
 
 
 async def test_work_past_the_queue_is_refused_and_room_comes_back(executor: BoundedExecutor) -> None:
     go = threading.Event()
-    running = [asyncio.create_task(run_blocking(executor, go.wait)) for _ in range(2)]
+    running = [asyncio.create_task(executor.run(go.wait)) for _ in range(2)]
     await asyncio.sleep(0)
     with pytest.raises(RateLimited, match="database") as raised:
-        await run_blocking(executor, int)
+        await executor.run(int)
     assert raised.value.reason is Reason.OWN_LIMIT
     go.set()
     await asyncio.gather(*running)
     await asyncio.sleep(0)
     assert executor.pending == 0
-    assert await run_blocking(executor, int) == 0
+    assert await executor.run(int) == 0
 
 
 async def test_a_cancelled_caller_stops_waiting_and_the_work_keeps_its_place_until_it_ends(
@@ -51,10 +51,10 @@ async def test_a_cancelled_caller_stops_waiting_and_the_work_keeps_its_place_unt
 
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
-            await run_blocking(executor, work)
+            await executor.run(work)
     assert executor.pending == 1
     go.set()
-    await run_blocking(executor, int)
+    await executor.run(int)
     assert begun.is_set()
 
 
@@ -66,8 +66,8 @@ async def test_who_leaves_it_waits_for_what_runs_and_drops_what_waits() -> None:
         done.append("begun before")
 
     async with BoundedExecutor(threads=1, queued=1, name="database", overloaded=over_limit) as executor:
-        running = asyncio.create_task(run_blocking(executor, work))
-        waiting = asyncio.create_task(run_blocking(executor, done.append, "never begun"))
+        running = asyncio.create_task(executor.run(work))
+        waiting = asyncio.create_task(executor.run(done.append, "never begun"))
         await asyncio.sleep(0)
         asyncio.get_running_loop().call_later(0.05, go.set)
     assert done == ["begun before"]
@@ -77,14 +77,14 @@ async def test_who_leaves_it_waits_for_what_runs_and_drops_what_waits() -> None:
 
 async def test_cancelled_work_that_has_not_begun_never_does(executor: BoundedExecutor) -> None:
     go = threading.Event()
-    first = asyncio.create_task(run_blocking(executor, go.wait))
+    first = asyncio.create_task(executor.run(go.wait))
     begun: list[int] = []
-    second = asyncio.create_task(run_blocking(executor, begun.append, 1))
+    second = asyncio.create_task(executor.run(begun.append, 1))
     await asyncio.sleep(0)
     second.cancel()
     await asyncio.wait([second])
     go.set()
     await first
-    await run_blocking(executor, int)
+    await executor.run(int)
     assert begun == []
     assert executor.pending == 0
