@@ -127,7 +127,8 @@ class MarketCache:
             if not freshness.allow_stale:
                 raise Unavailable(
                     Reason.TOO_STALE,
-                    f"{symbol} could not be refreshed ({held.refresh_error.reason}), and allow_stale is false",
+                    f"{symbol} could not be refreshed ({held.refresh_error.reason}), "
+                    "and allow_stale is false",
                     retry_after_s=1.0,
                 )
             status = provenance_pb2.CACHE_STATUS_STALE

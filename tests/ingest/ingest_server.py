@@ -14,8 +14,8 @@ from finstage.ingest.v1 import ingest_service_pb2_grpc
 from finstage.market.v1 import series_pb2
 from finstage_market.columns import Columns
 from finstage_market.errors import FinstageError, over_limit
+from finstage_market.statuses import from_rpc_error
 from finstage_rpc.channel import open_channel
-from finstage_rpc.errors import from_rpc_error
 from finstage_rpc.server import Server
 from finstage_rpc.service import Service
 from finstage_rpc.settings import ChannelSettings, ServerSettings
@@ -55,14 +55,14 @@ def bar_batch(
     columns: Columns,
     *,
     symbol: str = "AAPL",
-    interval: int = series_pb2.INTERVAL_1D,
+    interval: str = "1d",
     adjusted_close: Sequence[float] = (),
 ) -> pb.BarBatch:
     """A batch as a client sends it."""
     return pb.BarBatch(
         sequence=sequence,
         symbol=symbol,
-        interval=series_pb2.Interval.ValueType(interval),
+        interval=interval,
         columns=series_pb2.BarColumns(
             open_time_ms=columns.open_time_ms,
             open=columns.open,

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import grpc
@@ -23,8 +23,8 @@ from finstage_market.errors import (
     symbol_not_found,
 )
 from finstage_market.interval import Interval
+from finstage_market.statuses import from_status
 from finstage_market.times import milliseconds, timestamp
-from finstage_rpc.errors import from_status
 from finstage_runtime.clock import SYSTEM, Clock
 from services.ingest.jobs.runner import JobPolicy
 from services.ingest.series import FetchedBars, SeriesKey
@@ -34,8 +34,13 @@ from tests.ingest.conftest import Reopen
 from tests.ingest.ingest_server import Ingest, failed, running_ingest
 from tests.ingest.stores import bars, closes, day, fetched, tail
 
-D1, W1 = series_pb2.INTERVAL_1D, series_pb2.INTERVAL_1W
+D1, W1 = "1d", "1w"
 QUICK = JobPolicy(idle_s=0.02, retry_base_s=0.01, attempts=5, lease_s=60)
+
+
+def backfill_of(symbols: Sequence[str], **more: Any) -> pb.CreateBackfillRequest:
+    """A request for these symbols."""
+    return pb.CreateBackfillRequest(symbol_list=pb.SymbolList(symbols=symbols), **more)
 
 
 @pytest.fixture
@@ -57,7 +62,7 @@ async def until_ended(ingest: Ingest, job_id: str) -> list[jobs_pb2.Job]:
 
 async def test_a_backfill_brings_every_series_in_and_tells_its_progress(store: Store) -> None:
     async with running_ingest(store, clock=SYSTEM, fetch=three_days, policy=QUICK) as ingest:
-        request = pb.CreateBackfillRequest(symbols=["aapl", "MSFT", "AAPL"], intervals=[D1, W1])
+        request = backfill_of(["aapl", "MSFT", "AAPL"], intervals=[D1, W1])
         job = (await ingest.stub.CreateBackfill(request)).job
         assert (list(job.symbols), list(job.intervals), job.chunks_total) == (["AAPL", "MSFT"], [D1, W1], 4)
         seen = await until_ended(ingest, job.id)
@@ -78,8 +83,8 @@ async def test_the_range_is_passed_to_the_provider(store: Store) -> None:
         return await three_days(key, start_ms, end_ms)
 
     async with running_ingest(store, clock=SYSTEM, fetch=fetch, policy=QUICK) as ingest:
-        request = pb.CreateBackfillRequest(
-            symbols=["A"], intervals=[D1], start=timestamp(day(0)), end=timestamp(day(3))
+        request = backfill_of(
+            ["A"], intervals=[D1], range=series_pb2.BarRange(start=timestamp(day(0)), end=timestamp(day(3)))
         )
         job = (await ingest.stub.CreateBackfill(request)).job
         await until_ended(ingest, job.id)
@@ -96,7 +101,7 @@ async def test_a_range_that_differs_from_what_is_held_brings_the_whole_series_in
         return fetched(bars({2: 12}), key=key, first_day=2)
 
     async with running_ingest(store, clock=SYSTEM, fetch=after_the_split, policy=QUICK) as ingest:
-        request = pb.CreateBackfillRequest(symbols=["A"], intervals=[D1], start=timestamp(day(2)))
+        request = backfill_of(["A"], intervals=[D1], range=series_pb2.BarRange(start=timestamp(day(2))))
         job = (await ingest.stub.CreateBackfill(request)).job
         await until_ended(ingest, job.id)
     assert closes(tail(store, key, 9)) == {0: 10, 1: 11, 2: 12}
@@ -113,7 +118,7 @@ async def test_a_worker_outlives_a_fault_of_ours(reopen: Reopen, monkeypatch: py
 
     monkeypatch.setattr(store, "lease_chunk", faulty)
     async with running_ingest(store, clock=SYSTEM, fetch=three_days, policy=QUICK) as ingest:
-        request = pb.CreateBackfillRequest(symbols=["AAPL"], intervals=[D1])
+        request = backfill_of(["AAPL"], intervals=[D1])
         job = (await ingest.stub.CreateBackfill(request)).job
         assert (await until_ended(ingest, job.id))[-1].state == jobs_pb2.JOB_STATE_SUCCEEDED
 
@@ -132,7 +137,7 @@ async def test_a_passing_failure_is_tried_again_and_a_lasting_one_is_told(store:
         return await three_days(key, start_ms, end_ms)
 
     async with running_ingest(store, clock=SYSTEM, fetch=fetch, policy=QUICK) as ingest:
-        request = pb.CreateBackfillRequest(symbols=["A", "NOSUCH", "BUG"], intervals=[D1])
+        request = backfill_of(["A", "NOSUCH", "BUG"], intervals=[D1])
         job = (await ingest.stub.CreateBackfill(request)).job
         last = (await until_ended(ingest, job.id))[-1]
     assert last.state == jobs_pb2.JOB_STATE_FAILED
@@ -153,7 +158,7 @@ async def test_what_failed_of_a_job_is_tried_again_when_it_is_asked_for_again(st
             raise symbol_not_found("LATE")
         return await three_days(key, start_ms, end_ms)
 
-    request = pb.CreateBackfillRequest(symbols=["A", "LATE"], intervals=[D1], request_id="monday")
+    request = backfill_of(["A", "LATE"], intervals=[D1], idempotency_key="monday")
     async with running_ingest(store, clock=SYSTEM, fetch=fetch, policy=QUICK) as ingest:
         job = (await ingest.stub.CreateBackfill(request)).job
         failed_job = (await until_ended(ingest, job.id))[-1]
@@ -177,7 +182,7 @@ async def test_a_failure_has_the_details_that_its_reason_promises(store: Store) 
         raise errors[key.symbol]
 
     async with running_ingest(store, clock=SYSTEM, fetch=fetch, policy=QUICK) as ingest:
-        request = pb.CreateBackfillRequest(symbols=list(errors), intervals=[D1])
+        request = backfill_of(list(errors), intervals=[D1])
         job = (await ingest.stub.CreateBackfill(request)).job
         last = (await until_ended(ingest, job.id))[-1]
     nosuch, empty, busy = [from_status(failure.error) for failure in last.failures]
@@ -200,7 +205,7 @@ async def test_a_cancelled_job_ends_and_what_it_committed_stays(store: Store) ->
 
     one = JobPolicy(workers=1, idle_s=0.02)
     async with running_ingest(store, clock=SYSTEM, fetch=fetch, policy=one) as ingest:
-        request = pb.CreateBackfillRequest(symbols=["A", "B", "C"], intervals=[D1])
+        request = backfill_of(["A", "B", "C"], intervals=[D1])
         job = (await ingest.stub.CreateBackfill(request)).job
         await reached.wait()
         cancelled = (await ingest.stub.CancelJob(pb.CancelJobRequest(job_id=job.id))).job
@@ -209,9 +214,7 @@ async def test_a_cancelled_job_ends_and_what_it_committed_stays(store: Store) ->
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await ingest.stub.CancelJob(pb.CancelJobRequest(job_id=job.id))
         assert failed(caught.value).reason is Reason.JOB_ENDED
-        other = (
-            await ingest.stub.CreateBackfill(pb.CreateBackfillRequest(symbols=["D"], intervals=[D1]))
-        ).job
+        other = (await ingest.stub.CreateBackfill(backfill_of(["D"], intervals=[D1]))).job
         await until_ended(ingest, other.id)
         last = (await ingest.stub.GetJob(pb.GetJobRequest(job_id=job.id))).job
     assert (last.chunks_done, last.chunks_total) == (1, 3)
@@ -251,7 +254,7 @@ async def test_a_job_that_comes_while_a_worker_looks_is_seen_at_once(
     rarely = JobPolicy(workers=1, idle_s=3600)
     async with running_ingest(store, clock=SYSTEM, fetch=three_days, policy=rarely) as ingest:
         await looked.wait()
-        request = pb.CreateBackfillRequest(symbols=["A"], intervals=[D1])
+        request = backfill_of(["A"], intervals=[D1])
         job = (await ingest.stub.CreateBackfill(request)).job
         go_on.set()
         async with asyncio.timeout(30):
@@ -267,7 +270,7 @@ async def test_who_stops_gives_back_what_it_works_on(reopen: Reopen) -> None:
         raise AssertionError
 
     async with running_ingest(reopen(), clock=SYSTEM, fetch=endless, policy=QUICK) as ingest:
-        await ingest.stub.CreateBackfill(pb.CreateBackfillRequest(symbols=["A"], intervals=[D1]))
+        await ingest.stub.CreateBackfill(backfill_of(["A"], intervals=[D1]))
         await begun.wait()
     lease = reopen().lease_chunk(worker="next", lease_s=60)
     assert lease is not None
@@ -315,12 +318,10 @@ async def test_work_ends_when_its_lease_is_lost(store: Store) -> None:
     unheard: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
     async with running_ingest(store, clock=SYSTEM, fetch=fetch, policy=one) as ingest:
-        job = (await ingest.stub.CreateBackfill(pb.CreateBackfillRequest(symbols=["A"], intervals=[D1]))).job
+        job = (await ingest.stub.CreateBackfill(backfill_of(["A"], intervals=[D1]))).job
         await begun.wait()
         await ingest.stub.CancelJob(pb.CancelJobRequest(job_id=job.id))
-        other = (
-            await ingest.stub.CreateBackfill(pb.CreateBackfillRequest(symbols=["B"], intervals=[D1]))
-        ).job
+        other = (await ingest.stub.CreateBackfill(backfill_of(["B"], intervals=[D1]))).job
         async with asyncio.timeout(30):
             await left.wait()
             assert (await until_ended(ingest, other.id))[-1].state == jobs_pb2.JOB_STATE_SUCCEEDED
@@ -334,7 +335,7 @@ async def test_a_fault_of_ours_is_told_once_with_its_traceback(store: Store) -> 
 
     with structlog.testing.capture_logs() as logs:
         async with running_ingest(store, clock=SYSTEM, fetch=fetch, policy=QUICK) as ingest:
-            request = pb.CreateBackfillRequest(symbols=["A"], intervals=[D1])
+            request = backfill_of(["A"], intervals=[D1])
             job = (await ingest.stub.CreateBackfill(request)).job
             await until_ended(ingest, job.id)
     told = [log for log in logs if log["event"] == "chunk_failed"]
@@ -369,9 +370,7 @@ async def test_two_processes_share_the_chunks_and_do_none_twice(reopen: Reopen) 
         running_ingest(first, clock=SYSTEM, fetch=fetch, policy=QUICK) as ingest,
         running_ingest(second, clock=SYSTEM, fetch=fetch, policy=QUICK),
     ):
-        job = (
-            await ingest.stub.CreateBackfill(pb.CreateBackfillRequest(symbols=symbols, intervals=[D1]))
-        ).job
+        job = (await ingest.stub.CreateBackfill(backfill_of(symbols, intervals=[D1]))).job
         last = (await until_ended(ingest, job.id))[-1]
     assert last.rows.inserted == 36
     assert sorted(asked) == sorted(symbols)
@@ -379,13 +378,11 @@ async def test_two_processes_share_the_chunks_and_do_none_twice(reopen: Reopen) 
 
 async def test_a_request_sent_again_is_the_same_job(store: Store) -> None:
     async with running_ingest(store, clock=SYSTEM) as ingest:
-        request = pb.CreateBackfillRequest(symbols=["A"], intervals=[D1], request_id="r")
+        request = backfill_of(["A"], intervals=[D1], idempotency_key="r")
         first = (await ingest.stub.CreateBackfill(request)).job
         assert (await ingest.stub.CreateBackfill(request)).job.id == first.id
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await ingest.stub.CreateBackfill(
-                pb.CreateBackfillRequest(symbols=["B"], intervals=[D1], request_id="r")
-            )
+            await ingest.stub.CreateBackfill(backfill_of(["B"], intervals=[D1], idempotency_key="r"))
         assert isinstance(failed(caught.value), AlreadyExists)
 
 
@@ -393,7 +390,7 @@ async def test_jobs_are_listed_newest_first_page_by_page_and_by_state(store: Sto
     async with running_ingest(store, clock=SYSTEM) as ingest:
         ids = []
         for symbol in "ABCDE":
-            request = pb.CreateBackfillRequest(symbols=[symbol], intervals=[D1])
+            request = backfill_of([symbol], intervals=[D1])
             ids.append((await ingest.stub.CreateBackfill(request)).job.id)
         await ingest.stub.CancelJob(pb.CancelJobRequest(job_id=ids[1]))
         token, listed = "", []
@@ -436,21 +433,22 @@ async def test_a_universe_names_a_list_of_symbols(store: Store) -> None:
 @pytest.mark.parametrize(
     ("request_", "fields"),
     [
-        (pb.CreateBackfillRequest(), {"symbols", "intervals"}),
-        (pb.CreateBackfillRequest(symbols=["a b"], intervals=[0]), {"symbols[0]", "intervals[0]"}),
-        (pb.CreateBackfillRequest(symbols=["A"] * 1001, intervals=[D1]), {"symbols"}),
+        (pb.CreateBackfillRequest(), {"symbol_list", "intervals"}),
+        (backfill_of(["a b"], intervals=["7h"]), {"symbol_list.symbols[0]", "intervals[0]"}),
+        (backfill_of(["A"] * 1001, intervals=[D1]), {"symbol_list.symbols"}),
         (pb.CreateBackfillRequest(universe="x", intervals=[D1]), {"universe"}),
-        (pb.CreateBackfillRequest(universe="x", symbols=["A"], intervals=[D1]), {"universe", "symbols"}),
         (
-            pb.CreateBackfillRequest(
-                symbols=["A"], intervals=[D1], start=timestamp(day(1)), end=timestamp(day(1))
+            backfill_of(
+                ["A"],
+                intervals=[D1],
+                range=series_pb2.BarRange(start=timestamp(day(1)), end=timestamp(day(1))),
             ),
-            {"start"},
+            {"range.start"},
         ),
-        (pb.CreateBackfillRequest(symbols=["A"], intervals=[D1], request_id="x" * 129), {"request_id"}),
+        (backfill_of(["A"], intervals=[D1], idempotency_key="x" * 129), {"idempotency_key"}),
         (
-            pb.CreateBackfillRequest(symbols=["A"], intervals=[D1], start=timestamp(4_000_000_000_000)),
-            {"start"},
+            backfill_of(["A"], intervals=[D1], range=series_pb2.BarRange(start=timestamp(4_000_000_000_000))),
+            {"range.start"},
         ),
     ],
 )

@@ -10,14 +10,14 @@ from typing import Any
 import grpc
 import pytest
 
-from finstage.ingest.v1 import market_store_service_pb2 as pb
-from finstage.ingest.v1 import market_store_service_pb2_grpc
 from finstage.market.v1 import series_pb2
+from finstage.store.v1 import market_store_service_pb2 as pb
+from finstage.store.v1 import market_store_service_pb2_grpc
 from finstage_market.columns import Columns
 from finstage_market.errors import NotFound, PreconditionFailed, Reason
+from finstage_market.statuses import from_rpc_error
 from finstage_market.wire import columns_from_wire
 from finstage_rpc.channel import open_channel
-from finstage_rpc.errors import from_rpc_error
 from finstage_rpc.server import Server
 from finstage_rpc.service import Service
 from finstage_rpc.settings import ChannelSettings, ServerSettings
@@ -35,7 +35,7 @@ from services.ingest.store.sql import CONNECTIONS, open_store
 from tests.ingest.ingest_server import series_of
 from tests.ingest.stores import bars, closes, fetched
 
-DAILY = pb.ReadBarsRequest(symbol="AAPL", interval=series_pb2.INTERVAL_1D)
+DAILY = pb.ReadBarsRequest(symbol="AAPL", interval="1d")
 MANY = 100_000
 
 
@@ -48,7 +48,7 @@ class Running:
     async def read(self) -> tuple[series_pb2.BarSeries, Columns]:
         answers = [answer async for answer in self.stub.ReadBars(DAILY)]
         parts = [columns_from_wire(each.columns.SerializeToString()) for each in answers[1:]]
-        return answers[0].header, Columns.concat(parts)
+        return answers[0].header.series, Columns.concat(parts)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from finstage.ingest.v1 import ingest_service_pb2 as pb
-from finstage.market.v1 import series_pb2
 from finstage_market.columns import VALUES, Columns
 from finstage_market.errors import AlreadyExists, InvalidRequest, PreconditionFailed, Reason
 from finstage_market.interval import Interval
@@ -117,7 +116,7 @@ async def test_a_bad_row_is_refused_alone_and_listed_with_its_reason(ingest: Ing
     assert closes(tail(store, KEY, 9)) == {0: 10, 2: 12}
     listed = (await ingest.stub.ListRejectedBars(pb.ListRejectedBarsRequest())).bars
     assert [(b.symbol, b.interval, b.open_time_ms, b.row, b.source) for b in listed] == [
-        ("AAPL", series_pb2.INTERVAL_1D, day(1), 1, "file:a+b.csv")
+        ("AAPL", "1d", day(1), 1, "file:a+b.csv")
     ]
     assert listed[0].values == "open=11.0 high=nan low=10.0 close=11.0 volume=110.0"
 
@@ -136,7 +135,7 @@ async def test_an_adjusted_close_that_does_not_go_with_its_close_is_refused_alon
 
 @pytest.mark.parametrize(
     ("interval", "days"),
-    [(series_pb2.INTERVAL_1D, 0.5), (series_pb2.INTERVAL_1W, 4), (series_pb2.INTERVAL_1MO, 16)],
+    [("1d", 0.5), ("1w", 4), ("1mo", 16)],
 )
 async def test_a_second_bar_of_a_day_week_or_month_is_refused_in_the_same_batch_and_in_the_next(
     ingest: Ingest, interval: int, days: float
@@ -175,7 +174,7 @@ async def test_a_malformed_batch_is_refused_whole_and_the_stream_goes_on(
     malformed = [
         uneven,
         bar_batch(2, bars({0: 10}), symbol="no symbol\x00"),
-        bar_batch(3, bars({0: 10}), interval=series_pb2.INTERVAL_UNSPECIFIED),
+        bar_batch(3, bars({0: 10}), interval=""),
         bar_batch(4, bars({0: 10}), interval=77),
         bar_batch(5, bars({0: 10}), adjusted_close=[1.0, 2.0]),
         bar_batch(6, series_of(50_001)),
@@ -282,7 +281,7 @@ async def test_what_is_no_batch_ends_the_stream_after_those_before_it(
 
 async def test_numbers_that_were_not_sent_packed_are_read_all_the_same(ingest: Ingest, store: Store) -> None:
     packed = bar_batch(1, bars({0: 10, 1: 11}), adjusted_close=[9.0, 10.0])
-    rest = pb.BarBatch(sequence=1, symbol="AAPL", interval=series_pb2.INTERVAL_1D)
+    rest = pb.BarBatch(sequence=1, symbol="AAPL", interval="1d")
     unpacked = b""
     for field, values in enumerate(
         (packed.columns.open_time_ms, *(getattr(packed.columns, v) for v in VALUES)), 1

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from finstage.ingest.v1 import market_store_service_pb2 as ingest_pb2
 from finstage.market.v1 import instrument_pb2, quote_pb2, series_pb2
 from finstage.price.v1 import price_service_pb2 as pb
+from finstage.store.v1 import market_store_service_pb2 as ingest_pb2
 from finstage_cache import Cache, ManualClock, MemoryBackend
 from finstage_market.columns import Columns
 from finstage_market.errors import FinstageError, symbol_not_found
@@ -41,7 +41,7 @@ class HandMovedStore:
 
     clock: ManualClock
     down: FinstageError | None = None
-    refresh_error: str = ""
+    refresh_error: FinstageError | None = None
     epoch: int = 1
     fetched_ms: int | None = NOW_MS
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -84,21 +84,23 @@ class HandMovedStore:
         await self.gate.wait()
         return held
 
-    def _refresh(self, max_age_s: float) -> str:
+    def _refresh(self, max_age_s: float) -> FinstageError | None:
         now_ms = int(self.clock.wall() * 1000)
         if self.fetched_ms is None or now_ms - self.fetched_ms < max_age_s * 1000:
-            return ""
+            return None
         self.refreshes += 1
-        if not self.refresh_error:
+        if self.refresh_error is None:
             self.fetched_ms = now_ms
         return self.refresh_error
 
-    def _held(self, interval: Interval, adjustment: series_pb2.Adjustment, refresh_error: str) -> HeldSeries:
+    def _held(
+        self, interval: Interval, adjustment: series_pb2.Adjustment, refresh_error: FinstageError | None
+    ) -> HeldSeries:
         times = NOW_MS // DAY_MS * DAY_MS - DAY_MS * np.arange(COUNT - 1, -1, -1)
         close = np.arange(COUNT, dtype=float) + 1
         header = series_pb2.BarSeries(
             symbol="A",
-            interval=interval.proto,
+            interval=interval,
             adjustment=adjustment,
             version=series_pb2.SeriesVersion(epoch=self.epoch, revision=self.epoch),
             last_is_final=False,
@@ -139,7 +141,7 @@ class Price:
     clock: ManualClock
 
     async def bars(self, **request: object) -> pb.GetBarsResponse:
-        message = pb.GetBarsRequest(**({"symbol": "A", "interval": series_pb2.INTERVAL_1D} | request))
+        message = pb.GetBarsRequest(**({"symbol": "A", "interval": "1d"} | request))
         return await self.channel.call("/finstage.price.v1.PriceService/GetBars", message, pb.GetBarsResponse)
 
     async def quote(self, symbol: str = "A", **request: object) -> quote_pb2.Quote:

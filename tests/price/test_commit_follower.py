@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 from structlog.testing import capture_logs
 
-from finstage.ingest.v1 import market_store_service_pb2 as pb
 from finstage.market.v1 import series_pb2
+from finstage.store.v1 import market_store_service_pb2 as pb
 from finstage_market.errors import PreconditionFailed, Reason, Unavailable
 from finstage_market.interval import Interval
 from finstage_rpc.call import Context
@@ -25,7 +25,7 @@ SILENT = "silent"
 Event = pb.WatchCommitsResponse | Exception | str
 
 
-def commit(revision: int, token: str, interval: int = series_pb2.INTERVAL_1D) -> pb.WatchCommitsResponse:
+def commit(revision: int, token: str, interval: str = "1d") -> pb.WatchCommitsResponse:
     version = series_pb2.SeriesVersion(epoch=1, revision=revision)
     told = pb.Commit(symbol="A", interval=series_pb2.Interval.ValueType(interval), version=version)
     return pb.WatchCommitsResponse(commit=told, resume_token=token)

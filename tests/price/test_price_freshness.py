@@ -17,6 +17,7 @@ from tests.price.conftest import NOW_MS, Price, running_price
 HIT, MISS = provenance_pb2.CACHE_STATUS_HIT, provenance_pb2.CACHE_STATUS_MISS
 STALE, COALESCED = provenance_pb2.CACHE_STATUS_STALE, provenance_pb2.CACHE_STATUS_COALESCED
 AWAY = Unavailable(Reason.SERVICE_UNAVAILABLE, "ingest does not answer", retry_after_s=1)
+NO_ANSWER = Unavailable(Reason.UPSTREAM_UNAVAILABLE, "the upstream does not answer")
 
 
 async def bars(price: Price, max_age_s: float | None = None, **more: object) -> series_pb2.BarSeries:
@@ -114,7 +115,7 @@ async def test_while_ingest_is_away_what_is_held_is_served_as_stale(price: Price
 async def test_a_series_that_ingest_could_not_refresh_is_stale_once_it_is_older_than_asked(
     price: Price,
 ) -> None:
-    price.store.refresh_error = "UPSTREAM_UNAVAILABLE"
+    price.store.refresh_error = NO_ANSWER
     price.store.fetched_ms = NOW_MS - 100_000
     assert (await price.bars()).series.provenance.cache == provenance_pb2.CACHE_STATUS_STALE
     young_enough = await price.bars(max_age=Duration(seconds=200))
@@ -125,12 +126,12 @@ async def test_a_series_that_ingest_could_not_refresh_is_stale_once_it_is_older_
 
 
 async def test_what_could_not_be_refreshed_is_not_asked_for_by_every_call(price: Price) -> None:
-    price.store.refresh_error = "UPSTREAM_UNAVAILABLE"
+    price.store.refresh_error = NO_ANSWER
     price.store.fetched_ms = NOW_MS - 100_000
     for _ in range(5):
         assert (await bars(price)).provenance.cache == STALE
     assert price.store.refreshes == 1
-    price.store.refresh_error = ""
+    price.store.refresh_error = None
     price.clock.advance(11)
     assert (await bars(price)).provenance.cache == MISS
     assert price.store.refreshes == 2
@@ -162,7 +163,7 @@ async def test_what_is_too_old_is_told_with_its_own_time(price: Price) -> None:
         await bars(price, allow_stale=False)
     assert raised.value.reason is Reason.TOO_STALE
     price.clock.advance(5)
-    price.store.down, price.store.refresh_error = None, "UPSTREAM_UNAVAILABLE"
+    price.store.down, price.store.refresh_error = None, NO_ANSWER
     await bars(price, 0)
     price.store.down = AWAY
     price.clock.advance(15)

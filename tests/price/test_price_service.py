@@ -8,8 +8,8 @@ from google.protobuf.duration_pb2 import Duration
 from finstage.market.v1 import provenance_pb2, series_pb2
 from finstage.price.v1 import price_service_pb2 as pb
 from finstage_market.errors import InvalidRequest, NotFound, PreconditionFailed, Reason
+from finstage_market.statuses import from_status
 from finstage_market.times import timestamp
-from finstage_rpc.errors import from_status
 from tests.price.conftest import DAY_MS, NOW_MS, Price
 
 
@@ -62,19 +62,19 @@ async def test_the_last_bars_with_their_version_and_whether_the_last_is_final(pr
 
 async def test_a_range_is_half_open_and_its_coverage_is_cut_to_it(price: Price) -> None:
     start, end = NOW_MS // DAY_MS * DAY_MS - 900 * DAY_MS, NOW_MS // DAY_MS * DAY_MS - 897 * DAY_MS
-    series = (await price.bars(start=timestamp(start), end=timestamp(end))).series
+    series = (await price.bars(range=series_pb2.BarRange(start=timestamp(start), end=timestamp(end)))).series
     assert list(series.columns.open_time_ms) == [start, start + DAY_MS, start + 2 * DAY_MS]
     assert series.last_is_final
     assert series.provenance.as_of.ToMilliseconds() == end
     assert (series.coverage.start.ToMilliseconds(), series.coverage.end.ToMilliseconds()) == (start, end)
     [gap] = series.coverage.gaps
     assert gap.reason == series_pb2.GAP_REASON_PROVIDER_MISSING
-    elsewhere = (await price.bars(start=timestamp(end))).series
+    elsewhere = (await price.bars(range=series_pb2.BarRange(start=timestamp(end)))).series
     assert not elsewhere.coverage.gaps
 
 
 async def test_an_empty_range_is_no_error(price: Price) -> None:
-    response = await price.bars(end=timestamp(0))
+    response = await price.bars(range=series_pb2.BarRange(end=timestamp(0)))
     assert (len(response.series.columns.close), response.total_bars) == (0, 0)
     assert not response.series.provenance.HasField("as_of")
 
@@ -102,7 +102,7 @@ async def test_pages_make_the_whole_and_a_restatement_ends_them(price: Price) ->
 
 
 async def test_a_stream_is_a_header_and_then_the_same_bars(price: Price) -> None:
-    request = pb.StreamBarsRequest(symbol="A", interval=series_pb2.INTERVAL_1D)
+    request = pb.StreamBarsRequest(symbol="A", interval="1d")
     path = "/finstage.price.v1.PriceService/StreamBars"
     parts = [part async for part in price.channel.stream(path, request, pb.StreamBarsResponse)]
     assert parts[0].header.symbol == "A"
@@ -113,15 +113,16 @@ async def test_a_stream_is_a_header_and_then_the_same_bars(price: Price) -> None
 BAD_BARS = {
     "symbol: empty": ({"symbol": ""}, ["symbol"]),
     "symbol: a path": ({"symbol": "../../x?y=1"}, ["symbol"]),
-    "interval: none": ({"interval": 0}, ["interval"]),
-    "interval: unknown": ({"interval": 99}, ["interval"]),
+    "interval: none": ({"interval": ""}, ["interval"]),
+    "interval: unknown": ({"interval": "7h"}, ["interval"]),
     "adjustment: unknown": ({"adjustment": 9}, ["adjustment"]),
-    "start after end": ({"start": timestamp(2), "end": timestamp(1)}, ["start"]),
-    "both kinds of range": ({"start": timestamp(2), "limit": 1}, ["limit"]),
+    "start after end": (
+        {"range": series_pb2.BarRange(start=timestamp(2), end=timestamp(1))},
+        ["range.start"],
+    ),
     "limit: 0": ({"limit": 0}, ["limit"]),
     "limit: too many": ({"limit": 1_000_001}, ["limit"]),
-    "page size: 0": ({"page_size": 0}, ["page_size"]),
-    "page size: too many": ({"page_size": 50_001}, ["page_size"]),
+    "page size: below 0": ({"page_size": -1}, ["page_size"]),
     "page token: none of ours": ({"page_token": "?"}, ["page_token"]),
     "max_age: negative": ({"max_age": Duration(seconds=-1)}, ["max_age"]),
     "all that is wrong, at once": (

@@ -67,7 +67,7 @@ def series_parts(header: series_pb2.BarSeries, columns: Columns) -> Parts:
 
 
 def message_parts(rest: Message, field: str, parts: Parts) -> Parts:
-    """Return a serialised message: `rest`, which lacks the field named `field`, with `parts` as that field."""
+    """Return a serialised message: `rest`, which lacks its field `field`, with `parts` as that field."""
     number = rest.DESCRIPTOR.fields_by_name[field].number
     return [rest.SerializeToString(), *field_parts(number, parts)]
 

@@ -11,7 +11,19 @@ from hypothesis import strategies as st
 from finstage.market.v1 import series_pb2
 from finstage.price.v1 import price_service_pb2
 from finstage_market.columns import VALUES, Columns
-from finstage_market.wire import MAX_FIELDS, TooManyFieldsError, columns_from_wire, columns_parts, field_parts, fields, joined, message_parts, series_parts, take_field, varint
+from finstage_market.wire import (
+    MAX_FIELDS,
+    TooManyFieldsError,
+    columns_from_wire,
+    columns_parts,
+    field_parts,
+    fields,
+    joined,
+    message_parts,
+    series_parts,
+    take_field,
+    varint,
+)
 
 NAMES = ("open_time_ms", *VALUES)
 COLUMNS_FIELD = series_pb2.BarSeries.DESCRIPTOR.fields_by_name["columns"].number
@@ -177,7 +189,7 @@ def test_varints_are_protobufs(value: int) -> None:
 def header() -> series_pb2.BarSeries:
     series = series_pb2.BarSeries(
         symbol="AAPL",
-        interval=series_pb2.INTERVAL_1D,
+        interval="1d",
         version=series_pb2.SeriesVersion(epoch=3, revision=40),
         last_is_final=True,
         currency="USD",
@@ -213,7 +225,7 @@ def test_a_field_taken_out_leaves_the_rest(bars: Columns) -> None:
 
 @given(columns(), columns())
 def test_a_field_that_comes_twice_is_merged_as_protobuf_merges(first: Columns, second: Columns) -> None:
-    wire = b"".join(joined(field_parts(COLUMNS_FIELD, [joined(columns_parts(part))])) for part in (first, second))
+    wire = b"".join(joined(field_parts(COLUMNS_FIELD, columns_parts(part))) for part in (first, second))
     _, payload = take_field(wire, COLUMNS_FIELD)
     assert payload is not None
     merged = series_pb2.BarSeries.FromString(wire).columns

@@ -15,6 +15,7 @@ from finstage.ingest.v1 import ingest_service_pb2 as ingest_pb
 from finstage.market.v1 import quote_pb2, series_pb2
 from finstage.price.v1 import price_service_pb2 as pb
 from finstage_market.columns import Columns
+from finstage_market.connection import MAX_MESSAGE_BYTES
 from finstage_market.errors import (
     FinstageError,
     InvalidRequest,
@@ -26,13 +27,12 @@ from finstage_market.errors import (
     Violation,
     symbol_not_found,
 )
+from finstage_market.statuses import from_rpc_error
 from finstage_market.wire import joined, message_parts, series_parts
 from finstage_rpc import call
 from finstage_rpc.channel import open_blocking_channel
-from finstage_market.statuses import from_rpc_error
 from finstage_rpc.metrics import CallMetrics
 from finstage_rpc.service import Calls, Limits, Service, generic_handler
-from finstage_market.connection import MAX_MESSAGE_BYTES
 from finstage_rpc.settings import ChannelSettings
 
 PRICE = "/finstage.price.v1.PriceService"
@@ -180,8 +180,10 @@ async def test_a_reply_of_another_type_is_an_internal_error(start: Any, connect:
 async def test_ready_bytes_are_the_reply_that_the_message_would_be(start: Any, connect: Any) -> None:
     rows = np.arange(1000.0)
     columns = Columns.of(np.arange(1000), rows, rows, rows, rows, rows)
-    series = series_pb2.BarSeries(symbol="AAPL", interval=series_pb2.INTERVAL_1D)
-    ready = joined(message_parts(pb.GetBarsResponse(total_bars=1000), "series", [joined(series_parts(series, columns))]))
+    series = series_pb2.BarSeries(symbol="AAPL", interval="1d")
+    ready = joined(
+        message_parts(pb.GetBarsResponse(total_bars=1000), "series", series_parts(series, columns))
+    )
 
     class Bars:
         async def GetBars(self, request: pb.GetBarsRequest, context: Any) -> Any:

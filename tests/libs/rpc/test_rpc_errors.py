@@ -24,7 +24,14 @@ from finstage_market.errors import (
     Unimplemented,
     Violation,
 )
-from finstage_market.statuses import MAX_MESSAGE_BYTES, MAX_STATUS_BYTES, code_of, from_rpc_error, from_status, reason_of
+from finstage_market.statuses import (
+    MAX_MESSAGE_BYTES,
+    MAX_STATUS_BYTES,
+    code_of,
+    from_rpc_error,
+    from_status,
+    reason_of,
+)
 from finstage_rpc.errors import to_status, trailers
 
 CODES = {

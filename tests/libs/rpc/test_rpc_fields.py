@@ -6,7 +6,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finstage.market.v1 import instrument_pb2, series_pb2
+from finstage.market.v1 import instrument_pb2
+from finstage.market.v1 import series_pb2 as pb
 from finstage.price.v1.price_service_pb2 import GetBarsRequest, GetQuoteRequest, WatchQuotesRequest
 from finstage_market.errors import InvalidRequest, Violation
 from finstage_market.interval import Interval
@@ -27,14 +28,14 @@ def only(fields: Fields) -> Violation:
 
 def bar_range(request: GetBarsRequest, default_limit: int | None = 500) -> tuple[Fields, BarRange]:
     fields = Fields()
-    return fields, fields.bar_range(request, most=1_000_000, default_limit=default_limit)
+    return fields, fields.bars(request, most=1_000_000, default_limit=default_limit)
 
 
 def test_a_good_request_gives_values_and_no_error() -> None:
     fields = Fields()
     assert fields.symbol("symbol", " brk-b ") == "BRK-B"
-    assert fields.interval("interval", series_pb2.INTERVAL_5M) is Interval.M5
-    assert fields.adjustment("adjustment", series_pb2.ADJUSTMENT_ALL) == series_pb2.ADJUSTMENT_ALL
+    assert fields.interval("interval", "5m") is Interval.M5
+    assert fields.adjustment("adjustment", pb.ADJUSTMENT_ALL) == pb.ADJUSTMENT_ALL
     assert fields.symbols("symbols", ["a", "B"], most=2) == ["A", "B"]
     assert fields.text("query", " apple ", least=1, most=64) == "apple"
     fields.done()
@@ -43,7 +44,7 @@ def test_a_good_request_gives_values_and_no_error() -> None:
 def test_all_wrong_fields_are_told_at_once_with_their_paths() -> None:
     fields = Fields()
     fields.symbol("symbol", "no blanks")
-    fields.interval("interval", series_pb2.INTERVAL_UNSPECIFIED)
+    fields.interval("interval", "")
     fields.symbols("symbols", ["A", "", "C!"], most=5)
     fields.text("query", " ", least=1, most=64)
     found = violations(fields)
@@ -53,14 +54,12 @@ def test_all_wrong_fields_are_told_at_once_with_their_paths() -> None:
 def test_a_violation_names_what_was_given_and_what_is_accepted() -> None:
     fields = Fields()
     fields.symbol("symbol", "a b")
-    fields.interval("interval", 99)
+    fields.interval("interval", "7h")
     fields.integer("limit", GetBarsRequest(limit=0), least=1, most=50, default=10)
     symbol, interval, limit = violations(fields)
     assert "'a b'" in symbol.description
     assert "A-Z 0-9" in symbol.description
-    assert "99" in interval.description
-    assert "INTERVAL_1M, " in interval.description
-    assert "UNSPECIFIED" not in interval.description
+    assert interval.description == "'7h' is not supported; use 1m, 5m, 15m, 30m, 1h, 1d, 1w, 1mo"
     assert limit.description == "0 was given; 1 to 50 is accepted"
 
 
@@ -78,7 +77,7 @@ def test_long_values_are_cut_in_the_text() -> None:
 
 
 def test_an_unset_adjustment_is_splits() -> None:
-    assert Fields().adjustment("adjustment", 0) == series_pb2.ADJUSTMENT_SPLITS
+    assert Fields().adjustment("adjustment", 0) == pb.ADJUSTMENT_SPLITS
 
 
 def test_an_unknown_number_for_an_enum_is_wrong() -> None:
@@ -95,13 +94,27 @@ def test_a_list_of_a_wrong_length_is_told_once(count: int) -> None:
     assert only(fields) == Violation("symbols", f"{count} symbols were given; 1 to 500 are accepted")
 
 
+@pytest.mark.parametrize(("value", "size"), [(0, 50), (1, 1), (200, 200), (201, 200), (2**31 - 1, 200)])
+def test_a_page_size_over_the_limit_is_cut(value: int, size: int) -> None:
+    fields = Fields()
+    assert fields.page_size(value, most=200, default=50) == size
+    fields.done()
+
+
+def test_a_page_size_below_zero_is_wrong() -> None:
+    fields = Fields()
+    fields.page_size(-1, most=200, default=50)
+    assert only(fields) == Violation("page_size", "-1 was given; 0 or more is accepted")
+
+
 def test_without_a_range_the_default_limit_holds() -> None:
     assert bar_range(GetBarsRequest())[1] == BarRange(None, None, 500)
+    assert bar_range(GetBarsRequest(range=pb.BarRange()))[1] == BarRange(None, None, 500)
     assert bar_range(GetBarsRequest(), default_limit=None)[1] == BarRange(None, None, None)
 
 
 def test_a_range_has_no_limit() -> None:
-    request = GetBarsRequest(start=Timestamp(seconds=1), end=Timestamp(seconds=2))
+    request = GetBarsRequest(range=pb.BarRange(start=Timestamp(seconds=1), end=Timestamp(seconds=2)))
     fields, found = bar_range(request)
     fields.done()
     assert found == BarRange(1000, 2000, None)
@@ -110,16 +123,20 @@ def test_a_range_has_no_limit() -> None:
 @pytest.mark.parametrize(
     ("request_", "field"),
     [
-        (GetBarsRequest(start=Timestamp(seconds=2), end=Timestamp(seconds=1)), "start"),
-        (GetBarsRequest(start=Timestamp(seconds=2), end=Timestamp(seconds=2)), "start"),
-        (GetBarsRequest(start=Timestamp(seconds=2), limit=5), "limit"),
-        (GetBarsRequest(end=Timestamp(seconds=2), limit=5), "limit"),
+        (
+            GetBarsRequest(range=pb.BarRange(start=Timestamp(seconds=2), end=Timestamp(seconds=1))),
+            "range.start",
+        ),
+        (
+            GetBarsRequest(range=pb.BarRange(start=Timestamp(seconds=2), end=Timestamp(seconds=2))),
+            "range.start",
+        ),
         (GetBarsRequest(limit=0), "limit"),
         (GetBarsRequest(limit=-1), "limit"),
         (GetBarsRequest(limit=1_000_001), "limit"),
-        (GetBarsRequest(start=Timestamp(seconds=10**15)), "start"),
-        (GetBarsRequest(end=Timestamp(nanos=-1)), "end"),
-        (GetBarsRequest(end=Timestamp(nanos=2_000_000_000)), "end"),
+        (GetBarsRequest(range=pb.BarRange(start=Timestamp(seconds=10**15))), "range.start"),
+        (GetBarsRequest(range=pb.BarRange(end=Timestamp(nanos=-1))), "range.end"),
+        (GetBarsRequest(range=pb.BarRange(end=Timestamp(nanos=2_000_000_000))), "range.end"),
     ],
 )
 def test_a_range_that_is_none_is_wrong(request_: GetBarsRequest, field: str) -> None:
