@@ -9,15 +9,14 @@ ledger, the versions grown, the log of commits written, durable. The limits do n
 """
 
 import os
-import socket
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 import grpc
 import numpy as np
@@ -25,7 +24,7 @@ import psycopg
 
 from bench import ingest_account as ways
 from bench import report
-from bench.report import Row, Samples, at_least, at_most, row, value_at_most
+from bench.report import BRIEF, Row, Samples, at_least, at_most, row, sized, value_at_most
 from finstage.ingest.v1 import ingest_service_pb2 as pb
 from finstage_market.columns import Columns
 from finstage_market.interval import Interval
@@ -35,11 +34,14 @@ from services.ingest.series import SeriesKey
 from services.ingest.store.api import Store
 from services.ingest.store.sql import open_store
 from services.ingest.store.values import Batch, WriteHeader, WriteMode
-from tests.postgres_server import create_database, drop_database, postgres_server
+from tests.e2e.running import ServiceProcess, free_ports
+from tests.postgres_server import create_database, drop_database, given_url, postgres_server
 
-BARS = 10_000  # of a series: 40 years of days
+FreshDatabase: TypeAlias = Callable[[], AbstractContextManager[str]]
+
+BARS = sized(10_000, 500)  # of a series: 40 years of days
 BATCHES_A_COMMIT = 20  # what WriteBars comes to by itself: chunks.MAX_ROWS
-MEMORY_ROWS = 10_000_000
+MEMORY_ROWS = sized(10_000_000, 20 * BARS)
 DAY_MS = 86_400_000
 WRITE_BARS = "/finstage.ingest.v1.IngestService/WriteBars"
 _BATCH = pb.WriteBarsRequest.DESCRIPTOR.fields_by_name["batch"].number
@@ -109,7 +111,7 @@ class Figures:
 
 def stores(
     name: str,
-    fresh: Callable[[], "contextmanager[str]"],
+    fresh: FreshDatabase,
     settle: Callable[[str], None],
     limit: Callable[[str, Sequence[Columns]], float],
     *,
@@ -179,25 +181,14 @@ def store_rows(name: str, rows: int, found: Figures, goals: dict[str, float]) ->
 
 
 @contextmanager
-def service(url: str, folder: Path) -> Iterator[tuple[str, int]]:
-    """The real ingest process on a database: its address and process id."""
-    ports = [_free_port(), _free_port()]
-    environment = {
-        **os.environ,
-        "FINSTAGE_DATABASE_URL": url,
-        "FINSTAGE_LISTEN": f"127.0.0.1:{ports[0]}",
-        "FINSTAGE_METRICS_LISTEN": f"127.0.0.1:{ports[1]}",
-        "FINSTAGE_LOG_LEVEL": "WARNING",
-    }
-    process = subprocess.Popen([sys.executable, "-m", "services.ingest"], env=environment)
-    target = f"127.0.0.1:{ports[0]}"
+def service(url: str, folder: Path) -> Iterator[ServiceProcess]:
+    """The real ingest process on a database."""
+    process = ServiceProcess("ingest", folder, *free_ports(2), DATABASE_URL=url, LOG_LEVEL="WARNING")
+    process.start()
     try:
-        with grpc.insecure_channel(target) as channel:
-            grpc.channel_ready_future(channel).result(timeout=60)
-        yield target, process.pid
+        yield process
     finally:
-        process.terminate()
-        process.wait()
+        process.kill()
 
 
 def send(target: str, key: str, batches: Iterator[bytes]) -> int:
@@ -210,7 +201,8 @@ def send(target: str, key: str, batches: Iterator[bytes]) -> int:
         yield from batches
 
     with grpc.insecure_channel(target) as channel:
-        for answer in channel.stream_stream(WRITE_BARS)(requests()):
+        call: Callable[[Iterator[bytes]], Iterator[bytes]] = channel.stream_stream(WRITE_BARS)
+        for answer in call(requests()):
             rows += pb.WriteBarsResponse.FromString(answer).ack.rows.inserted
     return rows
 
@@ -219,18 +211,20 @@ def messages(series: Sequence[Columns], first: int = 1) -> Iterator[bytes]:
     """A batch a series, as messages."""
     for i, bars in enumerate(series, first):
         rest = pb.BarBatch(sequence=i, symbol=f"S{i}", interval=Interval.D1.proto).SerializeToString()
-        yield joined(field_parts(_BATCH, [rest + joined(field_parts(_COLUMNS, [joined(columns_parts(bars))]))]))
+        yield joined(
+            field_parts(_BATCH, [rest + joined(field_parts(_COLUMNS, [joined(columns_parts(bars))]))])
+        )
 
 
 def through_the_service(
-    fresh: Callable[[], "contextmanager[str]"], folder: Path, *, rows: int, rounds: int
+    fresh: FreshDatabase, folder: Path, *, rows: int, rounds: int
 ) -> tuple[Samples, Samples]:
     """Rows a second from a client to the commit, and of the store alone, in turns."""
     series, path, alone = series_of(rows // BARS), [], []
     for _ in range(rounds):
-        with fresh() as url, service(url, folder) as (target, _pid):
+        with fresh() as url, service(url, folder) as ingest:
             begun = time.perf_counter()
-            written = send(target, "path", messages(series))
+            written = send(ingest.target, "path", messages(series))
             path.append(written / (time.perf_counter() - begun))
             assert written == rows
         with fresh() as url:
@@ -240,7 +234,7 @@ def through_the_service(
     return Samples(tuple(path)), Samples(tuple(alone))
 
 
-def memory_of_a_long_stream(fresh: Callable[[], "contextmanager[str]"], folder: Path, *, rows: int) -> float:
+def memory_of_a_long_stream(fresh: FreshDatabase, folder: Path, *, rows: int) -> float:
     """The most resident memory, in MiB, that the service takes for a stream of `rows` rows."""
     series = series_of(20)
 
@@ -248,10 +242,10 @@ def memory_of_a_long_stream(fresh: Callable[[], "contextmanager[str]"], folder: 
         for first in range(1, rows // BARS + 1, len(series)):
             yield from messages(series, first)
 
-    with fresh() as url, service(url, folder) as (target, pid):
-        written = send(target, "memory", stream())
+    with fresh() as url, service(url, folder) as ingest:
+        written = send(ingest.target, "memory", stream())
         assert written == rows, written
-        status = Path(f"/proc/{pid}/status").read_text()
+        status = Path(f"/proc/{ingest.pid}/status").read_text()
     peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
     return int(peak.split()[1]) / 1024
 
@@ -285,13 +279,12 @@ def reading(url: str, bare: Callable[[], int], *, rounds: int) -> tuple[Samples,
 def main(arguments: Sequence[str]) -> int:
     """Measure all; "quick" leaves out the millions."""
     quick = "quick" in arguments
-    sizes = (100_000,) if quick else (100_000, 1_000_000)
+    sizes = sized((100_000,) if quick else (100_000, 1_000_000), (2 * BARS,))
     lines: list[Row] = []
-    with (
-        tempfile.TemporaryDirectory(prefix="finstage-bench-") as name,
-        postgres_server(durable=True) as server,
-    ):
-        folder, numbers = Path(name), iter(range(10**6))
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="finstage-bench-")))
+        given, numbers = given_url() if BRIEF else None, iter(range(10**6))
+        admin_url = given or stack.enter_context(postgres_server(durable=True)).url
 
         @contextmanager
         def sqlite_url() -> Iterator[str]:
@@ -302,9 +295,9 @@ def main(arguments: Sequence[str]) -> int:
 
         @contextmanager
         def postgres_url() -> Iterator[str]:
-            database = f"bench_{next(numbers)}"
-            yield create_database(server.url, database)
-            drop_database(server.url, database)
+            database = f"bench_{os.getpid()}_{next(numbers)}"
+            yield create_database(admin_url, database)
+            drop_database(admin_url, database)
 
         def checkpoint(url: str) -> None:
             with psycopg.connect(url, autocommit=True) as connection:
@@ -318,15 +311,17 @@ def main(arguments: Sequence[str]) -> int:
             return figure
 
         for rows in sizes:
-            found = stores("SQLite", sqlite_url, lambda url: None, executemany, rows=rows, rounds=5)
+            found = stores("SQLite", sqlite_url, lambda url: None, executemany, rows=rows, rounds=sized(5, 1))
             goals = {"ours, empty": 0.80, "ours, again": 0.80, "ORM": 80}
             lines += store_rows("SQLite", rows, found, goals)
-            found = stores("PostgreSQL", postgres_url, checkpoint, ways.bare_copy, rows=rows, rounds=5)
+            found = stores(
+                "PostgreSQL", postgres_url, checkpoint, ways.bare_copy, rows=rows, rounds=sized(5, 1)
+            )
             goals = {"ours, empty": 0.85, "ours, mixed": 0.40, "ours, again": 0.50, "ORM": 400}
             lines += store_rows("PostgreSQL", rows, found, goals)
 
         for title, fresh in (("SQLite", sqlite_url), ("PostgreSQL", postgres_url)):
-            path, alone = through_the_service(fresh, folder, rows=sizes[-1], rounds=3)
+            path, alone = through_the_service(fresh, folder, rows=sizes[-1], rounds=sized(3, 1))
             lines.append(
                 row(
                     f"{title}: client to commit, {sizes[-1]:,} rows",
@@ -358,9 +353,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0 if held else 1
 
 
-def read_rows(
-    sqlite_url: Callable[[], "contextmanager[str]"], postgres_url: Callable[[], "contextmanager[str]"]
-) -> list[Row]:
+def read_rows(sqlite_url: FreshDatabase, postgres_url: FreshDatabase) -> list[Row]:
     """The lines for reading one series of BARS bars."""
     lines = []
     query = "SELECT open_time_ms, open, high, low, close, volume FROM bars WHERE series_id = {} ORDER BY 1"
@@ -385,13 +378,6 @@ def read_rows(
 def _read_row(title: str, ours: Samples, bare: Samples) -> Row:
     text = f"{title}: read {BARS:,} bars, database to wire bytes"
     return row(text, ours, "ms", scale=1e3, against="the driver's fetch", base=bare, goal=at_most(2))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 if __name__ == "__main__":

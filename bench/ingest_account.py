@@ -14,11 +14,12 @@ from sqlalchemy import BigInteger, Double, create_engine, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+from bench.report import sized
 from finstage_market.columns import VALUES, Columns
 
-ORM_ROWS = 2_000
+ORM_ROWS = sized(2_000, 50)
 """As many rows are measured of what commits each alone, and CORE_ROWS of what builds each as an object."""
-CORE_ROWS = 50_000
+CORE_ROWS = sized(50_000, 1_000)
 
 
 class Base(DeclarativeBase):
@@ -67,7 +68,7 @@ def bulk_insert_mappings(url: str, series: Sequence[Columns]) -> float:
     with Session(engine) as session:
         begun = time.perf_counter()
         for first in range(0, len(rows), 1000):
-            session.bulk_insert_mappings(PriceRow, rows[first : first + 1000])  # type: ignore[arg-type]
+            session.bulk_insert_mappings(PriceRow, rows[first : first + 1000])
             session.commit()
         took = time.perf_counter() - begun
     engine.dispose()

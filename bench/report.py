@@ -6,6 +6,12 @@
 
 A case is a function that runs once and gives its figure (seconds per operation, say). Cases take turns, so
 that what disturbs the machine disturbs them alike; the median of the rounds is reported, and their spread.
+
+A goal is a ratio to something else that ran in the same run, never an absolute time, so that it holds on any
+machine; memory is the exception.
+
+FINSTAGE_BRIEF=1 is for tests: one round at the size that `sized` gives, and no goal is judged.
+FINSTAGE_REPORTS names the folder for the JSON; in the brief form nothing is written without it.
 """
 
 import inspect
@@ -13,13 +19,22 @@ import json
 import os
 import platform
 import statistics
-import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any, TypeVar
 
-FOLDER = Path(__file__).resolve().parent.parent / "var" / "bench"
+BRIEF = os.environ.get("FINSTAGE_BRIEF", "") not in ("", "0")
+_GIVEN = os.environ.get("FINSTAGE_REPORTS", "")
+_FOLDER = Path(_GIVEN) if _GIVEN else Path(__file__).resolve().parent.parent / "var"
+
+T = TypeVar("T")
+
+
+def sized(full: T, brief: T) -> T:
+    """A size or a number of turns: that of a real run, or of the brief form."""
+    return brief if BRIEF else full
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +75,21 @@ def at_least(bound: float) -> Goal:
 
 
 def value_at_most(bound: float, unit: str = "") -> Goal:
-    """The value is at most `bound`."""
+    """The value itself is at most `bound`: for memory; for times, take a ratio."""
     return Goal(f"≤ {bound:g} {unit}".rstrip(), lambda value, ratio: value <= bound)
 
 
 def value_at_least(bound: float, unit: str = "") -> Goal:
-    """The value is at least `bound`."""
+    """The value itself is at least `bound`, which comes from the same run."""
     return Goal(f"≥ {bound:g} {unit}".rstrip(), lambda value, ratio: value >= bound)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a report; `against` names what `ratio` compares with; without a goal, `holds` is None."""
+    """One line of a report; `against` names what `ratio` compares with.
+
+    holds: None without a goal, and in the brief form.
+    """
 
     name: str
     value: float
@@ -109,7 +127,7 @@ def row(
         against,
         ratio,
         None if goal is None else goal.text,
-        None if goal is None else bool(goal.holds(value, ratio)),
+        None if goal is None or BRIEF else bool(goal.holds(value, ratio)),
     )
 
 
@@ -124,7 +142,7 @@ def _ratio(figure: Samples | float, base: Samples | float) -> float:
 def interleaved(cases: Mapping[str, Callable[[], float]], *, rounds: int = 7) -> dict[str, Samples]:
     """Run every case once per round, after one round that does not count."""
     figures: dict[str, list[float]] = {name: [] for name in cases}
-    for number in range(rounds + 1):
+    for number in range(sized(rounds, 1) + 1):
         for name, case in cases.items():
             figure = case()
             if number:
@@ -137,7 +155,7 @@ async def interleaved_async(
 ) -> dict[str, Samples]:
     """`interleaved` for cases that may be async."""
     figures: dict[str, list[float]] = {name: [] for name in cases}
-    for number in range(rounds + 1):
+    for number in range(sized(rounds, 1) + 1):
         for name, case in cases.items():
             figure = case()
             if inspect.isawaitable(figure):
@@ -162,8 +180,18 @@ def versions(*distributions: str) -> str:
     return ", ".join(f"{name} {metadata.version(name)}" for name in distributions)
 
 
+def save(name: str, entries: Sequence[dict[str, Any]]) -> None:
+    """Write NAME.json in the folder of reports, and say where."""
+    if BRIEF and not _GIVEN:
+        return
+    path = _FOLDER / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
+    print(f"written: {os.path.relpath(path)}", flush=True)
+
+
 def write(name: str, rows: Sequence[Row], *, notes: Sequence[str] = ()) -> bool:
-    """Print the table, write var/bench/NAME.json; whether every goal holds."""
+    """Print the table, save it as bench/NAME.json; whether every goal holds."""
     print(f"\n{name}: {machine()}")
     for note in notes:
         print(f"  {note}")
@@ -183,11 +211,6 @@ def write(name: str, rows: Sequence[Row], *, notes: Sequence[str] = ()) -> bool:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for line in table:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-    FOLDER.mkdir(parents=True, exist_ok=True)
     fields = ("name", "value", "unit", "against", "ratio", "goal", "holds")
-    report = [{field: getattr(r, field) for field in fields} for r in rows]
-    path = FOLDER / f"{name}.json"
-    path.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
-    print(f"written: {os.path.relpath(path)}")
-    sys.stdout.flush()
+    save(f"bench/{name}", [{field: getattr(r, field) for field in fields} for r in rows])
     return all(r.holds is not False for r in rows)

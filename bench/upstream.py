@@ -21,6 +21,7 @@ import requests
 from prometheus_client import CollectorRegistry
 
 from bench import report
+from bench.report import sized
 from finstage_cache import Policy, open_cache
 from finstage_market.interval import Interval
 from finstage_runtime.clock import SYSTEM
@@ -33,8 +34,8 @@ from sim.faults import Fault
 from sim.server import Sim, start
 
 BARS = 2_500
-LATENCY_S = 0.15
-PAUSE_S = 1.0
+LATENCY_S = sized(0.15, 0.02)
+PAUSE_S = sized(1.0, 0.1)
 ALWAYS = Window(-(10**14), 10**14)
 
 

@@ -1,4 +1,4 @@
-"""How history and upstream replies are read: 10,000 bars end to end, and 2,500 bars of upstream JSON.
+"""The ways to send history and to read upstream replies: 10,000 bars end to end, 2,500 bars of upstream JSON.
 
 History goes from NumPy arrays in a server process (grpc.aio on uvloop) to NumPy arrays here, over loopback:
 as row messages, as packed columns by `extend`, assembled from the bytes of the arrays (libs/market/wire.py,
@@ -23,17 +23,18 @@ import grpc
 import numpy as np
 import pandas as pd
 import uvloop
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, timestamp_pb2
 from google.protobuf.message import Message
 
 from bench import report
+from bench.report import sized
 from finstage.market.v1 import series_pb2
 from finstage_market import wire
 from finstage_market.columns import VALUES, Columns
-from services.ingest.providers.yahoo_chart import Chart, read_chart
+from services.ingest.providers.yahoo_chart import CLOSE, Chart, read_chart
 from sim.server import start
 
-BARS = 10_000
+BARS = sized(10_000, 1_000)
 NAMES = ("open_time_ms", *VALUES)
 SERVICE = "bench.Wire"
 
@@ -46,13 +47,22 @@ def sample() -> Columns:
 
 
 def row_messages() -> type[Message]:
-    """A message of repeated Bar, which the contract does not have."""
+    """Bars as one message each, which the contract does not have."""
+    timestamp = timestamp_pb2.Timestamp.DESCRIPTOR
     file = descriptor_pb2.FileDescriptorProto(
-        name="bench/rows.proto", package="bench", syntax="proto3", dependency=[series_pb2.DESCRIPTOR.name]
+        name="bench/rows.proto", package="bench", syntax="proto3", dependency=[timestamp.file.name]
     )
-    field = file.message_type.add(name="Rows").field.add(name="bars", number=1)
-    field.label, field.type = field.LABEL_REPEATED, field.TYPE_MESSAGE
-    field.type_name = ".finstage.market.v1.Bar"
+    bar, rows = file.message_type.add(name="Bar"), file.message_type.add(name="Rows")
+    bar.field.add(
+        name="open_time",
+        number=1,
+        label="LABEL_OPTIONAL",
+        type="TYPE_MESSAGE",
+        type_name=f".{timestamp.full_name}",
+    )
+    for number, name in enumerate(VALUES, 2):
+        bar.field.add(name=name, number=number, label="LABEL_OPTIONAL", type="TYPE_DOUBLE")
+    rows.field.add(name="bars", number=1, label="LABEL_REPEATED", type="TYPE_MESSAGE", type_name=".bench.Bar")
     descriptor_pool.Default().Add(file)
     return message_factory.GetMessageClass(descriptor_pool.Default().FindMessageTypeByName("bench.Rows"))
 
@@ -158,7 +168,7 @@ def history() -> Iterator[dict[str, Callable[[], Columns]]]:
         channel = stack.enter_context(grpc.insecure_channel(f"127.0.0.1:{port}"))
 
         def reader(name: str, from_wire: Callable[[bytes], Columns]) -> Callable[[], Columns]:
-            call = channel.unary_unary(f"/{SERVICE}/{name}")
+            call: Callable[[bytes], bytes] = channel.unary_unary(f"/{SERVICE}/{name}")
             return lambda: from_wire(call(b""))
 
         ways = {name: reader(name, from_wire) for name, (_, from_wire) in WAYS.items()}
@@ -204,7 +214,7 @@ def seconds(case: Callable[[], Any]) -> Callable[[], float]:
 
     def run() -> float:
         times = []
-        for _ in range(7):
+        for _ in range(sized(7, 1)):
             begun = time.perf_counter()
             case()
             times.append(time.perf_counter() - begun)
@@ -222,7 +232,7 @@ def main() -> None:
         histories = report.interleaved({name: seconds(way) for name, way in ways.items()}, rounds=9)
     body = upstream_json()
     count = len(by_parser(body).times_ms)
-    assert np.array_equal(by_parser(body).close, by_pandas(body)["close"].to_numpy(), equal_nan=True)
+    assert np.array_equal(by_parser(body).values[CLOSE], by_pandas(body)["close"].to_numpy(), equal_nan=True)
     parses = report.interleaved(
         {"pandas": seconds(lambda: by_pandas(body)), "parser": seconds(lambda: by_parser(body))}, rounds=9
     )
@@ -233,14 +243,14 @@ def main() -> None:
         return report.row(name, samples, "ms", scale=1e3, against=against or None, base=base)
 
     rows = histories["rows"]
-    told = [row("10,000 bars, row messages", rows)]
-    told += [row("10,000 bars, packed by extend", histories["extend"], "row messages", rows)]
-    told += [row("10,000 bars, assembled (ours)", histories["assembled"], "row messages", rows)]
+    told = [row(f"{BARS:,} bars, row messages", rows)]
+    told += [row(f"{BARS:,} bars, packed by extend", histories["extend"], "row messages", rows)]
+    told += [row(f"{BARS:,} bars, assembled (ours)", histories["assembled"], "row messages", rows)]
     if "flight" in histories:
-        told += [row("10,000 bars, Arrow Flight", histories["flight"], "row messages", rows)]
+        told += [row(f"{BARS:,} bars, Arrow Flight", histories["flight"], "row messages", rows)]
         told += [
             row(
-                "10,000 bars, ours against the limit",
+                f"{BARS:,} bars, ours against the limit",
                 histories["assembled"],
                 "Arrow Flight",
                 histories["flight"],

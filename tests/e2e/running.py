@@ -79,6 +79,12 @@ class ServiceProcess:
         }
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        """The process id of the service that runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Starts it, and waits until it serves."""
         with self._log.open("a") as log:
