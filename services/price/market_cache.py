@@ -7,6 +7,7 @@ What many callers wait for is loaded once and is not tied to the one that came f
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TypeVar
 
 from finstage.market.v1 import instrument_pb2, provenance_pb2, quote_pb2, series_pb2
@@ -26,6 +27,8 @@ NEGATIVE_S = 5.0
 UNREFRESHED_S = 10.0
 # Ingest is asked for somewhat younger series than the caller, so that what comes is not over at once.
 ASKED_SHARE = 0.9
+# Most callers ask for one of few ages.
+MAX_POLICIES = 256
 
 _T = TypeVar("_T")
 _QUOTE = protobuf(quote_pb2.Quote)
@@ -76,6 +79,21 @@ class MarketCache:
         self._now_s = now_s
         self._fresh_s = fresh_s
         self._stale_for_s = stale_for_s
+        self._policy = lru_cache(MAX_POLICIES)(self._new_policy)
+
+    async def quote(self, symbol: str, freshness: Freshness) -> tuple[quote_pb2.Quote, CacheStatus]:
+        """Return the quote of one symbol. It is shared: do not change it."""
+
+        async def load() -> quote_pb2.Quote | Absent:
+            [result] = await self._load(lambda timeout_s: self._store.quotes([symbol], timeout_s=timeout_s))
+            found = _quote_or_error(result)
+            if isinstance(found, Exception):
+                raise found
+            return found
+
+        name = keys.key("price.quote", symbol)
+        answer = await self._cache.get_or_load(name, load, self._policy(freshness.max_age_s), codec=_QUOTE)
+        return self._present(answer, symbol, freshness)
 
     async def quotes(
         self, symbols: Sequence[str], freshness: Freshness
@@ -88,7 +106,8 @@ class MarketCache:
             results = await self._load(lambda timeout_s: self._store.quotes(asked, timeout_s=timeout_s))
             return dict(zip(missing, map(_quote_or_error, results), strict=True))
 
-        batch = await self._cache.get_or_load_many(names, load, self._policy(freshness), codec=_QUOTE)
+        policy = self._policy(freshness.max_age_s)
+        batch = await self._cache.get_or_load_many(names, load, policy, codec=_QUOTE)
         by_symbol: dict[str, tuple[quote_pb2.Quote, CacheStatus] | FinstageError] = {}
         for name, symbol in names.items():
             try:
@@ -172,8 +191,7 @@ class MarketCache:
             )
 
         name = keys.key("price.search", query.casefold(), sorted(types), limit)
-        policy = self._policy(Freshness(max_age_s=600.0))
-        answer = await self._cache.get_or_load(name, load, policy, codec=_SEARCH)
+        answer = await self._cache.get_or_load(name, load, self._policy(600.0), codec=_SEARCH)
         return answer.value.instruments, _CACHE_STATUS[answer.status]
 
     async def _one(
@@ -192,7 +210,7 @@ class MarketCache:
                     return ABSENT
                 raise
 
-        return await self._cache.get_or_load(name, found, self._policy(freshness), codec=codec)
+        return await self._cache.get_or_load(name, found, self._policy(freshness.max_age_s), codec=codec)
 
     def _present(
         self, answer: Answer[_T], symbol: str, freshness: Freshness, fetched_s: float | None = None
@@ -210,13 +228,13 @@ class MarketCache:
             raise symbol_not_found(symbol)
         return answer.value, _CACHE_STATUS[answer.status]
 
-    def _policy(self, freshness: Freshness) -> Policy:
-        # What is kept for later callers does not depend on this one, whose wishes choose among what is held.
+    def _new_policy(self, max_age_s: float) -> Policy:
+        # Later callers get what is stored here too, so it is kept for as long as they may want it.
         return Policy(
-            fresh_s=max(freshness.max_age_s, self._fresh_s),
+            fresh_s=max(max_age_s, self._fresh_s),
             stale_on_error_s=self._stale_for_s,
             negative_s=NEGATIVE_S,
-            max_age_s=freshness.max_age_s,
+            max_age_s=max_age_s,
             load_timeout_s=LOAD_TIMEOUT_S,
         )
 

@@ -49,10 +49,7 @@ class PriceServicer:
         symbol = fields.symbol("symbol", request.symbol)
         freshness = _freshness(fields, request, self._quote_fresh_s)
         fields.done()
-        [found] = await self._market.quotes([symbol], freshness)
-        if isinstance(found, FinstageError):
-            raise found
-        return price_pb2.GetQuoteResponse(quote=_quote(*found))
+        return price_pb2.GetQuoteResponse(quote=_quote(*await self._market.quote(symbol, freshness)))
 
     async def BatchGetQuotes(
         self, request: price_pb2.BatchGetQuotesRequest, context: Context

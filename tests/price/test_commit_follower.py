@@ -27,7 +27,7 @@ Event = pb.WatchCommitsResponse | Exception | str
 
 def commit(revision: int, token: str, interval: str = "1d") -> pb.WatchCommitsResponse:
     version = series_pb2.SeriesVersion(epoch=1, revision=revision)
-    told = pb.Commit(symbol="A", interval=series_pb2.Interval.ValueType(interval), version=version)
+    told = pb.Commit(symbol="A", interval=interval, version=version)
     return pb.WatchCommitsResponse(commit=told, resume_token=token)
 
 
@@ -125,10 +125,10 @@ async def test_a_stream_that_falls_silent_is_left_for_another() -> None:
 
 async def test_an_interval_of_a_newer_ingest_is_passed_over() -> None:
     with capture_logs() as logs:
-        async with following([commit(1, "a", 99), commit(2, "b"), SILENT]) as (streams, told):
+        async with following([commit(1, "a", "7h"), commit(2, "b"), SILENT]) as (streams, told):
             await until(lambda: len(told) == 1)
             assert told == [("A", Interval.D1, 2)]
             assert streams.tokens == [""]
     assert [each for each in logs if each["event"] == "commit_passed_over"] == [
-        {"event": "commit_passed_over", "symbol": "A", "interval": 99, "log_level": "warning"}
+        {"event": "commit_passed_over", "symbol": "A", "interval": "7h", "log_level": "warning"}
     ]

@@ -126,7 +126,7 @@ BAD_BARS = {
     "page token: none of ours": ({"page_token": "?"}, ["page_token"]),
     "max_age: negative": ({"max_age": Duration(seconds=-1)}, ["max_age"]),
     "all that is wrong, at once": (
-        {"symbol": "", "interval": 0, "limit": -1},
+        {"symbol": "", "interval": "", "limit": -1},
         ["symbol", "interval", "limit"],
     ),
 }

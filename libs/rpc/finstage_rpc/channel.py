@@ -86,7 +86,7 @@ class Channel:
             code = grpc.StatusCode.CANCELLED
             raise
         finally:
-            metrics.by_code(code)()
+            metrics.handled[code]()
             metrics.seconds(time.perf_counter() - begun)
 
     async def stream(
@@ -119,7 +119,7 @@ class Channel:
         finally:
             if running is not None:
                 running.cancel()
-            metrics.by_code(code)()
+            metrics.handled[code]()
             metrics.seconds(time.perf_counter() - begun)
 
     async def close(self) -> None:

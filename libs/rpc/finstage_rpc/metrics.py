@@ -33,7 +33,7 @@ class CallMetrics:
 class MethodMetrics:
     """CallMetrics for one method, its labels resolved once."""
 
-    __slots__ = ("_by_code", "_handled", "_labels", "received", "seconds", "sent", "started")
+    __slots__ = ("handled", "received", "seconds", "sent", "started")
 
     def __init__(self, metrics: CallMetrics, path: str, grpc_type: str) -> None:
         _, service, method = path.split("/")
@@ -42,16 +42,20 @@ class MethodMetrics:
         self.received: Callable[[], None] = metrics.received.labels(*labels).inc
         self.sent: Callable[[], None] = metrics.sent.labels(*labels).inc
         self.seconds: Callable[[float], None] = metrics.seconds.labels(*labels).observe
-        self._handled, self._labels = metrics.handled, labels
-        self._by_code: dict[grpc.StatusCode, Callable[[], None]] = {}
-        self.by_code(grpc.StatusCode.OK)
+        self.handled = _CountersByCode(metrics.handled, labels)
 
-    def by_code(self, code: grpc.StatusCode) -> Callable[[], None]:
-        """The counter of calls that ended with `code`."""
-        found = self._by_code.get(code)
-        if found is None:
-            found = self._by_code[code] = self._handled.labels(*self._labels, code.name).inc
-        return found
+
+class _CountersByCode(dict[grpc.StatusCode, Callable[[], None]]):
+    """What counts a call that ended with a code: `handled[code]()`."""
+
+    def __init__(self, handled: Counter, labels: tuple[str, ...]) -> None:
+        super().__init__()
+        self._handled, self._labels = handled, labels
+        self[grpc.StatusCode.OK]
+
+    def __missing__(self, code: grpc.StatusCode) -> Callable[[], None]:
+        count = self[code] = self._handled.labels(*self._labels, code.name).inc
+        return count
 
 
 def grpc_type(*, client_streaming: bool, server_streaming: bool) -> str:

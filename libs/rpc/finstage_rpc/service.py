@@ -265,7 +265,7 @@ class _Rpc:
         finally:
             calls.leave(task)
             seconds = time.perf_counter() - begun
-            metrics.by_code(code)()
+            metrics.handled[code]()
             metrics.seconds(seconds)
             if seconds >= self._limits.slow_call_s and not self._is_stream:
                 _log.warning("slow_call", seconds=round(seconds, 6), code=code.name)

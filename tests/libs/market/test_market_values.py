@@ -26,7 +26,7 @@ from finstage_market.errors import (
     no_data,
     symbol_not_found,
 )
-from finstage_market.interval import Interval, accepted_enum
+from finstage_market.interval import Interval
 from finstage_market.symbol import parse_symbol
 from services.ingest.series import FlagReason, GapReason, RejectReason
 
@@ -113,10 +113,6 @@ def test_lengths_grow_and_those_within_a_session_are_known() -> None:
     assert Interval.M1.nominal_ms == 60_000
     assert Interval.D1.nominal_ms == 86_400_000
     assert [i for i in Interval if i.is_intraday] == list(Interval)[:5]
-
-
-def test_accepted_values_of_an_enum_leave_out_the_unspecified() -> None:
-    assert accepted_enum(series_pb2.Adjustment) == "ADJUSTMENT_SPLITS, ADJUSTMENT_ALL"
 
 
 # Enums that repeat the contract's

@@ -15,7 +15,7 @@ from finstage.ingest.v1 import ingest_service_pb2 as ingest_pb
 from finstage.market.v1 import quote_pb2, series_pb2
 from finstage.price.v1 import price_service_pb2 as pb
 from finstage_market.columns import Columns
-from finstage_market.connection import MAX_MESSAGE_BYTES
+from finstage_market.connection import MAX_MESSAGE_BYTES, channel_options
 from finstage_market.errors import (
     FinstageError,
     InvalidRequest,
@@ -30,10 +30,8 @@ from finstage_market.errors import (
 from finstage_market.statuses import from_rpc_error
 from finstage_market.wire import joined, message_parts, series_parts
 from finstage_rpc import call
-from finstage_rpc.channel import open_blocking_channel
 from finstage_rpc.metrics import CallMetrics
 from finstage_rpc.service import Calls, Limits, Service, generic_handler
-from finstage_rpc.settings import ChannelSettings
 
 PRICE = "/finstage.price.v1.PriceService"
 INGEST = ingest_pb.DESCRIPTOR.services_by_name["IngestService"]
@@ -406,7 +404,7 @@ async def test_a_blocking_channel_gives_the_same_errors(start: Any) -> None:
     server = await start(Prices(raising(symbol_not_found("NOSUCH"))))
 
     def ask() -> FinstageError:
-        with open_blocking_channel(f"localhost:{server.port}", ChannelSettings()) as channel:
+        with grpc.insecure_channel(f"localhost:{server.port}", channel_options([])) as channel:
             with pytest.raises(grpc.RpcError) as raised:
                 channel.unary_unary(f"{PRICE}/GetQuote")(b"", timeout=5)
             return from_rpc_error(raised.value)

@@ -152,8 +152,8 @@ def test_rounding_a_time_to_milliseconds_keeps_at_or_after_and_before(
     seconds: int, nanos: int, open_ms: int
 ) -> None:
     exact_ns = seconds * 10**9 + nanos
-    request = GetBarsRequest(start=Timestamp(seconds=seconds, nanos=nanos))
-    start_ms = Fields().timestamp_ms("start", request)
+    request = pb.BarRange(start=Timestamp(seconds=seconds, nanos=nanos))
+    start_ms = Fields().timestamp_ms("start", request, path="range.start")
     assert start_ms is not None
     for near in (start_ms - 1, start_ms, start_ms + 1, open_ms):
         assert (near >= start_ms) == (near * 10**6 >= exact_ns)
@@ -184,8 +184,8 @@ def test_unset_fields_have_their_defaults() -> None:
     assert fields.heartbeat_s(WatchQuotesRequest(), default_s=15.0) == 15.0
     assert fields.flag("allow_stale", GetQuoteRequest(), default=True) is True
     assert fields.flag("allow_stale", GetQuoteRequest(allow_stale=False), default=True) is False
-    assert fields.integer("page_size", GetBarsRequest(), least=1, most=5, default=5) == 5
-    assert fields.timestamp_ms("start", GetBarsRequest()) is None
+    assert fields.integer("limit", GetBarsRequest(), least=1, most=5, default=5) == 5
+    assert fields.timestamp_ms("start", pb.BarRange(), path="range.start") is None
     fields.done()
 
 
