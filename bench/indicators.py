@@ -19,6 +19,7 @@ from finstage.indicators.v1 import indicator_service_pb2 as pb
 from finstage.market.v1 import series_pb2
 from finstage_cache import open_cache
 from finstage_market.columns import VALUES, Columns
+from finstage_market.interval import Interval
 from finstage_rpc import logs
 from finstage_rpc.channel import open_channel
 from finstage_rpc.fields import Fields
@@ -124,7 +125,7 @@ class HeldBars:
     """BarsSource with one series."""
 
     def __init__(self, columns: Columns) -> None:
-        header = series_pb2.BarSeries(symbol="BENCH", interval=series_pb2.INTERVAL_1D, last_is_final=True)
+        header = series_pb2.BarSeries(symbol="BENCH", interval=Interval.D1, last_is_final=True)
         self._series = Series(header, columns)
 
     async def read(self, query: SeriesQuery) -> Series:
@@ -159,14 +160,17 @@ async def main() -> None:
             catalogue, Engine(cache, executor, fresh_s=600.0), HeldBars(bars), batch_concurrency=1
         )
         server = Server(
-            ServerSettings(listen="127.0.0.1:0", metrics_listen="127.0.0.1:0"), [indicator_service(servicer)]
+            ServerSettings.model_validate({"listen": "127.0.0.1:0", "metrics_listen": "127.0.0.1:0"}),
+            [indicator_service(servicer)],
         )
         await server.start()
-        channel = open_channel(f"127.0.0.1:{server.port}", ChannelSettings(), name="indicators")
+        channel = open_channel(
+            f"127.0.0.1:{server.port}", ChannelSettings.model_validate({}), name="indicators"
+        )
 
         async def calls(*parts: list[pb.IndicatorSpec], times: int = 20) -> float:
             requests = [
-                pb.ComputeIndicatorsRequest(symbol="BENCH", interval=series_pb2.INTERVAL_1D, specs=part)
+                pb.ComputeIndicatorsRequest(symbol="BENCH", interval=Interval.D1, specs=part)
                 for part in parts
             ]
             begun = time.perf_counter()

@@ -201,7 +201,7 @@ def send(target: str, key: str, batches: Iterator[bytes]) -> int:
         yield from batches
 
     with grpc.insecure_channel(target) as channel:
-        call: Callable[[Iterator[bytes]], Iterator[bytes]] = channel.stream_stream(WRITE_BARS)
+        call: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(WRITE_BARS)
         for answer in call(requests()):
             rows += pb.WriteBarsResponse.FromString(answer).ack.rows.inserted
     return rows
@@ -210,7 +210,7 @@ def send(target: str, key: str, batches: Iterator[bytes]) -> int:
 def messages(series: Sequence[Columns], first: int = 1) -> Iterator[bytes]:
     """A batch a series, as messages."""
     for i, bars in enumerate(series, first):
-        rest = pb.BarBatch(sequence=i, symbol=f"S{i}", interval=Interval.D1.proto).SerializeToString()
+        rest = pb.BarBatch(sequence=i, symbol=f"S{i}", interval=Interval.D1).SerializeToString()
         yield joined(
             field_parts(_BATCH, [rest + joined(field_parts(_COLUMNS, [joined(columns_parts(bars))]))])
         )

@@ -168,7 +168,7 @@ def history() -> Iterator[dict[str, Callable[[], Columns]]]:
         channel = stack.enter_context(grpc.insecure_channel(f"127.0.0.1:{port}"))
 
         def reader(name: str, from_wire: Callable[[bytes], Columns]) -> Callable[[], Columns]:
-            call: Callable[[bytes], bytes] = channel.unary_unary(f"/{SERVICE}/{name}")
+            call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(f"/{SERVICE}/{name}")
             return lambda: from_wire(call(b""))
 
         ways = {name: reader(name, from_wire) for name, (_, from_wire) in WAYS.items()}

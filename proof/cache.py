@@ -4,22 +4,22 @@ A million inputs for the envelope decoder, and a Redis that goes away twenty tim
 """
 
 import asyncio
-import json
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
+from bench import report
+from bench.report import sized
 from finstage_cache import open_cache
 from proof.cache_faults import BOUND_S, Load, strike, url_of
 from proof.cache_fuzz import Fuzz, seeds
 from tests.redis_server import RedisServer
 
-INPUTS = 1_000_000
+INPUTS = sized(1_000_000, 10_000)
 PER_SEED = 50_000
-STRIKES = 5
+STRIKES = sized(5, 1)
+BEFORE_S, AWAY_S = sized((1.0, 1.5), (0.2, 0.5))
 CALLERS = 100
-REPORT = Path(__file__).resolve().parent.parent / "var" / "proof" / "cache.json"
 
 
 def fuzz() -> dict[str, Any]:
@@ -45,8 +45,8 @@ async def faults() -> list[dict[str, Any]]:
                     load = Load(cache)
                     load.start(CALLERS)
                     for _ in range(STRIKES):
-                        await asyncio.sleep(1)
-                        await strike(cache, server, fault, away_s=1.5)
+                        await asyncio.sleep(BEFORE_S)
+                        await strike(cache, server, fault, away_s=AWAY_S)
                     await load.stop()
                     unanswered = cache.stats().errors
             kind = "memory over Redis" if tiered else "Redis"
@@ -66,13 +66,12 @@ async def faults() -> list[dict[str, Any]]:
 def main() -> bool:
     began = time.monotonic()
     proofs = [fuzz(), *asyncio.run(faults())]
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(json.dumps(proofs, indent=1) + "\n")
     for proof in proofs:
         print(f"{'FAILED' if proof['failed'] else 'holds '}  {proof['name']}: {proof['tried']}")
         for failure in proof["failed"]:
             print(f"        {failure}")
-    print(f"{time.monotonic() - began:.0f} s; written: {REPORT}")
+    print(f"{time.monotonic() - began:.0f} s")
+    report.save("proof/cache", proofs)
     return not any(proof["failed"] for proof in proofs)
 
 

@@ -13,7 +13,6 @@ struck, the counts must add up to the rows sent, and nothing that was acknowledg
 """
 
 import argparse
-import json
 import random
 import sys
 import tempfile
@@ -22,11 +21,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
 
 import psycopg
 
+from bench import report
+from bench.report import sized
 from proof.ingest_harm import Harm, cut, full, killed, small_disk, without_postgres
 from proof.ingest_place import Place, place
 from proof.ingest_work import Backfill, Work, Write, written_by_two
@@ -34,7 +36,6 @@ from sim.clock import FakeClock, epoch
 from sim.server import start as start_market
 from tests.postgres_server import create_database, drop_database, postgres_server
 
-REPORT = Path(__file__).resolve().parent.parent / "var" / "proof" / "ingest.json"
 SEEDS = 3  # of the bars: as many clean runs are made to compare with
 SMALL_MIB = 64
 
@@ -168,13 +169,14 @@ def prove(*, runs: int, seed: int) -> list[Finding]:
             findings = [finding for each in both for finding in each.result()]
         alone = prover("PostgreSQL", postgresql)
         findings.append(alone.prove("killed under a write", writes(few), without_postgres(postgres)))
-        for name, small in (
-            ("SQLite", lambda: sqlite(disk.path)),
-            ("PostgreSQL", lambda: postgresql("small")),
-        ):
-            if disk is None:
-                findings.append(Finding(f"{name}: disk full", note="nobody may mount a small disk here"))
-            else:
+        if disk is None:
+            note = "this user may not mount a small disk"
+            findings += [Finding(f"{name}: disk full", note=note) for name in ("SQLite", "PostgreSQL")]
+        else:
+            for name, small in (
+                ("SQLite", partial(sqlite, disk.path)),
+                ("PostgreSQL", partial(postgresql, "small")),
+            ):
                 proof = prover(name, small)
                 findings.append(proof.prove("disk full", writes(few), full(disk, random.Random(seed))))
     return findings
@@ -183,7 +185,7 @@ def prove(*, runs: int, seed: int) -> list[Finding]:
 def main() -> None:
     """Run all of it."""
     parser = argparse.ArgumentParser(description="The proof of the store.")
-    parser.add_argument("--runs", type=int, default=240)
+    parser.add_argument("--runs", type=int, default=sized(240, 4))
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     begun = time.monotonic()
@@ -191,9 +193,8 @@ def main() -> None:
     for found in findings:
         text = f"{found.tried} tried, {found.cut} cut in the middle, {len(found.failed)} failed"
         print(f"{found.name}: {found.note or text}")
-    print(f"{time.monotonic() - begun:.0f} s; written: {REPORT}")
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(json.dumps([asdict(found) for found in findings], indent=1) + "\n")
+    print(f"{time.monotonic() - begun:.0f} s")
+    report.save("proof/ingest", [asdict(found) for found in findings])
     sys.exit(1 if any(found.failed for found in findings) else 0)
 
 

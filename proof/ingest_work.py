@@ -28,10 +28,12 @@ class Work(Protocol):
     errors: what it was told meanwhile.
     """
 
-    name: str
     acknowledged: int
     is_done: bool
     errors: list[str]
+
+    @property
+    def name(self) -> str: ...
 
     def again(self) -> "Work":
         """The same, not begun."""

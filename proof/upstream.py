@@ -11,7 +11,6 @@ What was tried and what failed is written to var/proof/upstream.json.
 
 import argparse
 import asyncio
-import json
 import logging
 import os
 import statistics
@@ -25,6 +24,8 @@ from pathlib import Path
 import structlog
 from prometheus_client import CollectorRegistry
 
+from bench import report
+from bench.report import sized
 from bench.upstream import NaiveClient
 from finstage_runtime.breaker import BreakerState
 from finstage_runtime.clock import SYSTEM
@@ -40,7 +41,6 @@ from sim.faults import Fault
 from sim.server import Sim, start
 
 REPO = Path(__file__).resolve().parent.parent
-REPORT = REPO / "var" / "proof" / "upstream.json"
 DEADLINE_S = 30.0
 SYMBOLS = ("AAPL", "MSFT", "^GSPC", "BTC-USD", "7203.T", "VOD.L", "EURUSD=X", "GC=F", "SAP.DE", "QQQ")
 FAULTS = (
@@ -157,7 +157,7 @@ async def with_ours(sim: Sim, *, calls: int, workers: int, base_s: float) -> Run
     return result
 
 
-def side_by_side(*, calls: int, workers: int, base_s: float = 2.0) -> list[Finding]:
+def side_by_side(*, calls: int, workers: int, base_s: float) -> list[Finding]:
     """The account's client and ours on the same faults."""
     results = []
     for client in (with_theirs, with_ours):
@@ -280,16 +280,15 @@ def _say(text: str) -> None:
     print(text, flush=True)
 
 
-def tell(findings: Sequence[Finding], path: Path = REPORT) -> bool:
-    """Print and write what was found; whether all of it holds."""
+def tell(findings: Sequence[Finding]) -> bool:
+    """Print and save what was found; whether all of it holds."""
     for found in findings:
         value = "" if found.value is None else f"{found.value:g} {found.unit}"
         mark = "" if not found.goal else "holds" if found.holds else "DOES NOT HOLD"
         _say(f"{found.name}: {found.tried:,} tried, {found.failed:,} failed  {value}  {found.goal}  {mark}")
         for example in found.examples:
             _say(f"    {example}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps([asdict(found) for found in findings], indent=1, ensure_ascii=False) + "\n")
+    report.save("proof/upstream", [asdict(found) for found in findings])
     return all(found.holds for found in findings)
 
 
@@ -297,9 +296,9 @@ def main() -> None:
     """Run all of it."""
     fixtures = Path(os.environ.get("FINSTAGE_FIXTURES", REPO.parent / "shared" / "fixtures"))
     parser = argparse.ArgumentParser(description="The proof of the way in.")
-    parser.add_argument("--replies", type=int, default=1_000_000)
-    parser.add_argument("--calls", type=int, default=600)
-    parser.add_argument("--outage", type=float, default=60.0, metavar="SECONDS")
+    parser.add_argument("--replies", type=int, default=sized(1_000_000, 6_000))
+    parser.add_argument("--calls", type=int, default=sized(600, 40))
+    parser.add_argument("--outage", type=float, default=sized(60.0, 3.0), metavar="SECONDS")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
@@ -312,7 +311,7 @@ def main() -> None:
         _say(f"no recorded replies at {fixtures}; set FINSTAGE_FIXTURES")
         findings.append(Finding("mutated replies", 0, 0, goal="0 broken", holds=False))
     _say("both clients on the same faults")
-    findings += side_by_side(calls=args.calls, workers=16)
+    findings += side_by_side(calls=args.calls, workers=16, base_s=sized(2.0, 0.1))
     _say("an outage")
     findings += outage(seconds=args.outage, workers=8)
     findings += together(callers=1000)
