@@ -25,7 +25,8 @@ import numpy.typing as npt
 
 from finstage_market.columns import PRICES, VALUES, Columns, Float64s, Int64s
 from finstage_market.interval import Interval
-from services.ingest.hours.grid import DAY_MS, GRIDS, HOUR_MS, MINUTE_MS, Grid
+from services.ingest.hours.grid import GRIDS, HOUR_MS, MINUTE_MS, Grid
+from services.ingest.hours.zones import DAY_MS
 from services.ingest.series import BarFlag, FlagReason, RejectedRow, RejectReason
 
 Mask = npt.NDArray[np.bool_]

@@ -1,39 +1,31 @@
-"""The grid: which stretch of time a bar covers, by its granularity and the exchange's time zone."""
+"""The grid: the time that a bar covers, by its interval and the exchange's time zone."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 
 import numpy as np
 
 from finstage_market.columns import Int64s
 from finstage_market.interval import Interval
+from services.ingest.hours.zones import DAY_MS, local, local_days
 
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
-DAY_MS = 86_400_000
-
-
-def local(ms: int, zone: tzinfo) -> datetime:
-    """The aware local time of `ms`."""
-    return datetime.fromtimestamp(ms // 1000, UTC).astimezone(zone)
 
 
 def to_ms(moment: datetime) -> int:
-    """Milliseconds of an aware time."""
+    """Return the milliseconds of an aware time."""
     return round(moment.timestamp() * 1000)
 
 
 def midnight(moment: datetime, *, days: int = 0) -> datetime:
-    """Local midnight of the day of `moment`, or `days` later."""
+    """Return local midnight of the day of `moment`, or of the day `days` later."""
     return moment.replace(hour=0, minute=0, second=0, microsecond=0, fold=0) + timedelta(days=days)
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """What one bar covers: step_ms of a session; or so many days, or months, from local midnight.
-
-    shortest_ms: no bar of the grid is shorter, daylight saving considered.
-    """
+    """The time that one bar covers: step_ms of a session, or a number of days or months from local midnight."""
 
     step_ms: int = 0
     days: int = 0
@@ -46,36 +38,37 @@ class Grid:
 
     @property
     def shortest_ms(self) -> int:
-        """No bar of the grid covers less, whatever daylight saving does."""
-        return self.step_ms or (self.days + 28 * self.months) * DAY_MS - HOUR_MS
+        """The least time between two bars, whatever a change of the clocks does to a day."""
+        return self.step_ms or (self.days + 28 * self.months) * DAY_MS - 3 * HOUR_MS
 
     @property
     def unit(self) -> str:
-        """What a bar is of, in words; "time" within the day."""
+        """The period of a bar in words; "time" within the day."""
         return {0: "time", 1: "day", 7: "week"}[self.days] if not self.months else "month"
 
     @property
     def longest_ms(self) -> int:
-        """How far apart two times of one period can be at most."""
+        """The greatest time between two stamps of one period."""
         return (self.days + 31 * self.months) * DAY_MS
 
-    def periods(self, times: Int64s) -> Int64s:
-        """int64[n]: the number of the day, week (from Monday) or month that each time is of.
+    def periods(self, times: Int64s, zone: tzinfo | None = None) -> Int64s:
+        """int64[n]: the number of the day, week (from Monday) or month of each time. No period has two bars.
 
-        No period has two bars. Providers stamp local midnight, the session's start or the first or last
-        trading day, moved by daylight saving; the day of the time 3 h later is the same one all the year
-        in every zone that has it. Within the day each open time is a period of its own.
+        Within the day each open time is a period of its own.
+
+        zone: the exchange's. None: unknown; then the day is that of the time 3 h later, in UTC, because
+            providers stamp local midnight, the session's start or the first or last trading day.
         """
         if self.is_intraday:
             return times
-        days = (times + 3 * HOUR_MS) // DAY_MS
+        days = (times + 3 * HOUR_MS) // DAY_MS if zone is None else local_days(times, zone)
         if self.months:
             months: Int64s = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
             return months
         return (days + 3) // 7 if self.days == 7 else days  # 1970-01-01 was a Thursday
 
     def end_ms(self, open_ms: int, zone: tzinfo) -> int:
-        """The end, exclusive, of what a bar that opened then covers."""
+        """Return the end, exclusive, of a bar that opened then."""
         if self.step_ms:
             return open_ms + self.step_ms
         day = midnight(local(open_ms, zone))
@@ -85,7 +78,7 @@ class Grid:
         return to_ms(day.replace(year=month // 12, month=month % 12 + 1, day=1))
 
     def calendar_open_ms(self, ms: int, zone: tzinfo) -> int:
-        """Local midnight of the day, of the week's Monday or of the month's first day that holds `ms`."""
+        """Return local midnight of the day, of the week's Monday or of the month's first day of `ms`."""
         day = midnight(local(ms, zone))
         if self.months:
             return to_ms(day.replace(month=(day.month - 1) // self.months * self.months + 1, day=1))

@@ -8,7 +8,7 @@ import structlog
 
 from finstage_market.errors import DeadlineTooShort, FinstageError, InvalidRequest, NotFound
 from services.ingest.hours.calendars import Calendars
-from services.ingest.hours.gaps import explained
+from services.ingest.hours.gaps import with_gaps
 from services.ingest.providers.api import Provider
 from services.ingest.series import Attempt, FetchedBars, Instrument, Quote, SeriesKey
 from services.ingest.upstream.guard import ProviderStatus
@@ -53,7 +53,7 @@ class Providers:
         fetched, attempts = self._first(
             lambda provider: provider.fetch_bars(key, start_ms, end_ms, deadline=deadline), has_bars
         )
-        return replace(explained(fetched, self._calendars), attempts=attempts)
+        return replace(with_gaps(fetched, self._calendars), attempts=attempts)
 
     def fetch_quotes(self, symbols: Sequence[str], *, deadline: float | None) -> list[Quote | FinstageError]:
         answers: list[Quote | FinstageError] = []

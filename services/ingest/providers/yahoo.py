@@ -14,7 +14,8 @@ from finstage_market.errors import FinstageError, InvalidRequest, Violation
 from finstage_market.interval import Interval
 from finstage_market.symbol import ACCEPTED, parse_symbol
 from finstage_runtime.clock import Clock
-from services.ingest.hours.grid import DAY_MS, HOUR_MS, MINUTE_MS
+from services.ingest.hours.grid import HOUR_MS, MINUTE_MS
+from services.ingest.hours.zones import DAY_MS
 from services.ingest.providers.yahoo_bars import GRANULARITIES, Window, fetched_bars
 from services.ingest.providers.yahoo_batch import LEAST, MOST, BatchQuotes
 from services.ingest.providers.yahoo_chart import INSTRUMENT_TYPES, Chart, read_chart, read_json

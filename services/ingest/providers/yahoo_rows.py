@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from finstage_market.columns import VALUES, Float64s, Int64s
-from services.ingest.hours.grid import DAY_MS, HOUR_MS, MINUTE_MS, Grid, local, to_ms
+from services.ingest.hours.grid import HOUR_MS, MINUTE_MS, Grid, to_ms
+from services.ingest.hours.zones import DAY_MS, local
 from services.ingest.providers.yahoo_chart import HIGH, LOW, OPEN, VOLUME, Chart, Session
 from services.ingest.series import RejectedRow, RejectReason
 
