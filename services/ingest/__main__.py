@@ -19,19 +19,21 @@ from finstage_runtime.background import running
 from finstage_runtime.clock import SYSTEM
 from finstage_runtime.executor import BoundedExecutor
 from services.ingest import ingest_servicer, market_store_servicer
-from services.ingest.config import IngestSettings
+from services.ingest.config import IngestSettings, parse_watch_list
 from services.ingest.fetching.lookups import Inquiries
 from services.ingest.fetching.refresh import Refresher
-from services.ingest.fetching.watch_list import Schedule, parse_watch_list
+from services.ingest.fetching.watch_list import Schedule
 from services.ingest.hours.calendars import Calendars
 from services.ingest.jobs.maintenance import keep_pruned, keep_settled
 from services.ingest.jobs.runner import JobPolicy, JobRunner
 from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_providers
 from services.ingest.providers.fallback import Providers
 from services.ingest.reading.commit_feed import CommitFeed
+from services.ingest.series import SeriesKey
 from services.ingest.store.api import Store
 from services.ingest.store.metered import MeteredStore, StoreMetrics
 from services.ingest.store.sql import open_store
+from services.ingest.upstream.client import DEFAULT_USER_AGENT
 from services.ingest.upstream.metrics import UpstreamMetrics
 
 # How many calls may wait for a thread of each kind: more are refused, and told when to come back.
@@ -75,7 +77,7 @@ async def main(config: IngestSettings) -> None:
         )
         feed = CommitFeed(store, database=threads.database, clock=SYSTEM, redis=shared_feed)
         schedule = Schedule(
-            parse_watch_list(config.watch_list),
+            [SeriesKey(*each) for each in parse_watch_list(config.watch_list)],
             refresher=refresher,
             store=store,
             database=threads.database,
@@ -135,7 +137,7 @@ def _upstream_settings(config: IngestSettings) -> UpstreamSettings:
     return UpstreamSettings(
         url=config.upstream_url,
         sim_url=config.sim_url,
-        user_agent=config.user_agent,
+        user_agent=config.user_agent or DEFAULT_USER_AGENT,
         max_rate_per_s=config.max_rate_per_s,
         max_in_flight=config.upstream_threads,
         files=config.files,

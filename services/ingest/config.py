@@ -10,12 +10,16 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from finstage_cache import check_url
+from finstage_market.interval import Interval
 from finstage_market.symbol import parse_symbol
 from finstage_rpc.settings import PREFIX, ServerSettings
-from services.ingest.fetching.watch_list import parse_watch_list
-from services.ingest.ingest_servicer import MAX_SYMBOLS
-from services.ingest.providers.catalogue import MOVABLE, PROVIDERS, SIM_URL
-from services.ingest.upstream.client import DEFAULT_USER_AGENT
+
+# Settings know no domain, so that everything may be built from them: the names are those of
+# providers/catalogue.py, which a test compares.
+PROVIDERS = ("sim", "yahoo", "file")
+# The provider whose address UPSTREAM_URL changes.
+MOVABLE = "yahoo"
+MAX_UNIVERSE = 1000
 
 _HOST = re.compile(r"[\w.:-]+")
 
@@ -61,6 +65,24 @@ def _cache_url(text: str) -> str:
     return text
 
 
+def parse_watch_list(text: str) -> tuple[tuple[str, Interval], ...]:
+    """Return the series of "AAPL/1d, BTC-USD/5m", each once; none of an empty text.
+
+    Raises:
+        ValueError: an entry is not SYMBOL/INTERVAL; the message names it and says what is accepted.
+    """
+    found: dict[tuple[str, Interval], None] = {}
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        symbol, slash, interval = entry.partition("/")
+        try:
+            if not slash:
+                raise ValueError("an entry is SYMBOL/INTERVAL, such as AAPL/1d")
+            found[parse_symbol(symbol), Interval.parse(interval)] = None
+        except ValueError as error:
+            raise ValueError(f"{entry!r}: {error}") from None
+    return tuple(found)
+
+
 def _watch_list(text: str) -> str:
     parse_watch_list(text)
     return text
@@ -81,7 +103,9 @@ class IngestSettings(ServerSettings):
         "", description="http:// or https:// URL of the upstream; empty: the provider's own"
     )
     sim_url: Annotated[str, AfterValidator(_http_url)] = Field(
-        SIM_URL, min_length=1, description="http:// or https:// URL of the local market, for the provider sim"
+        "http://127.0.0.1:8080",
+        min_length=1,
+        description="http:// or https:// URL of the local market, for the provider sim",
     )
     database_url: Annotated[str, AfterValidator(_database_url)] = Field(
         "sqlite:///var/finstage.db",
@@ -92,8 +116,8 @@ class IngestSettings(ServerSettings):
         "memory://",
         description="memory:// or redis://HOST:PORT/DB: where replicas share the pace of their requests",
     )
-    user_agent: str = Field(
-        DEFAULT_USER_AGENT, min_length=1, max_length=200, description="what upstreams are told we are"
+    user_agent: str | None = Field(
+        None, min_length=1, max_length=200, description="what upstreams are told we are; unset: finstage"
     )
     max_rate_per_s: float | None = Field(
         None, gt=0, le=10_000, description="requests a second at most; unset: the provider's own"
@@ -111,9 +135,9 @@ class IngestSettings(ServerSettings):
     watch_list: Annotated[str, AfterValidator(_watch_list)] = Field(
         "", description="series that are kept fresh by themselves: AAPL/1d, BTC-USD/5m"
     )
-    universes: dict[str, Annotated[list[_Symbol], Field(min_length=1, max_length=MAX_SYMBOLS)]] = Field(
+    universes: dict[str, Annotated[list[_Symbol], Field(min_length=1, max_length=MAX_UNIVERSE)]] = Field(
         {},
-        description=f"named lists of 1 to {MAX_SYMBOLS} symbols for backfills, as JSON: "
+        description=f"named lists of 1 to {MAX_UNIVERSE} symbols for backfills, as JSON: "
         '{"majors": ["AAPL", "MSFT"]}',
     )
     upstream_threads: int = Field(16, ge=1, le=256, description="requests to the upstream at once, 1 to 256")
@@ -135,10 +159,9 @@ class IngestSettings(ServerSettings):
     @classmethod
     def _of_one_provider(cls, text: str, info: ValidationInfo) -> str:
         chosen = info.data.get("provider")
-        if text and chosen and len(MOVABLE.intersection(chosen.split(","))) != 1:
-            movable = ", ".join(sorted(MOVABLE))
+        if text and chosen and MOVABLE not in chosen.split(","):
             raise ValueError(
-                f"it is for exactly one provider of: {movable}; {PREFIX}PROVIDER is {chosen}, "
+                f"it is the address of {MOVABLE}; {PREFIX}PROVIDER is {chosen}, "
                 f"and the address of sim is {PREFIX}SIM_URL"
             )
         return text

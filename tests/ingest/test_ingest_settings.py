@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from finstage_market.interval import Interval
 from finstage_rpc.settings import load
-from services.ingest.config import IngestSettings
-from services.ingest.providers.catalogue import SIM_URL
+from services.ingest.config import MOVABLE, PROVIDERS, IngestSettings, parse_watch_list
+from services.ingest.providers import catalogue
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +53,7 @@ def refused(capsys: pytest.CaptureFixture[str]) -> str:
         (
             "UPSTREAM_URL",
             "http://sim:8080",
-            "it is for exactly one provider of: yahoo; FINSTAGE_PROVIDER is sim",
+            "it is the address of yahoo; FINSTAGE_PROVIDER is sim",
         ),
         ("PROVIDER", "yahooo", "unknown provider 'yahooo'"),
         ("PROVIDER", "sim,sim", "a provider is listed twice"),
@@ -113,6 +114,24 @@ def test_the_folder_of_the_provider_file_is_there(
     )
 
 
+def test_the_settings_know_the_providers_that_there_are() -> None:
+    assert set(PROVIDERS) == set(catalogue.PROVIDERS)
+    assert {MOVABLE} == catalogue.MOVABLE
+
+
+def test_a_watch_list_is_read_or_told_what_is_wrong_with_it() -> None:
+    found = parse_watch_list(" aapl/1d, BTC-USD/5m,,AAPL/1d")
+    assert found == (("AAPL", Interval.D1), ("BTC-USD", Interval.M5))
+    assert parse_watch_list("") == ()
+    for text, said in (
+        ("AAPL", "SYMBOL/INTERVAL"),
+        ("AAPL/2d", "'2d' is not supported; use 1m"),
+        ("?/1d", "a symbol is"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            parse_watch_list(text)
+
+
 def test_the_address_of_an_upstream_is_that_of_one_provider(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -120,7 +139,7 @@ def test_the_address_of_an_upstream_is_that_of_one_provider(
     monkeypatch.setenv("FINSTAGE_UPSTREAM_URL", "http://127.0.0.1:9")
     for provider in ("yahoo", "yahoo, sim", "file,yahoo"):
         monkeypatch.setenv("FINSTAGE_PROVIDER", provider)
-        assert load(IngestSettings).sim_url == SIM_URL
+        assert load(IngestSettings).sim_url == catalogue.SIM_URL
     for provider in ("sim", "file", "file,sim"):
         monkeypatch.setenv("FINSTAGE_PROVIDER", provider)
         assert refused(capsys).startswith("FINSTAGE_UPSTREAM_URL: 'http://127.0.0.1:9' was given; ")

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from finstage_market.interval import Interval
 from finstage_runtime.executor import BoundedExecutor
 from services.ingest.fetching.refresh import Refresher
-from services.ingest.fetching.watch_list import Schedule, next_refresh_ms, parse_watch_list
+from services.ingest.fetching.watch_list import Schedule, next_refresh_ms
 from services.ingest.hours.calendars import Calendar, Calendars
 from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_providers
 from services.ingest.series import Instrument, SeriesKey
@@ -75,21 +75,6 @@ def test_without_known_hours_a_series_is_due_at_all_hours() -> None:
     sunday = at("2024-07-07T12:00:10")
     due = next_refresh_ms(Interval.M5, fetched_ms=sunday, now_ms=sunday, calendar=None)
     assert due == at("2024-07-07T12:05:05")
-
-
-def test_a_watch_list_is_read_or_told_what_is_wrong_with_it() -> None:
-    assert parse_watch_list(" aapl/1d, BTC-USD/5m,,AAPL/1D") == [
-        SeriesKey("AAPL", Interval.D1),
-        SeriesKey("BTC-USD", Interval.M5),
-    ]
-    assert parse_watch_list("") == []
-    for text, said in (
-        ("AAPL", "SYMBOL/INTERVAL"),
-        ("AAPL/2d", "'2d' is none of 1m"),
-        ("?/1d", "a symbol is"),
-    ):
-        with pytest.raises(ValueError, match=said):
-            parse_watch_list(text)
 
 
 class MarketClock:

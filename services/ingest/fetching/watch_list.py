@@ -7,7 +7,6 @@ import structlog
 
 from finstage_market.errors import FinstageError
 from finstage_market.interval import Interval
-from finstage_market.symbol import parse_symbol
 from finstage_runtime.clock import Clock
 from finstage_runtime.executor import BoundedExecutor
 from services.ingest.fetching.refresh import Refresher
@@ -40,24 +39,6 @@ REFRESH_DEADLINE_S = 60.0
 AT_ONCE = 4
 # New news of a calendar, or of a clock that was set, is seen after this.
 _LONGEST_SLEEP_S = 300.0
-
-
-def parse_watch_list(text: str) -> list[SeriesKey]:
-    """The series of "AAPL/1d, BTC-USD/5m"; none of an empty text.
-
-    Raises:
-        ValueError: an entry is none; the message names it and says what is accepted.
-    """
-    keys = []
-    for entry in filter(None, (part.strip() for part in text.split(","))):
-        symbol, slash, interval = entry.partition("/")
-        try:
-            if not slash:
-                raise ValueError("an entry is SYMBOL/INTERVAL, such as AAPL/1d")
-            keys.append(SeriesKey(parse_symbol(symbol), Interval.parse(interval)))
-        except ValueError as error:
-            raise ValueError(f"{entry!r}: {error}") from None
-    return list(dict.fromkeys(keys))
 
 
 def next_refresh_ms(
