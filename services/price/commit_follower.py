@@ -1,4 +1,4 @@
-"""CommitFollower: hears from ingest what was committed, so that price never serves older bars for long.
+"""CommitFollower: follows ingest's commits, so that price never serves outdated bars for long.
 
 While it is connected, a series that changed is loaded anew by the next call that asks for it. While it is
 not, freshness alone decides, as it would without it.
@@ -25,12 +25,12 @@ RETRY_S = 1.0
 
 
 class CommitFollower:
-    """run() must be running.
+    """Follows commits while run() is running.
 
-    changed: is told of each commit: symbol, interval, revision.
-    lost: is told when commits were missed for good, or the database is another one.
-    silence_s: a stream without a word for so long, not even a heartbeat, is dead.
-    retry_s: the pause before the next one.
+    changed: called for each commit: symbol, interval, revision.
+    lost: called when commits were missed for good, or the database was replaced.
+    silence_s: a stream that sends nothing for so long, not even a heartbeat, is given up.
+    retry_s: the pause before the next stream.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class CommitFollower:
         self._token = ""
 
     async def run(self) -> None:
-        """Follows, and connects again after each failure, until it is cancelled."""
+        """Follow commits until cancelled; connect again after each failure."""
         while True:
             try:
                 await self._follow()
@@ -79,7 +79,7 @@ class CommitFollower:
         try:
             interval = Interval.parse(commit.interval)
         except ValueError:
-            # A newer ingest has it. Nothing of it is held here.
+            # A newer ingest may have intervals that this price does not hold.
             _log.warning("commit_passed_over", symbol=commit.symbol, interval=commit.interval)
             return
         await self._changed(commit.symbol, interval, commit.version.revision)

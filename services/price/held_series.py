@@ -1,4 +1,4 @@
-"""HeldSeries: the whole of one series as price holds it, and the parts of it that requests ask for."""
+"""HeldSeries: one whole series as price holds it, and the slices that requests ask for."""
 
 from dataclasses import dataclass
 
@@ -31,7 +31,7 @@ class HeldSeries:
 
     @property
     def fetched_s(self) -> float | None:
-        """When the provider was last asked for it with success, epoch seconds; None: clients wrote it."""
+        """When it was last fetched from the provider, in epoch seconds; None: clients wrote it."""
         provenance = self.header.provenance
         return provenance.fetched_at.ToMilliseconds() / 1000 if provenance.HasField("fetched_at") else None
 
@@ -45,7 +45,7 @@ class HeldSeries:
     def part(
         self, rows: slice, *, start_ms: int | None, end_ms: int | None, now_ms: int
     ) -> series_pb2.BarSeries:
-        """The header for the bars of `rows`, which answer the range [start_ms, end_ms): coverage cut to it.
+        """Return the header for `rows`, which answer [start_ms, end_ms); its coverage is cut to that range.
 
         An unset start is the first of the rows, an unset end is now.
         """
@@ -108,7 +108,7 @@ class HeldSeriesCodec:
 
 
 def refresh_error(header: store_pb2.ReadBarsHeader) -> FinstageError | None:
-    """Return why the refresh failed that a read of bars asked for; None when it did not."""
+    """Return why the refresh before a read failed; None when it did not."""
     return from_status(header.refresh_error, service="ingest") if header.HasField("refresh_error") else None
 
 

@@ -23,9 +23,9 @@ from services.price.market_store import MarketStore
 LOAD_FLOOR_S = 5.0
 LOAD_TIMEOUT_S = 30.0
 NEGATIVE_S = 5.0
-# A series that ingest could not refresh is asked for again after this.
+# When to ask again for a series that ingest could not refresh.
 UNREFRESHED_S = 10.0
-# Ingest is asked for somewhat younger series than the caller, so that what comes is not over at once.
+# Ingest is asked for a slightly younger series than the caller wants, so that it does not expire on arrival.
 ASKED_SHARE = 0.9
 # Most callers ask for one of few ages.
 MAX_POLICIES = 256
@@ -47,8 +47,8 @@ CacheStatus = provenance_pb2.CacheStatus
 class Freshness:
     """How old an answer may be.
 
-    max_age_s: seconds since it was fetched from the provider that need no new load.
-    allow_stale: whether an older one is better than the error of a load that failed.
+    max_age_s: an answer fetched from the provider within so many seconds needs no new load.
+    allow_stale: whether an older answer is better than an error when the load fails.
     """
 
     max_age_s: float
@@ -71,8 +71,11 @@ class MarketCache:
         stale_for_s: float,
         now_s: Callable[[], float],
     ) -> None:
-        """fresh_s: how long an answer is served without a load, unless its caller says otherwise.
-        stale_for_s: how long after that it is kept for when ingest is away. now_s: the clock, epoch seconds.
+        """
+        Args:
+            fresh_s: how long an answer is served without a load, unless the caller says otherwise.
+            stale_for_s: how long after that it is kept, for the time that ingest is away.
+            now_s: the clock, in epoch seconds.
         """
         self._cache = cache
         self._store = store
@@ -98,7 +101,7 @@ class MarketCache:
     async def quotes(
         self, symbols: Sequence[str], freshness: Freshness
     ) -> list[tuple[quote_pb2.Quote, CacheStatus] | FinstageError]:
-        """A quote, or the error, of each symbol, in the order asked."""
+        """Return a quote or an error for each symbol, in the order asked."""
         names = {keys.key("price.quote", symbol): symbol for symbol in symbols}
 
         async def load(missing: list[str]) -> dict[str, quote_pb2.Quote | Absent | Exception]:
@@ -119,7 +122,7 @@ class MarketCache:
     async def series(
         self, symbol: str, interval: Interval, adjustment: series_pb2.Adjustment, freshness: Freshness
     ) -> tuple[HeldSeries, CacheStatus]:
-        """The whole series."""
+        """Return the whole series."""
         asked_s = ASKED_SHARE * freshness.max_age_s
 
         async def load() -> Loaded[HeldSeries]:
@@ -130,18 +133,18 @@ class MarketCache:
                 )
             )
             if held.refresh_error:
-                # By the time it was fetched, every call would ask again.
+                # Judged by the time it was fetched, it would be asked for by every call.
                 return Loaded(held, fresh_s=UNREFRESHED_S)
             if held.fetched_s is None:
                 return Loaded(held)
-            # It is no older than asked for, whatever the clock of ingest's host says.
+            # The clock of ingest's host may be wrong; the series is no older than was asked for.
             return Loaded(held, stored=max(held.fetched_s, oldest_s))
 
         name = _series_key(symbol, interval, adjustment)
         answer = await self._one(name, load, freshness, codec=HELD_SERIES)
         fetched_s = None if answer.absent else answer.value.fetched_s
         held, status = self._present(answer, symbol, freshness, fetched_s)
-        # With an error, ingest answered from what it has: it could not refresh it.
+        # With an error, ingest answered with what it has stored.
         if held.refresh_error and self._now_s() - (fetched_s or 0.0) > freshness.max_age_s:
             if not freshness.allow_stale:
                 raise Unavailable(
@@ -154,10 +157,10 @@ class MarketCache:
         return held, status
 
     async def outdate(self, symbol: str, interval: Interval, revision: int) -> None:
-        """A series has that revision now: where an older one is held, the next call loads it anew.
+        """Make the next call load a series again that is held in an older revision than `revision`.
 
-        Until that has worked, what is held is served as stale. A load that brings that revision, or a later
-        one, goes on.
+        Until that load succeeds, the held series is served as stale. A load under way goes on if it brings
+        that revision or a later one.
         """
         for adjustment in (series_pb2.ADJUSTMENT_SPLITS, series_pb2.ADJUSTMENT_ALL):
             await self._cache.expire(
@@ -167,11 +170,11 @@ class MarketCache:
             )
 
     async def outdate_all(self) -> None:
-        """Nothing that is held can be trusted: the next calls load it anew."""
+        """Make the next calls load everything again."""
         await self._cache.clear()
 
     async def instrument(self, symbol: str) -> tuple[instrument_pb2.Instrument, CacheStatus]:
-        """What the symbol names."""
+        """Return what the symbol names."""
 
         async def load() -> instrument_pb2.Instrument:
             return await self._load(lambda timeout_s: self._store.instrument(symbol, timeout_s=timeout_s))
@@ -183,7 +186,7 @@ class MarketCache:
     async def search(
         self, query: str, types: Sequence[int], limit: int
     ) -> tuple[Sequence[instrument_pb2.Instrument], CacheStatus]:
-        """Instruments that match, best first."""
+        """Return matching instruments, best first."""
 
         async def load() -> store_pb2.SearchInstrumentsResponse:
             return await self._load(
@@ -215,7 +218,7 @@ class MarketCache:
     def _present(
         self, answer: Answer[_T], symbol: str, freshness: Freshness, fetched_s: float | None = None
     ) -> tuple[_T, CacheStatus]:
-        """The value and its status. fetched_s: what it is from; None: from when it was loaded."""
+        """Return the value and its status. fetched_s: when it was fetched; None: when it was loaded."""
         if answer.status is Status.STALE and not freshness.allow_stale:
             made = answer.stored_at if fetched_s is None else datetime.fromtimestamp(fetched_s, UTC)
             raise Unavailable(

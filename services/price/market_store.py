@@ -1,4 +1,4 @@
-"""MarketStore: what price needs of ingest, and the adapter that asks it over gRPC."""
+"""MarketStore: what price needs from ingest, and the adapter that asks for it over gRPC."""
 
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -19,12 +19,12 @@ _COLUMNS_PART = store_pb2.ReadBarsResponse.DESCRIPTOR.fields_by_name["columns"].
 
 
 class MarketStore(Protocol):
-    """What price needs of ingest. Every method raises the domain errors that its RPC names, and
+    """What price needs from ingest. Every method raises the domain errors that its RPC names, and
     Unavailable (SERVICE_UNAVAILABLE) when ingest is away. timeout_s bounds the whole of it.
     """
 
     async def quotes(self, symbols: Sequence[str], *, timeout_s: float) -> list[quote_pb2.QuoteResult]:
-        """One result per symbol, in the order asked."""
+        """Return one result per symbol, in the order asked."""
         ...
 
     async def series(
@@ -36,17 +36,17 @@ class MarketStore(Protocol):
         max_age_s: float,
         timeout_s: float,
     ) -> HeldSeries:
-        """The whole series, refreshed where it was refreshed longer than max_age_s ago."""
+        """Return the whole series, refreshed first if its last refresh is longer ago than max_age_s."""
         ...
 
     async def instrument(self, symbol: str, *, timeout_s: float) -> instrument_pb2.Instrument:
-        """What the symbol names."""
+        """Return what the symbol names."""
         ...
 
     async def search(
         self, query: str, types: Sequence[int], limit: int, *, timeout_s: float
     ) -> store_pb2.SearchInstrumentsResponse:
-        """Instruments that match, best first."""
+        """Return matching instruments, best first."""
         ...
 
 

@@ -11,8 +11,12 @@ _LAYOUT = struct.Struct("<qqqqI")
 
 @dataclass(frozen=True, slots=True)
 class PageToken:
-    """epoch: of the series when the first page was read. next_ms: open time of the next page's first bar.
-    last_ms: open time of the range's last bar. total: bars of the range. request: digest of its request.
+    """
+    epoch: the series' epoch when the first page was read.
+    next_ms: the open time of the next page's first bar.
+    last_ms: the open time of the range's last bar.
+    total: how many bars the range has.
+    request: a digest of the request.
     """
 
     epoch: int
@@ -22,16 +26,16 @@ class PageToken:
     request: int
 
     def encode(self) -> str:
-        """The token as text for a URL or a shell."""
+        """Return the token as text that is safe in a URL or a shell."""
         packed = _LAYOUT.pack(self.epoch, self.next_ms, self.last_ms, self.total, self.request)
         return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
     @classmethod
     def decode(cls, text: str) -> "PageToken":
-        """The token of a text.
+        """Return the token that a text encodes.
 
         Raises:
-            ValueError: it is none that this service made.
+            ValueError: this service did not make it.
         """
         try:
             raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
@@ -41,5 +45,5 @@ class PageToken:
 
 
 def request_digest(*parts: object) -> int:
-    """A digest of the fields that all pages of a range have in common."""
+    """Return a digest of the fields that all pages of a range have in common."""
     return zlib.crc32(repr(parts).encode())

@@ -24,9 +24,9 @@ _COLUMNS_PART = price_pb2.StreamBarsResponse.DESCRIPTOR.fields_by_name["columns"
 
 
 class PriceServicer:
-    """The contract's comments say what each RPC does.
+    """Answers PriceService; the contract's comments say what each RPC does.
 
-    quote_fresh_s, bars_fresh_s: max_age where a request has none. now_s: the clock, epoch seconds.
+    quote_fresh_s, bars_fresh_s: the max_age of requests without one. now_s: the clock, in epoch seconds.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class PriceServicer:
         self, request: price_pb2.BatchGetQuotesRequest, context: Context
     ) -> price_pb2.BatchGetQuotesResponse:
         fields = Fields()
-        # A symbol that is none is an error of its own, not of the others.
+        # A malformed symbol is an error in its own result; the other symbols are answered.
         fields.count("symbols", request.symbols, least=1, most=MAX_SYMBOLS, what="symbols")
         freshness = _freshness(fields, request, self._quote_fresh_s)
         fields.done()
@@ -92,7 +92,7 @@ class PriceServicer:
                     f"{symbol} was restated (epoch {token.epoch}, now {held.header.version.epoch}) since the "
                     "first page; ask again without page_token",
                 )
-            # The range is that of the first page, also when bars were added since.
+            # Later pages keep the first page's range, even if bars were added since.
             start_ms, total = token.next_ms, token.total
             rows = held.columns.range_slice(start_ms=token.next_ms, end_ms=token.last_ms + 1, limit=None)
         page = slice(rows.start, min(rows.stop, rows.start + page_bars))
@@ -150,7 +150,7 @@ class PriceServicer:
         symbol = fields.symbol("symbol", request.symbol)
         interval = fields.interval("interval", request.interval)
         adjustment = fields.adjustment("adjustment", request.adjustment)
-        # A series with a bar a minute is stale after a minute, whatever the setting.
+        # A series of minutes is stale after a minute, whatever the setting.
         default_s = min(self._bars_fresh_s, interval.nominal_ms / 1000)
         return symbol, interval, adjustment, _freshness(fields, request, default_s)
 
@@ -209,7 +209,7 @@ def _rows(held: HeldSeries, bars: BarRange, final_only: bool) -> slice:
 
 
 def _quote(quote: quote_pb2.Quote, status: provenance_pb2.CacheStatus) -> quote_pb2.Quote:
-    # A copy: what is cached is shared.
+    # The cached message is shared, so copy it.
     marked = quote_pb2.Quote()
     marked.CopyFrom(quote)
     marked.provenance.cache = status

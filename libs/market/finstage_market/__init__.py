@@ -1,1 +1,1 @@
-"""The domain's values, as every service and client knows them: interval, symbol, columns of bars, errors."""
+"""The values that all services and clients share: intervals, symbols, columns of bars, errors."""

@@ -39,7 +39,7 @@ class Columns:
         close: npt.ArrayLike,
         volume: npt.ArrayLike,
     ) -> Self:
-        """Columns of anything that NumPy makes arrays of.
+        """Return columns from anything that NumPy can make arrays of.
 
         Raises:
             ValueError: the columns differ in length.
@@ -58,7 +58,7 @@ class Columns:
 
     @classmethod
     def concat(cls, parts: Sequence["Columns"]) -> Self:
-        """The bars of `parts`, one after the other."""
+        """Return the bars of `parts`, one after the other."""
         if not parts:
             return cls.empty()
         return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("open_time_ms", *VALUES)))
@@ -67,7 +67,7 @@ class Columns:
         return len(self.open_time_ms)
 
     def __getitem__(self, rows: slice | npt.NDArray[np.bool_] | Int64s) -> Self:
-        """The bars that a slice, a mask or an array of indexes chooses."""
+        """Return the bars that a slice, a mask or an array of indexes selects."""
         return type(self)(
             self.open_time_ms[rows],
             self.open[rows],
@@ -78,7 +78,7 @@ class Columns:
         )
 
     def range_slice(self, *, start_ms: int | None, end_ms: int | None, limit: int | None) -> slice:
-        """The rows that opened in [start_ms, end_ms), and of these the last `limit`, of an ordered axis."""
+        """Return the rows that opened in [start_ms, end_ms), and of these the last `limit`."""
         first = 0 if start_ms is None else int(np.searchsorted(self.open_time_ms, start_ms, side="left"))
         last = len(self) if end_ms is None else int(np.searchsorted(self.open_time_ms, end_ms, side="left"))
         last = max(first, last)
@@ -88,5 +88,5 @@ class Columns:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the arrays."""
+        """The size of the arrays in bytes."""
         return 48 * len(self)

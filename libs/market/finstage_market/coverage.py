@@ -1,11 +1,11 @@
-"""Coverage of a part of a series, from that of the whole."""
+"""Coverage cut to a part of a series."""
 
 from finstage.market.v1 import series_pb2
 from finstage_market.times import milliseconds, timestamp
 
 
 def cut_coverage(coverage: series_pb2.Coverage, *, start_ms: int, end_ms: int) -> series_pb2.Coverage:
-    """What `coverage`, which speaks of a wider range, says of [start_ms, end_ms).
+    """Return what the coverage of a wider range says about [start_ms, end_ms).
 
     Gaps that reach over an end are cut there; how many bars are missing in a part of one is not known.
     """
@@ -21,7 +21,7 @@ def cut_coverage(coverage: series_pb2.Coverage, *, start_ms: int, end_ms: int) -
             part.end.CopyFrom(timestamp(min(gap_end_ms, end_ms)))
             part.ClearField("missing_bars")
     cut.flags.extend(flag for flag in coverage.flags if start_ms <= milliseconds(flag.open_time) < end_ms)
-    # Those left out are older than all that are listed: a range that starts within the list has none of them.
+    # Gaps that were left out are older than all listed ones, so a range within the list has none of them.
     if coverage.gaps_left_out and start_ms < milliseconds(coverage.gaps[0].start):
         cut.gaps_left_out = coverage.gaps_left_out
     return cut

@@ -1,4 +1,4 @@
-"""Domain errors: what can go wrong, in the field's words, without gRPC.
+"""Domain errors, without gRPC.
 
 statuses.py alone turns them into google.rpc.Status and back.
 """
@@ -51,7 +51,7 @@ class FinstageError(Exception):
     """The base of all errors that a caller may see.
 
     reason: why, from the contract's list.
-    retry_after_s: seconds after which trying again makes sense; None when it does not, or nobody knows.
+    retry_after_s: seconds after which a retry makes sense; None when it does not, or that is not known.
     metadata: facts that a program may need, by the keys that the contract names at the reason.
     """
 
@@ -90,7 +90,7 @@ class InvalidRequest(FinstageError):
 
 
 class NotFound(FinstageError):
-    """What was asked for is not there.
+    """The thing that was asked for does not exist.
 
     resource_type, resource_name: what: ("symbol", "NOSUCH"), ("series", "AAPL/1m"), ("job", "…").
     """
@@ -102,7 +102,7 @@ class NotFound(FinstageError):
 
 
 class AlreadyExists(FinstageError):
-    """What should be made is there already, with other content."""
+    """The thing to create exists already, with other content."""
 
     def __init__(
         self,
@@ -123,12 +123,12 @@ class RateLimited(FinstageError):
 
 
 class Unavailable(FinstageError):
-    """What stands behind does not answer, or not with data: UPSTREAM_UNAVAILABLE, UPSTREAM_MALFORMED,
+    """A source does not answer, or not with data: UPSTREAM_UNAVAILABLE, UPSTREAM_MALFORMED,
     SERVICE_UNAVAILABLE, TOO_STALE."""
 
 
 class DeadlineTooShort(FinstageError):
-    """The answer cannot be had in the time that the caller gave."""
+    """The caller's deadline is too short for an answer."""
 
     def __init__(self, message: str) -> None:
         super().__init__(Reason.DEADLINE_TOO_SHORT, message)
@@ -148,7 +148,7 @@ class PermissionDenied(FinstageError):
 
 
 class Unimplemented(FinstageError):
-    """The contract has it; the behaviour comes with a later release."""
+    """The contract has the RPC; a later release brings its behaviour."""
 
     def __init__(self, method: str, message: str | None = None) -> None:
         default = f"{method} is in the contract and not yet in this release"
@@ -161,7 +161,7 @@ def over_limit(message: str) -> RateLimited:
 
 
 def symbol_not_found(symbol: str) -> NotFound:
-    """No provider knows `symbol`."""
+    """Return the error for a symbol that no provider knows."""
     return NotFound(
         Reason.SYMBOL_NOT_FOUND,
         f"no provider knows the symbol {symbol}",
@@ -171,7 +171,7 @@ def symbol_not_found(symbol: str) -> NotFound:
 
 
 def no_data(symbol: str, what: str) -> NotFound:
-    """`symbol` is known but has no `what` (an interval, "quote")."""
+    """Return the error for a known symbol without data of this kind: an interval, or "quote"."""
     return NotFound(
         Reason.NO_DATA,
         f"{symbol} is known, but has no {what} data",

@@ -190,7 +190,7 @@ _REASONS = frozenset(reason.value for reason in Reason)
 
 
 def _bad_request(violations: tuple[Violation, ...], room: int) -> error_details_pb2.BadRequest:
-    """As many of `violations` as fit into `room` bytes; the last one says how many do not."""
+    """Return as many of `violations` as fit into `room` bytes; the last one says how many were left out."""
     bad = error_details_pb2.BadRequest()
     room -= 200  # the type's name, and the line that says what was left out
     for count, violation in enumerate(violations):
@@ -206,7 +206,7 @@ def _bad_request(violations: tuple[Violation, ...], room: int) -> error_details_
 
 
 def _trimmed(text: str, limit: int) -> str:
-    """`text`, valid and of at most `limit` bytes of UTF-8."""
+    """Return `text` as valid UTF-8, cut to at most `limit` bytes."""
     data = text.encode("utf-8", errors="replace")
     if len(data) <= limit:
         return data.decode()

@@ -1,4 +1,4 @@
-"""Symbols: what one looks like, decided in one place."""
+"""The one definition of a symbol."""
 
 import re
 
@@ -8,13 +8,13 @@ _SYMBOL = re.compile(r"(?=.*[A-Z0-9])[A-Z0-9.\-=^&_]{1,32}")
 
 
 def parse_symbol(text: str) -> str:
-    """The symbol in its one form: upper case, no blanks around it.
+    """Return the symbol in its canonical form: upper case, without surrounding blanks.
 
     Raises:
-        ValueError: it is none; the message says what is accepted.
+        ValueError: it is not a symbol; the message says what is accepted.
     """
     symbol = text.strip().upper()
-    # Upper case makes ASCII of some letters that are none: "ß" is not SS.
+    # str.upper() turns some other letters into ASCII: "ß" must not become SS.
     if not text.isascii() or not _SYMBOL.fullmatch(symbol) or ".." in symbol:
         raise ValueError(f"a symbol is {ACCEPTED}")
     return symbol

@@ -4,12 +4,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 
 def timestamp(ms: int) -> Timestamp:
-    """The contract's time for milliseconds since 1970-01-01T00:00:00Z."""
+    """Return the Timestamp for milliseconds since 1970-01-01T00:00:00Z."""
     out = Timestamp()
     out.FromMilliseconds(ms)
     return out
 
 
 def milliseconds(time: Timestamp) -> int:
-    """Milliseconds since 1970-01-01T00:00:00Z of the contract's time."""
+    """Return the milliseconds since 1970-01-01T00:00:00Z of a Timestamp."""
     return time.ToMilliseconds()

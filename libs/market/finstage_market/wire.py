@@ -16,8 +16,8 @@ from finstage.market.v1 import series_pb2
 from finstage_market.columns import VALUES, Columns, Float64s, Int64s
 
 _VARINT, _I64, _LEN, _I32 = 0, 1, 2, 5
-# A field takes a microsecond to walk over here, and 4 MiB may be two million of them: a client that sends
-# such a message must not hold up the others.
+# Walking over a field takes a microsecond here, and 4 MiB can hold two million fields. A client that sends
+# such a message must not delay the others.
 MAX_FIELDS = 10_000
 _NAMES = ("open_time_ms", *VALUES)
 _FIELDS = {series_pb2.BarColumns.DESCRIPTOR.fields_by_name[n].number: n for n in _NAMES}
@@ -29,11 +29,11 @@ Parts = list[bytes | memoryview]
 
 
 class TooManyFieldsError(ValueError):
-    """A message is made of more fields than are walked over; repacked() makes it one of few."""
+    """A message has more fields than are walked over; repacked() reduces their number."""
 
 
 def varint(value: int) -> bytes:
-    """`value`, zero or more, as a protobuf varint."""
+    """Return `value`, zero or more, as a protobuf varint."""
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
@@ -78,19 +78,19 @@ def joined(parts: Parts) -> bytes:
 
 
 def columns_from_wire(data: bytes | memoryview) -> Columns:
-    """The columns of a serialised BarColumns.
+    """Return the columns of a serialised BarColumns.
 
     Raises:
-        ValueError: it is no BarColumns, or its columns differ in length.
+        ValueError: it is not a BarColumns, or its columns differ in length.
     """
     return Columns.of(**arrays_from_wire(data))
 
 
 def arrays_from_wire(data: bytes | memoryview) -> dict[str, npt.NDArray[Any]]:
-    """The six arrays of a serialised BarColumns by name (int64 times, float64 values), of any lengths.
+    """Return the six arrays of a serialised BarColumns by name (int64 times, float64 values), of any lengths.
 
     Raises:
-        ValueError: it is no BarColumns.
+        ValueError: it is not a BarColumns.
     """
     view = memoryview(data)
     try:
@@ -106,15 +106,15 @@ def _arrays(view: memoryview) -> dict[str, npt.NDArray[Any]]:
             if wire_type not in (_LEN, _I64) or len(value) % 8:
                 raise ValueError(f"BarColumns.{name} is not a packed array of 8-byte numbers")
             parts[name].append(np.frombuffer(value, dtype=_DTYPES[name]))
-    # A copy, because what lies in a message is not aligned, and TA-Lib wants it so.
+    # A copy, because arrays in a message are not aligned, and TA-Lib needs them to be.
     return {name: np.concatenate(p) if p else np.empty(0, _DTYPES[name]) for name, p in parts.items()}
 
 
 def repacked(data: bytes | memoryview, kind: type[Message]) -> bytes:
-    """The same message in as few fields as can be, by protobuf's own parser; unknown ones are left out.
+    """Return the same message in as few fields as possible, by protobuf's own parser; unknown ones are dropped.
 
     Raises:
-        ValueError: it is no `kind`.
+        ValueError: it is not a `kind`.
     """
     try:
         message = kind.FromString(bytes(data))
@@ -125,13 +125,13 @@ def repacked(data: bytes | memoryview, kind: type[Message]) -> bytes:
 
 
 def take_field(data: bytes | memoryview, field: int) -> tuple[bytes, memoryview | None]:
-    """Splits a serialised message into the rest and the payload of its length-delimited field `field`.
+    """Split a serialised message into the rest and the payload of its length-delimited field `field`.
 
-    The payload is None when the field is not there. Where it occurs more than once the payload is
-    joined, which for a message field is what protobuf's own merging means.
+    The payload is None when the field is absent. Payloads of a field that occurs more than once are joined,
+    which is how protobuf merges a message field.
 
     Raises:
-        ValueError: `data` is no protobuf message; TooManyFieldsError past 10,000 fields.
+        ValueError: `data` is not a protobuf message; TooManyFieldsError past 10,000 fields.
     """
     view = memoryview(data)
     rest: list[memoryview] = []
@@ -148,10 +148,10 @@ def take_field(data: bytes | memoryview, field: int) -> tuple[bytes, memoryview 
 
 
 def fields(view: memoryview) -> Iterator[tuple[int, int, memoryview]]:
-    """(field number, wire type, value bytes) of each field of a serialised message, in wire order.
+    """Yield (field number, wire type, value bytes) of each field of a serialised message, in wire order.
 
     Raises:
-        ValueError: it is no protobuf message; TooManyFieldsError past 10,000 fields.
+        ValueError: it is not a protobuf message; TooManyFieldsError past 10,000 fields.
     """
     for number, wire_type, value, _, _ in _walk(view):
         yield number, wire_type, value
