@@ -120,7 +120,7 @@ def from_status(status: status_pb2.Status, *, service: str = "the service") -> F
 
 
 def from_rpc_error(error: grpc.RpcError, *, service: str = "the service") -> FinstageError:
-    """Return the domain error for a failed call, with `error` as its cause. `service` names who was called."""
+    """Return the domain error for a failed call, caused by `error`. `service` names who was called."""
     assert isinstance(error, grpc.aio.AioRpcError | grpc.Call)
     status = None
     for key, value in error.trailing_metadata() or ():

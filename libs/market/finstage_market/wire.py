@@ -111,7 +111,7 @@ def _arrays(view: memoryview) -> dict[str, npt.NDArray[Any]]:
 
 
 def repacked(data: bytes | memoryview, kind: type[Message]) -> bytes:
-    """Return the same message in as few fields as possible, by protobuf's own parser; unknown ones are dropped.
+    """Return the same message in as few fields as possible, without unknown ones, by protobuf's own parser.
 
     Raises:
         ValueError: it is not a `kind`.
