@@ -15,6 +15,7 @@ import redis
 import redis.asyncio
 
 from bench import cache_peers, cache_traces, report
+from bench.report import sized
 from finstage_cache import Cache, MemoryBackend, Policy, open_cache
 from finstage_cache.tiered import TieredBackend
 from tests.redis_server import RedisServer
@@ -114,7 +115,7 @@ async def sets() -> list[report.Row]:
         async def run() -> float:
             while cache.stats().entries < entries:
                 await cache.set(f"k{next(numbers)}", VALUE, POLICY)
-            keys = [f"k{next(numbers)}" for _ in range(20_000)]
+            keys = [f"k{next(numbers)}" for _ in range(sized(20_000, 500))]
             began = time.perf_counter()
             for key in keys:
                 await cache.set(key, VALUE, POLICY)

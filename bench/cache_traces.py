@@ -7,13 +7,14 @@ from collections.abc import Callable
 import numpy as np
 from theine import Cache as Theine
 
+from bench.report import sized
 from finstage_cache.answer import Answer, Status
 from finstage_cache.memory import MemoryStore
 from finstage_runtime.clock import SYSTEM
 
-ACCESSES = 1_000_000
-KEYS = 100_000
-ROOM = 10_000
+ACCESSES = sized(1_000_000, 50_000)
+KEYS = sized(100_000, 5_000)
+ROOM = KEYS // 10
 SCAN_EVERY, SCAN_LENGTH = 5_000, 1_000
 
 Trace = list[int]

@@ -207,45 +207,49 @@ def send(target: str, key: str, batches: Iterator[bytes]) -> int:
     return rows
 
 
-def messages(series: Sequence[Columns], first: int = 1) -> Iterator[bytes]:
-    """A batch a series, as messages."""
+def messages(series: Sequence[Columns], first: int = 1, *, symbols: str = "S") -> Iterator[bytes]:
+    """A batch a series, as messages. first: the number of the first batch and symbol."""
     for i, bars in enumerate(series, first):
-        rest = pb.BarBatch(sequence=i, symbol=f"S{i}", interval=Interval.D1).SerializeToString()
+        rest = pb.BarBatch(sequence=i, symbol=f"{symbols}{i}", interval=Interval.D1).SerializeToString()
         yield joined(
             field_parts(_BATCH, [rest + joined(field_parts(_COLUMNS, [joined(columns_parts(bars))]))])
         )
 
 
 def through_the_service(
-    fresh: FreshDatabase, folder: Path, *, rows: int, rounds: int
-) -> tuple[Samples, Samples]:
-    """Rows a second from a client to the commit, and of the store alone, in turns."""
-    series, path, alone = series_of(rows // BARS), [], []
-    for _ in range(rounds):
+    fresh: FreshDatabase, folder: Path, *, rows: int, rounds: int, memory_rows: int
+) -> tuple[Samples, Samples, float]:
+    """Rows a second from a client to the commit, and of the store alone, in turns.
+
+    Then the peak memory of the service, in MiB, after `memory_rows` rows more in one stream; 0 without any.
+    """
+    series, path, alone, peak = series_of(rows // BARS), [], [], 0.0
+    for number in range(1, rounds + 1):
         with fresh() as url, service(url, folder) as ingest:
             begun = time.perf_counter()
             written = send(ingest.target, "path", messages(series))
             path.append(written / (time.perf_counter() - begun))
             assert written == rows
+            if number == rounds and memory_rows:
+                assert send(ingest.target, "memory", long_stream(memory_rows)) == memory_rows
+                peak = peak_memory_mib(ingest.pid)
         with fresh() as url:
             store = open_store(url, clock=SYSTEM)
             alone.append(write(store, "1", series))
             store.close()
-    return Samples(tuple(path)), Samples(tuple(alone))
+    return Samples(tuple(path)), Samples(tuple(alone)), peak
 
 
-def memory_of_a_long_stream(fresh: FreshDatabase, folder: Path, *, rows: int) -> float:
-    """The most resident memory, in MiB, that the service takes for a stream of `rows` rows."""
+def long_stream(rows: int) -> Iterator[bytes]:
+    """Messages of new series, `rows` rows in all."""
     series = series_of(20)
+    for first in range(1, rows // BARS + 1, len(series)):
+        yield from messages(series, first, symbols="LONG")
 
-    def stream() -> Iterator[bytes]:
-        for first in range(1, rows // BARS + 1, len(series)):
-            yield from messages(series, first)
 
-    with fresh() as url, service(url, folder) as ingest:
-        written = send(ingest.target, "memory", stream())
-        assert written == rows, written
-        status = Path(f"/proc/{ingest.pid}/status").read_text()
+def peak_memory_mib(pid: int) -> float:
+    """The most resident memory that a process has had."""
+    status = Path(f"/proc/{pid}/status").read_text()
     peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
     return int(peak.split()[1]) / 1024
 
@@ -321,23 +325,17 @@ def main(arguments: Sequence[str]) -> int:
             lines += store_rows("PostgreSQL", rows, found, goals)
 
         for title, fresh in (("SQLite", sqlite_url), ("PostgreSQL", postgres_url)):
-            path, alone = through_the_service(fresh, folder, rows=sizes[-1], rounds=sized(3, 1))
-            lines.append(
-                row(
-                    f"{title}: client to commit, {sizes[-1]:,} rows",
-                    path,
-                    "rows/s",
-                    against="the store alone",
-                    base=alone,
-                    goal=at_least(0.75),
-                )
+            memory_rows = 0 if quick else MEMORY_ROWS
+            path, alone, peak = through_the_service(
+                fresh, folder, rows=sizes[-1], rounds=sized(3, 1), memory_rows=memory_rows
             )
-        lines += read_rows(sqlite_url, postgres_url)
-        if not quick:
-            for title, fresh in (("SQLite", sqlite_url), ("PostgreSQL", postgres_url)):
-                peak = memory_of_a_long_stream(fresh, folder, rows=MEMORY_ROWS)
-                text = f"{title}: memory of a stream of {MEMORY_ROWS:,} rows"
+            text = f"{title}: client to commit, {sizes[-1]:,} rows"
+            goal = at_least(0.75)
+            lines.append(row(text, path, "rows/s", against="the store alone", base=alone, goal=goal))
+            if memory_rows:
+                text = f"{title}: memory after a stream of {memory_rows:,} rows"
                 lines.append(row(text, peak, "MiB", goal=value_at_most(400, "MiB")))
+        lines += read_rows(sqlite_url, postgres_url)
 
     held = report.write(
         "ingest",
