@@ -31,7 +31,7 @@ from finstage_runtime.breaker import BreakerState
 from finstage_runtime.clock import SYSTEM
 from finstage_runtime.executor import BoundedExecutor
 from proof.chart_fuzz import Tally, fuzz
-from services.ingest.fetching.lookups import Inquiries
+from services.ingest.fetching.lookups import Lookups
 from services.ingest.providers.api import Provider
 from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_provider
 from services.ingest.series import Quote
@@ -143,10 +143,10 @@ async def with_ours(sim: Sim, *, calls: int, workers: int, base_s: float) -> Run
     """Calls as FetchQuotes makes them."""
     provider = _provider(sim, RetryPolicy(base_s=base_s))
     upstream = BoundedExecutor(threads=workers, queued=2000, name="upstream")
-    inquiries = Inquiries(provider, upstream=upstream)
+    lookups = Lookups(provider, upstream=upstream)
 
     async def price(symbol: str) -> Quote:
-        [quote] = await inquiries.quotes([symbol], deadline=_deadline())
+        [quote] = await lookups.quotes([symbol], deadline=_deadline())
         if not isinstance(quote, Quote):
             raise quote
         return quote
@@ -251,8 +251,8 @@ def together(*, callers: int) -> list[Finding]:
     async def ask(sim: Sim) -> int:
         provider = _provider(sim, RetryPolicy())
         upstream = BoundedExecutor(threads=16, queued=2000, name="upstream")
-        inquiries = Inquiries(provider, upstream=upstream)
-        answers = await asyncio.gather(*(inquiries.quotes(["AAPL"], deadline=None) for _ in range(callers)))
+        lookups = Lookups(provider, upstream=upstream)
+        answers = await asyncio.gather(*(lookups.quotes(["AAPL"], deadline=None) for _ in range(callers)))
         upstream.close()
         provider.close()
         return sum(not isinstance(answer, Quote) for [answer] in answers)

@@ -20,9 +20,9 @@ from finstage_runtime.clock import SYSTEM
 from finstage_runtime.executor import BoundedExecutor
 from services.ingest import ingest_servicer, market_store_servicer
 from services.ingest.config import IngestSettings, parse_watch_list
-from services.ingest.fetching.lookups import Inquiries
+from services.ingest.fetching.lookups import Lookups
 from services.ingest.fetching.refresh import Refresher
-from services.ingest.fetching.watch_list import Schedule
+from services.ingest.fetching.watch_list import WatchList
 from services.ingest.hours.calendars import Calendars
 from services.ingest.jobs.maintenance import keep_pruned, keep_settled
 from services.ingest.jobs.runner import JobPolicy, JobRunner
@@ -76,7 +76,7 @@ async def main(config: IngestSettings) -> None:
             clock=SYSTEM,
         )
         feed = CommitFeed(store, database=threads.database, clock=SYSTEM, redis=shared_feed)
-        schedule = Schedule(
+        watch_list = WatchList(
             [SeriesKey(*each) for each in parse_watch_list(config.watch_list)],
             refresher=refresher,
             store=store,
@@ -100,7 +100,7 @@ async def main(config: IngestSettings) -> None:
         beside: dict[str, Callable[[], Awaitable[None]]] = {
             "jobs": jobs.run,
             "commit_feed": feed.run,
-            "watch_list": schedule.run,
+            "watch_list": watch_list.run,
             "settling": partial(keep_settled, store, database=threads.writing),
             "pruning": pruning,
         }
@@ -173,7 +173,7 @@ def _market_store_service(
 ) -> Service:
     reads = market_store_servicer.MarketStoreServicer(
         store,
-        Inquiries(providers, upstream=threads.upstream),
+        Lookups(providers, upstream=threads.upstream),
         refresher,
         feed,
         database=threads.database,

@@ -16,7 +16,7 @@ from finstage_rpc.errors import to_status
 from finstage_rpc.fields import Fields, shown
 from finstage_runtime.executor import BoundedExecutor
 from services.ingest import market_store_messages as messages
-from services.ingest.fetching.lookups import Inquiries
+from services.ingest.fetching.lookups import Lookups
 from services.ingest.reading.commit_feed import CommitFeed
 from services.ingest.series import Attempt, Instrument, SeriesKey, SeriesState
 from services.ingest.store.api import Store
@@ -55,7 +55,7 @@ class MarketStoreServicer:
     def __init__(
         self,
         store: Store,
-        inquiries: Inquiries,
+        lookups: Lookups,
         refreshes: Refreshes,
         commits: CommitFeed,
         *,
@@ -63,7 +63,7 @@ class MarketStoreServicer:
         wall: Callable[[], float],
     ) -> None:
         self._store = store
-        self._inquiries = inquiries
+        self._lookups = lookups
         self._refreshes = refreshes
         self._commits = commits
         self._wall = wall
@@ -75,7 +75,7 @@ class MarketStoreServicer:
         fields = Fields()
         symbols = fields.symbols("symbols", request.symbols, most=MAX_SYMBOLS)
         fields.done()
-        found = await self._inquiries.quotes(symbols, deadline=_deadline())
+        found = await self._lookups.quotes(symbols, deadline=_deadline())
         response = store_pb2.FetchQuotesResponse()
         for symbol, each in zip(symbols, found, strict=True):
             result = response.results.add(symbol=symbol)
@@ -149,7 +149,7 @@ class MarketStoreServicer:
         fields.done()
         found = await self._database.run(self._store.instrument, symbol)
         if found is None:
-            found = await self._inquiries.instrument(symbol, deadline=_deadline())
+            found = await self._lookups.instrument(symbol, deadline=_deadline())
             await self._database.run(self._store.put_instrument, found)
         return store_pb2.GetInstrumentResponse(instrument=messages.instrument(found))
 
@@ -168,7 +168,7 @@ class MarketStoreServicer:
         ]
         stored = await self._database.run(self._store.search, query, types=types, limit=limit)
         try:
-            upstream = await self._inquiries.search(query, limit=50, deadline=_deadline())
+            upstream = await self._lookups.search(query, limit=50, deadline=_deadline())
         except FinstageError:
             if not stored:
                 raise

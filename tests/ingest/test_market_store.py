@@ -23,7 +23,7 @@ from finstage_rpc.service import Service
 from finstage_rpc.settings import ChannelSettings, ServerSettings
 from finstage_runtime.clock import SYSTEM, Clock
 from finstage_runtime.executor import BoundedExecutor
-from services.ingest.fetching.lookups import Inquiries
+from services.ingest.fetching.lookups import Lookups
 from services.ingest.fetching.refresh import Refresher
 from services.ingest.hours.calendars import Calendars
 from services.ingest.market_store_servicer import SERVICE, MarketStoreServicer
@@ -65,8 +65,8 @@ async def running(store: Store, folder: Path) -> AsyncIterator[Running]:
         store, provider, upstream=database, database=database, writing=database, clock=SYSTEM
     )
     feed = CommitFeed(store, database=database, clock=SYSTEM)
-    inquiries = Inquiries(provider, upstream=database)
-    servicer = MarketStoreServicer(store, inquiries, refresher, feed, database=database, wall=SYSTEM.wall)
+    lookups = Lookups(provider, upstream=database)
+    servicer = MarketStoreServicer(store, lookups, refresher, feed, database=database, wall=SYSTEM.wall)
     server = Server(ServerSettings(), [Service(SERVICE, servicer)])
     await server.start()
     feeding = asyncio.create_task(feed.run())

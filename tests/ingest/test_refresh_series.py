@@ -17,7 +17,7 @@ from finstage_market.errors import NotFound, RateLimited, Reason, Unavailable
 from finstage_market.interval import Interval
 from finstage_runtime.breaker import BreakerPolicy
 from finstage_runtime.executor import BoundedExecutor
-from services.ingest.fetching.lookups import Inquiries
+from services.ingest.fetching.lookups import Lookups
 from services.ingest.fetching.refresh import Refresher
 from services.ingest.hours.calendars import Calendars
 from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_providers
@@ -61,7 +61,7 @@ class World:
     store: Store
     provider: Providers
     refresher: Refresher
-    inquiries: Inquiries
+    lookups: Lookups
 
     async def refresh(self, key: SeriesKey, max_age_s: float = 0.0) -> SeriesState:
         state, error = await self.refresher.ensure(key, max_age_s=max_age_s, deadline=None)
@@ -116,7 +116,7 @@ async def world(market: tuple[Sim, FakeClock], tmp_path: Path) -> AsyncIterator[
     refresher = Refresher(
         store, provider, upstream=upstream, database=database, writing=database, clock=clock
     )
-    world = World(sim, fake, store, provider, refresher, Inquiries(provider, upstream=upstream))
+    world = World(sim, fake, store, provider, refresher, Lookups(provider, upstream=upstream))
     world.admin("restate/clear")
     sim.stats.clear()
     yield world
@@ -215,14 +215,14 @@ async def test_many_who_ask_for_one_series_cause_one_request(world: World) -> No
 
 
 async def test_many_who_ask_for_one_quote_cause_one_request(world: World) -> None:
-    answers = await asyncio.gather(*(world.inquiries.quotes(["AAPL"], deadline=None) for _ in range(1000)))
+    answers = await asyncio.gather(*(world.lookups.quotes(["AAPL"], deadline=None) for _ in range(1000)))
     assert all(isinstance(answer, Quote) for [answer] in answers)
     assert len(world.asked()) == 1
 
 
 async def test_quotes_of_a_batch_keep_their_order_and_their_errors(world: World) -> None:
     symbols = ["MSFT", "NOSUCH", "AAPL", "MSFT"]
-    first, unknown, third, again = await world.inquiries.quotes(symbols, deadline=None)
+    first, unknown, third, again = await world.lookups.quotes(symbols, deadline=None)
     assert isinstance(first, Quote)
     assert isinstance(third, Quote)
     assert (first.symbol, third.symbol, again) == ("MSFT", "AAPL", first)

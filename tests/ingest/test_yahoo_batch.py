@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from finstage_market.errors import FinstageError, NotFound
 from finstage_runtime.executor import BoundedExecutor
-from services.ingest.fetching.lookups import Inquiries
+from services.ingest.fetching.lookups import Lookups
 from services.ingest.providers.api import Provider
 from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_provider
 from services.ingest.providers.yahoo_batch import FAILED_S
@@ -167,9 +167,9 @@ async def test_five_hundred_symbols_are_ten_requests() -> None:
         parts = Parts(settings, SkippingClock(), UpstreamMetrics(CollectorRegistry()))
         provider = open_provider("sim", parts)
         upstream_threads = BoundedExecutor(threads=8, queued=1000, name="upstream")
-        inquiries = Inquiries(provider, upstream=upstream_threads)
+        lookups = Lookups(provider, upstream=upstream_threads)
         answers, _ = await asyncio.gather(
-            inquiries.quotes(known, deadline=None), inquiries.quotes(known[:7], deadline=None)
+            lookups.quotes(known, deadline=None), lookups.quotes(known[:7], deadline=None)
         )
         assert [a.symbol for a in answers if isinstance(a, Quote)] == known
         assert sim.stats.summary()["by_path"] == {"quote": -(-len(known) // 50)}

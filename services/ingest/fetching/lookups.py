@@ -1,4 +1,4 @@
-"""Inquiries: one request to the provider for all who ask for the same at the same time."""
+"""Lookups: one request to the provider for all who ask for the same at the same time."""
 
 import asyncio
 import copy
@@ -15,7 +15,7 @@ from services.ingest.upstream.outcomes import TIME_MAY_MEND
 MOST = 50
 
 
-class Inquiries:
+class Lookups:
     """Quotes, instruments and searches of a provider, for an event loop.
 
     upstream: where calls of the provider block.

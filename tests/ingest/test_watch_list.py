@@ -2,20 +2,22 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from finstage_market.errors import FinstageError
 from finstage_market.interval import Interval
 from finstage_runtime.executor import BoundedExecutor
 from services.ingest.fetching.refresh import Refresher
-from services.ingest.fetching.watch_list import Schedule, next_refresh_ms
+from services.ingest.fetching.watch_list import MAX_RETRY_S, RETRY_S, WatchList, next_refresh_ms
 from services.ingest.hours.calendars import Calendar, Calendars
 from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_providers
-from services.ingest.series import Instrument, SeriesKey
+from services.ingest.series import Instrument, SeriesKey, SeriesState
 from services.ingest.store.sql import open_store
 from services.ingest.upstream.metrics import UpstreamMetrics
 from services.ingest.upstream.retry import RetryPolicy
@@ -93,66 +95,98 @@ class MarketClock:
 APPLE, BITCOIN = SeriesKey("AAPL", Interval.M5), SeriesKey("BTC-USD", Interval.M5)
 
 
+class Stubborn(Refresher):
+    """A refresher with a fault of its own for one symbol. asked: every series that it was asked for."""
+
+    asked: list[SeriesKey]
+
+    async def ensure(
+        self, key: SeriesKey, *, max_age_s: float, deadline: float | None
+    ) -> tuple[SeriesState, FinstageError | None]:
+        self.asked.append(key)
+        if key == FAULTY:
+            raise ZeroDivisionError("a fault of ours")
+        return await super().ensure(key, max_age_s=max_age_s, deadline=deadline)
+
+
+UNKNOWN, FAULTY = SeriesKey("NOSUCH", Interval.D1), SeriesKey("FAULTY", Interval.D1)
+
+
 @pytest.fixture
-async def watched(tmp_path: Path) -> AsyncIterator[tuple[Schedule, Sim, FakeClock]]:
-    # A Friday, ten minutes before the close in New York.
+async def watched(tmp_path: Path) -> AsyncIterator[tuple[WatchList, Sim, FakeClock]]:
+    with watching(tmp_path, [APPLE, BITCOIN]) as (watch_list, _, sim, market):
+        yield watch_list, sim, market
+
+
+@contextmanager
+def watching(
+    folder: Path, keys: list[SeriesKey]
+) -> Iterator[tuple[WatchList, list[SeriesKey], Sim, FakeClock]]:
+    """A watch list of the simulated market: a Friday, ten minutes before the close in New York."""
     market = FakeClock(epoch("2024-07-12T19:50:00Z"))
     with start(clock=market) as sim:
         clock, calendars = MarketClock(market), Calendars()
         settings = UpstreamSettings(sim_url=sim.url, retry=RetryPolicy(retries=0, reconnects=0))
         parts = Parts(settings, clock, UpstreamMetrics(CollectorRegistry()), calendars=calendars)
         provider = open_providers(["sim"], parts)
-        store = open_store(f"sqlite:///{tmp_path}/finstage.db", clock=clock)
+        store = open_store(f"sqlite:///{folder}/finstage.db", clock=clock)
         upstream = BoundedExecutor(threads=4, queued=100, name="upstream")
         database = BoundedExecutor(threads=4, queued=100, name="database")
-        refresher = Refresher(
+        refresher = Stubborn(
             store, provider, upstream=upstream, database=database, writing=database, clock=clock
         )
-        yield (
-            Schedule(
-                [APPLE, BITCOIN],
-                refresher=refresher,
-                store=store,
-                database=database,
-                calendars=calendars,
-                clock=clock,
-            ),
-            sim,
-            market,
+        refresher.asked = []
+        watch_list = WatchList(
+            keys, refresher=refresher, store=store, database=database, calendars=calendars, clock=clock
         )
+        yield watch_list, refresher.asked, sim, market
         upstream.close()
         database.close()
         store.close()
 
 
-async def test_what_is_due_is_refreshed(watched: tuple[Schedule, Sim, FakeClock]) -> None:
-    schedule, _, market = watched
-    assert await schedule.refresh_due() == [APPLE, BITCOIN]
-    assert await schedule.refresh_due() == []
+async def test_what_is_due_is_refreshed(watched: tuple[WatchList, Sim, FakeClock]) -> None:
+    watch_list, _, market = watched
+    assert await watch_list.refresh_due() == [APPLE, BITCOIN]
+    assert await watch_list.refresh_due() == []
     market.advance(5 * 60 + 5)
-    assert await schedule.refresh_due() == [APPLE, BITCOIN]
+    assert await watch_list.refresh_due() == [APPLE, BITCOIN]
     market.advance(20 * 60)  # past the close, not yet settled
-    assert await schedule.refresh_due() == [BITCOIN]
+    assert await watch_list.refresh_due() == [BITCOIN]
     market.advance(30 * 60)
-    assert await schedule.refresh_due() == [APPLE, BITCOIN]
+    assert await watch_list.refresh_due() == [APPLE, BITCOIN]
     market.advance(86_400)  # Saturday
-    assert await schedule.refresh_due() == [BITCOIN]
+    assert await watch_list.refresh_due() == [BITCOIN]
 
 
-async def test_a_failure_is_tried_again_later(watched: tuple[Schedule, Sim, FakeClock]) -> None:
-    schedule, sim, market = watched
+async def test_a_failure_is_tried_again_later(watched: tuple[WatchList, Sim, FakeClock]) -> None:
+    watch_list, sim, market = watched
     sim.faults.add(Fault("server_error", status=503, form="seconds", retry_after=120, count=2))
-    assert await schedule.refresh_due() == [APPLE, BITCOIN]
+    assert await watch_list.refresh_due() == [APPLE, BITCOIN]
     market.advance(60)
-    assert await schedule.refresh_due() == []
+    assert await watch_list.refresh_due() == []
     market.advance(61)
-    assert await schedule.refresh_due() == [APPLE, BITCOIN]
-    assert await schedule.refresh_due() == []
+    assert await watch_list.refresh_due() == [APPLE, BITCOIN]
+    assert await watch_list.refresh_due() == []
 
 
-async def test_it_runs_until_it_is_cancelled(watched: tuple[Schedule, Sim, FakeClock]) -> None:
-    schedule, sim, _ = watched
-    running = asyncio.create_task(schedule.run())
+async def test_bad_entries_harm_no_other_and_are_asked_for_less_and_less(tmp_path: Path) -> None:
+    with watching(tmp_path, [UNKNOWN, FAULTY, BITCOIN]) as (watch_list, asked, _, market):
+        due = [set(await watch_list.refresh_due())]
+        for _ in range(60):
+            market.advance(5 * 60)
+            due.append(set(await watch_list.refresh_due()))
+        assert due[0] == {UNKNOWN, FAULTY, BITCOIN}
+        assert all(BITCOIN in each for each in due)
+        # Five hours: after 1, 2, 4, … 60 minutes, seen every five.
+        assert 4 <= asked.count(UNKNOWN) <= 12
+        assert asked.count(UNKNOWN) == asked.count(FAULTY)
+        assert RETRY_S < MAX_RETRY_S
+
+
+async def test_it_runs_until_it_is_cancelled(watched: tuple[WatchList, Sim, FakeClock]) -> None:
+    watch_list, sim, _ = watched
+    running = asyncio.create_task(watch_list.run())
     async with asyncio.timeout(10):
         while len(sim.stats.summary()["log"]) < 2:  # noqa: ASYNC110 - it is the server that must have heard
             await asyncio.sleep(0.01)
