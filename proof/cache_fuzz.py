@@ -16,11 +16,11 @@ import numpy as np
 
 from finstage.market.v1.quote_pb2 import Quote
 from finstage_cache import ABSENT, BYTES, JSON, Answer, Codec, CodecError, Status, protobuf
-from finstage_cache.columns import COLUMNS, Columns
+from finstage_cache.arrays import ARRAYS, Arrays
 from finstage_cache.envelope import Damaged, OtherSchema, open_, seal
 
 NAMES = (b"cache:price:v1:quote:AAPL", b"cache:k", b"\xff")
-CODECS: tuple[Codec[Any], ...] = (BYTES, JSON, protobuf(Quote), COLUMNS)
+CODECS: tuple[Codec[Any], ...] = (BYTES, JSON, protobuf(Quote), ARRAYS)
 _FLOATS = (0.0, -0.0, 1.0, -1.0, 1e-300, 1e11, 1e12, 1e300, float("nan"), float("inf"), float("-inf"))
 
 
@@ -95,9 +95,9 @@ def _value(chance: random.Random, codec: Codec[Any]) -> Any:
         return chance.randbytes(chance.choice([0, 1, 40, 300]))
     if codec is JSON:
         return {"a": [1, 2.5, None, "é" * chance.randrange(5)], "b": chance.random()}
-    if codec is COLUMNS:
+    if codec is ARRAYS:
         columns = (np.arange(chance.randrange(20)), np.array([chance.random()]), np.array([True]))
-        return Columns(chance.randbytes(chance.randrange(9)), columns)
+        return Arrays(chance.randbytes(chance.randrange(9)), columns)
     return Quote(symbol="AAPL", price=chance.random())
 
 
@@ -170,8 +170,8 @@ def _same(answer: Answer[Any], sealed: Answer[Any], codec: Codec[Any]) -> bool:
 
 
 def _equal(one: Any, other: Any, codec: Codec[Any]) -> bool:
-    if codec is COLUMNS:
-        return bool(COLUMNS.encode(one) == COLUMNS.encode(other))
+    if codec is ARRAYS:
+        return bool(ARRAYS.encode(one) == ARRAYS.encode(other))
     if codec is JSON:
         return repr(one) == repr(other)
     return bool(one == other)

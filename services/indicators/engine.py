@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from finstage_cache import Cache, Policy, keys
-from finstage_cache.columns import COLUMNS
-from finstage_cache.columns import Columns as Arrays
+from finstage_cache.arrays import ARRAYS, Arrays
 from finstage_market.columns import Float64s
 from finstage_runtime.executor import BoundedExecutor
 from services.indicators.compute import compute
@@ -63,5 +62,5 @@ class Engine:
         key = keys.key(
             "indicators", identity, spec.indicator.name, spec.variant.name, spec.source, spec.params
         )
-        answer = await self._cache.get_or_load(key, load, self._policy, codec=COLUMNS)
+        answer = await self._cache.get_or_load(key, load, self._policy, codec=ARRAYS)
         return cast("Outputs", answer.value.arrays)

@@ -1,11 +1,9 @@
-"""A cache for asyncio services: one load per key, stale answers while it runs, memory and Redis. See
-README.md."""
+"""A cache for asyncio services: one load per key, stale answers, memory and Redis. See README.md."""
 
 from finstage_runtime.clock import Clock, ManualClock, SystemClock
 
 from . import keys
 from .answer import ABSENT, Absent, Answer, Loaded, Status
-from .answering import Batch
 from .api import Cache
 from .backend import Backend
 from .codecs import BYTES, JSON, Codec, live, protobuf
@@ -18,6 +16,7 @@ from .errors import (
     Unavailable,
     ValueAbsent,
 )
+from .lookups import Batch
 from .memory import MemoryBackend
 from .null import NullBackend
 from .policy import Policy

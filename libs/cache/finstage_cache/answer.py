@@ -1,4 +1,4 @@
-"""What a cache answers: the value, what kind of answer it is, and its times."""
+"""Answers: a value, how it was found, and its times."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,15 +20,15 @@ class Absent(Enum):
 
 
 ABSENT: Final = Absent.ABSENT
-"""What a loader returns to say "there is no such thing": cacheable, and not the same as None."""
+"""Returned by a loader for a value that does not exist. It is cacheable, and not the same as None."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded(Generic[T]):
-    """What a loader may return in place of a value, to say more about it.
+    """A value with times of its own, which a loader may return in place of the bare value.
 
-    stored: when its age begins, in Unix seconds: when the value was made, where that was before the load.
-    fresh_s: how long it is fresh, where that is less than the policy says; it is not refreshed early then.
+    stored: Unix seconds from which the age counts, for a value made before the load.
+    fresh_s: a shorter freshness than the policy's; such a value is not refreshed early.
     """
 
     value: T | Absent
@@ -37,26 +37,26 @@ class Loaded(Generic[T]):
 
 
 class Status(StrEnum):
-    """What an answer was."""
+    """How an answer was found."""
 
     HIT = "hit"
     """Found, and fresh."""
     MISS = "miss"
     """Loaded by this call."""
     STALE = "stale"
-    """Past its freshness: served while a refresh runs, or because the load failed."""
+    """No longer fresh: served while a refresh runs, or because the load failed."""
     COALESCED = "coalesced"
     """Loaded by another call, or another process, that this call waited for."""
     NEGATIVE = "negative"
-    """Known to be absent: found so, or loaded so."""
+    """Known to be absent, found or loaded."""
 
 
 class Answer(Generic[T]):
-    """One answer. It is shared between callers, as its value is: treat both as immutable.
+    """One answer. Callers share it and its value: treat both as immutable.
 
-    `stored` is in Unix seconds; `fresh_for` and `error_for` are seconds after it, and `stale_s` after the end
-    of freshness; `load_s` is what the load took (0.0 for a value that was `set`); `weight` is its bytes
-    by its codec. The datetimes are aware, in UTC.
+    `stored` is in Unix seconds. `fresh_for` and `error_for` are seconds after it, `stale_s` seconds after the
+    end of freshness. `load_s` is the duration of the load (0.0 after a `set`), `weight` the bytes counted by
+    the codec. The datetimes are aware, in UTC.
     """
 
     __slots__ = ("_value", "error_for", "fresh_for", "load_s", "stale_s", "status", "stored", "weight")
@@ -83,28 +83,28 @@ class Answer(Generic[T]):
 
     @property
     def value(self) -> T:
-        """The value. Raises ValueAbsent if there is none (`absent`)."""
+        """The value. Raises ValueAbsent if the answer is `absent`."""
         value = self._value
         if value is ABSENT:
-            raise ValueAbsent("the answer is that there is no value: look at .absent first")
+            raise ValueAbsent("the answer is that no value exists; check .absent first")
         return value
 
     @property
     def absent(self) -> bool:
-        """Whether the answer is that there is no value."""
+        """Whether the answer is that no value exists."""
         return self._value is ABSENT
 
     @property
     def stored_at(self) -> datetime:
-        """When the value was loaded or set, or when its loader said that it was made."""
+        """When the value was loaded or set, or made according to its loader."""
         return datetime.fromtimestamp(self.stored, UTC)
 
     def age_s(self, wall: float) -> float:
-        """How old it is. Hosts' clocks differ a little: what was stored "later than now" was stored now."""
+        """The age. Hosts' clocks differ a little: a time later than now counts as now."""
         return max(0.0, wall - self.stored)
 
     def expired(self, age_s: float) -> "Answer[T]":
-        """The same answer, not fresh from this age on; an absence is then gone."""
+        """The same answer with its freshness ended at this age; an absence is gone from then on."""
         error_for = age_s if self.absent else self.error_for
         fresh_for = min(self.fresh_for, age_s)
         return Answer(
@@ -141,5 +141,4 @@ class Answer(Generic[T]):
 
 
 Held: TypeAlias = tuple[Answer[Any], float]
-"""What a backend holds for a key: the answer (HIT or NEGATIVE), and its age in seconds by the backend's
-clock."""
+"""A held answer (HIT or NEGATIVE), and its age in seconds by the backend's clock."""

@@ -11,16 +11,15 @@ from structlog.typing import FilteringBoundLogger
 from finstage_runtime.clock import SYSTEM, Clock
 
 from .answer import Absent, Answer, Loaded, Status
-from .answering import Answering, Batch
 from .backend import Backend
 from .codecs import BYTES, Codec
 from .decorator import Cached
 from .errors import Unavailable
 from .loading import call
 from .log import bound
+from .lookups import Batch, Lookups
 from .policy import Policy
-from .stats import Stats, snapshot
-from .tally import Tally
+from .stats import Recorder, Stats, snapshot
 
 T = TypeVar("T")
 
@@ -46,19 +45,21 @@ class Cache:
         random: Callable[[], float] = random_module.random,
         log: FilteringBoundLogger | None = None,
     ) -> None:
-        """`name` labels statistics and log events; `codec` is for calls that name none; `executor` runs
-        loaders that are not async (None: the loop's own); `random` gives numbers in [0, 1); for `log` see
-        log.py.
+        """name: a label for statistics and log events.
+        codec: for calls that name none.
+        executor: runs loaders that are not async; None: the loop's default.
+        random: gives numbers in [0, 1).
+        log: see log.py.
         """
         self.name = name
         self.backend = backend
         self._codec = codec
         self._executor = executor
-        self._tally = Tally(bound(log, cache=name))
-        self._debug = self._tally.debug
-        self._counts = self._tally.counts
+        self._recorder = Recorder(bound(log, cache=name))
+        self._debug = self._recorder.debug
+        self._counts = self._recorder.counts
         self._since: Stats | None = None
-        self._answering = Answering(backend, clock=clock, random=random, tally=self._tally)
+        self._lookups = Lookups(backend, clock=clock, random=random, recorder=self._recorder)
         self._peek = backend.peek
 
     # Reading
@@ -72,15 +73,15 @@ class Cache:
     async def get(
         self, key: str, *, codec: Codec[Any] | None = None, stale: bool = False
     ) -> Answer[Any] | None:
-        """What is held, if it is fresh (HIT, or NEGATIVE for a known absence), else None.
+        """The held answer if it is fresh (HIT, or NEGATIVE for a known absence), else None.
 
-        With `stale`, also what is past its freshness but not gone, as STALE.
+        stale: also return an answer that is no longer fresh but not gone, as STALE.
         """
         answer = self._peek(key)
         if answer is not None:
             self._counts.hits += 1
             if self._debug:
-                self._tally.tell_asked(key, _HIT)
+                self._recorder.log_answer(key, _HIT)
             return answer
         return (await self._get_many([key], codec, stale)).get(key)
 
@@ -97,7 +98,7 @@ class Cache:
     async def get_many(
         self, keys: Iterable[str], *, codec: Codec[Any] | None = None, stale: bool = False
     ) -> dict[str, Answer[Any]]:
-        """`get` for many keys by one look at the backend; a key that is a miss has no entry."""
+        """`get` for many keys with one call of the backend; a miss has no entry."""
         return await self._get_many(list(keys), codec, stale)
 
     async def _get_many(
@@ -106,9 +107,7 @@ class Cache:
         answers: dict[str, Answer[Any]] = {}
         hits = 0
         counts = self._counts
-        for key, (answer, age_s) in (
-            await self._answering.held(_checked(keys), codec or self._codec)
-        ).items():
+        for key, (answer, age_s) in (await self._lookups.held(_checked(keys), codec or self._codec)).items():
             if age_s < answer.fresh_for:
                 answers[key] = answer
                 hits += answer.status is _HIT
@@ -122,7 +121,7 @@ class Cache:
             counts.misses += sum(key not in answers for key in keys)
         if self._debug:
             for key in keys:
-                self._tally.tell_asked(key, answers[key].status if key in answers else _MISS)
+                self._recorder.log_answer(key, answers[key].status if key in answers else _MISS)
         return answers
 
     @overload
@@ -148,28 +147,30 @@ class Cache:
     async def get_or_load(
         self, key: str, loader: Callable[[], Any], policy: Policy, *, codec: Codec[Any] | None = None
     ) -> Answer[Any]:
-        """What is held, as far as `policy` allows, else what `loader` gives, stored under `policy`.
+        """The held answer if `policy` allows it, else the answer of `loader`, stored under `policy`.
 
-        One load per key runs at a time: here, and among all processes that share the backend. It runs to
-        its end also if every caller leaves. A loader that is not an async function runs in the executor. It
-        returns ABSENT for what there is not, and `Loaded` for a value that is older than the load. What it
-        raises is raised here (callers that only waited get a copy) unless an old answer may be served;
-        LoadTimeout and LoadCancelled likewise.
+        One load per key runs at a time, in this process and among all that share the backend. It runs to its
+        end even if every caller leaves. A loader that is not an async function runs in the executor. A loader
+        returns ABSENT if the value does not exist, and `Loaded` for a value that is older than the load.
 
-        Who waits for another call's load, and gets something older than its own `max_age_s`, asks again.
+        A caller that waited for another's load, and got an answer older than its own `max_age_s`, asks again.
+
+        Raises:
+            Exception: the loader's, when no old answer may be served; a copy for callers that only waited.
+            LoadTimeout, LoadCancelled: likewise.
         """
         answer = self._peek(key)
         if answer is not None and (policy.max_age_s is None or policy.max_age_s >= answer.fresh_for):
             self._counts.hits += 1
             if self._debug:
-                self._tally.tell_asked(key, _HIT)
+                self._recorder.log_answer(key, _HIT)
             return answer
         executor = self._executor
 
         async def load(keys: list[str]) -> Mapping[str, Any]:
             return {keys[0]: await call(loader, executor)}
 
-        batch = await self._answering.answer(_checked([key]), load, policy, codec or self._codec)
+        batch = await self._lookups.get_or_load(_checked([key]), load, policy, codec or self._codec)
         if batch.errors:
             raise batch.errors[key]
         return batch.answers[key]
@@ -183,117 +184,119 @@ class Cache:
         *,
         codec: Codec[T] | None = None,
     ) -> Batch[T]:
-        """`get_or_load` for many keys, with one call of `loader` for all that have to be loaded.
+        """`get_or_load` for many keys, with one call of `loader` for all keys that must be loaded.
 
-        The loader gets these keys and gives values by key: no entry, or ABSENT, for what there is not; an
-        exception for a key that failed alone. Nothing that a load raises is raised here: it stands in
-        `Batch.errors`.
+        The loader gets these keys and returns values by key: ABSENT or no entry for a value that does not
+        exist, an exception for a key that failed alone. Errors of loads are in `Batch.errors`, not raised.
         """
         executor = self._executor
 
         async def load(keys: list[str]) -> Mapping[str, Any]:
             values = await call(loader, executor, keys)
             if not isinstance(values, Mapping):
-                raise TypeError(f"a loader of many gives a mapping from keys to values, not {values!r:.80}")
+                raise TypeError(f"a loader of many keys must return a mapping by key, not {values!r:.80}")
             return values
 
         keys = _checked(list(dict.fromkeys(keys)))
-        return await self._answering.answer(keys, load, policy, codec or self._codec)
+        return await self._lookups.get_or_load(keys, load, policy, codec or self._codec)
 
     # Writing
 
     async def set(
         self, key: str, value: T | Absent, policy: Policy, *, codec: Codec[T] | None = None
     ) -> bool:
-        """Store a value, or ABSENT. A load of the key that is under way will not overwrite it.
+        """Store a value, or ABSENT. A load of the key that is under way does not overwrite it.
 
-        Whether it was stored: not if it is larger than the backend's bound, or the backend is away. Raises
-        CodecError for a value that the codec cannot hold.
+        Returns whether it was stored: False if it exceeds the backend's limit, or the backend is unavailable.
+
+        Raises:
+            CodecError: the codec cannot hold the value.
         """
-        answer = self._answering.loads.answer(value, policy, codec or self._codec)
+        answer = self._lookups.loads.answer(value, policy, codec or self._codec)
         put = self.backend.put
-        if put is None or self._answering.flights.current:
+        if put is None or self._lookups.flights.current:
             return await self._store({key: answer}, codec) > 0
-        _check(key, answer)  # the short way, for backends that need no waiting
+        _check(key, answer)  # no waiting: much of the cost of storing in memory
         stored = put(key, answer)
         self._counts.sets += stored
         if self._debug:
-            self._tally.tell_set(key, answer.status)
+            self._recorder.log_set(key, answer.status)
         return stored
 
     async def set_many(
         self, values: Mapping[str, T | Absent], policy: Policy, *, codec: Codec[T] | None = None
     ) -> int:
-        """`set` for many keys at once: how many were stored."""
+        """`set` for many keys at once; return how many were stored."""
         codec = codec or self._codec
-        answer = self._answering.loads.answer
+        answer = self._lookups.loads.answer
         return await self._store({key: answer(value, policy, codec) for key, value in values.items()}, codec)
 
     async def _store(self, answers: Mapping[str, Answer[Any]], codec: Codec[Any] | None) -> int:
         for key, answer in answers.items():
             _check(key, answer)
-        if self._answering.flights.current or self._answering.reads.pending:
-            self._answering.outdate(answers)
+        if self._lookups.flights.current or self._lookups.reads.pending:
+            self._lookups.outdate(answers)
         try:
             stored = await self.backend.set_many(answers, codec or self._codec)
         except Unavailable:
             return 0
         finally:
-            if self._answering.reads.pending:
-                self._answering.reads.outdate(answers)
+            if self._lookups.reads.pending:
+                self._lookups.reads.outdate(answers)
         self._counts.sets += stored
         if self._debug:
             for key, answer in answers.items():
-                self._tally.tell_set(key, answer.status)
+                self._recorder.log_set(key, answer.status)
         return stored
 
     async def delete(self, key: str) -> bool:
-        """Delete; whether there was something. A load of the key that is under way will not be stored."""
+        """Delete the key; return whether it was held. A load of the key that is under way is not stored."""
         return await self.delete_many([key]) > 0
 
     async def delete_many(self, keys: Iterable[str]) -> int:
-        """`delete` for many keys at once: how many there were."""
+        """`delete` for many keys at once; return how many were held."""
         keys = _checked(list(keys))
-        self._answering.outdate(keys)
+        self._lookups.outdate(keys)
         try:
             deleted = await self.backend.delete_many(keys)
         except Unavailable:
             return 0
         finally:
-            self._answering.reads.outdate(keys)
+            self._lookups.reads.outdate(keys)
         self._counts.deletes += deleted
         if self._debug:
             for key in keys:
-                self._tally.tell_delete(key)
+                self._recorder.log_delete(key)
         return deleted
 
     async def expire(self, key: str, unless: Callable[[T], bool], *, codec: Codec[T] | None = None) -> bool:
-        """End the freshness of what is held, so that the next `get_or_load` loads, and has the old answer,
-        as STALE, if that fails; whether it was fresh until now. Its times else stay as they were, so that
-        it lasts no longer for being expired; an absence is gone.
+        """End the freshness of the held answer; return whether it was fresh until now.
 
-        unless: whether a value is of after the change that this call is about. Such a value stays fresh;
-            and what a load under way in this process brings is stored if it is one. (Another process's load
-            is not stopped: each process calls `expire` for itself.)
+        The next `get_or_load` loads, and serves the old answer as STALE if the load fails. The answer's other
+        times do not change, so it is gone no later than before. A held absence is gone at once.
+
+        unless: whether a value was made after the change that this call announces. Such a value stays fresh,
+            and a load under way in this process is stored only if it returns such a value. Loads of other
+            processes go on: each process calls `expire` for itself.
         """
         _checked([key])
-        self._answering.expire(key, unless)
+        self._lookups.expire(key, unless)
         try:
             return await self.backend.expire(key, unless, codec or self._codec)
         except Unavailable:
             return False
         finally:
-            self._answering.reads.outdate([key])
+            self._lookups.reads.outdate([key])
 
     async def clear(self) -> None:
-        """Delete everything that this cache's backend holds."""
-        self._answering.outdate(None)
+        """Delete everything that this cache holds."""
+        self._lookups.outdate(None)
         try:
             await self.backend.clear()
         except Unavailable:
             pass
         finally:
-            self._answering.reads.outdate(None)
+            self._lookups.reads.outdate(None)
 
     def cached(
         self,
@@ -304,32 +307,34 @@ class Cache:
         version: int = 1,
         codec: Codec[Any] | None = None,
     ) -> Cached:
-        """A decorator: the function's results are cached under `name` (a key namespace) and its arguments.
+        """A decorator that caches a function's results under `name` (a key namespace) and the arguments.
 
-        Positional, keyword and default forms of one call give one key. `key` gets the arguments and gives
-        the one key part to use instead; `version` is as in `keys.key`, `codec` as in `get_or_load`.
+        Positional, keyword and default forms of one call give one key.
+
+        key: called with the arguments, returns one key part to use in their place.
+        version: as in `keys.key`.
         """
         return Cached(self, name, policy, key=key, version=version, codec=codec)
 
     # Counting
 
     def stats(self) -> Stats:
-        """The counters since the beginning, or since `clear_stats`."""
+        """The counters since the cache was made, or since `clear_stats`."""
         return snapshot(self._counts, self.backend.counts, self.backend.size(), self._since)
 
     def clear_stats(self) -> None:
-        """Count from zero again (`total_stats` goes on)."""
+        """Start the counters of `stats` from zero; `total_stats` goes on."""
         self._since = self.total_stats()
 
     def total_stats(self) -> Stats:
-        """The counters since the beginning: what metrics show."""
+        """The counters since the cache was made, for metrics."""
         return snapshot(self._counts, self.backend.counts, self.backend.size())
 
     # Ending
 
     async def aclose(self) -> None:
-        """Stop loads under way (those who wait get LoadCancelled) and close the backend."""
-        await self._answering.flights.cancel()
+        """Stop loads under way, whose waiters get LoadCancelled, and close the backend."""
+        await self._lookups.flights.cancel()
         await self.backend.aclose()
 
     async def __aenter__(self) -> Self:
@@ -345,7 +350,7 @@ def _check(key: str, answer: Answer[Any]) -> None:
     if type(key) is not str or not 0 < len(key) <= MAX_KEY_LENGTH or not key.isascii():
         raise _wrong_key(key)
     if answer.fresh_for <= 0:
-        raise ValueError("to set ABSENT, Policy.negative_s must be above 0")
+        raise ValueError("Policy.negative_s must be above 0 to set ABSENT")
 
 
 def _checked(keys: list[str]) -> list[str]:
@@ -360,5 +365,6 @@ def _checked(keys: list[str]) -> list[str]:
 
 
 def _wrong_key(given: object) -> ValueError:
-    accepted = f"ASCII text of 1 to {MAX_KEY_LENGTH} characters (see keys.key)"
-    return ValueError(f"a key is {accepted}, not {given!r:.200}")
+    return ValueError(
+        f"a key must be 1 to {MAX_KEY_LENGTH} ASCII characters (see keys.key), not {given!r:.200}"
+    )

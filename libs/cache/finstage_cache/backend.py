@@ -1,5 +1,4 @@
-"""What a backend is. `Cache` needs nothing else of one, and the contract suite in tests/ holds each to
-this."""
+"""The interface of a backend, checked for each one by tests/libs/cache/test_cache_contract.py."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -11,66 +10,69 @@ from .codecs import Codec
 
 @dataclass(slots=True)
 class BackendCounts:
-    """What happened inside a backend since it was made."""
+    """Counters of a backend since it was made."""
 
     evictions: int = 0
     """Entries that left to make room."""
     expirations: int = 0
-    """Entries that left because their time was over (memory only: Redis keeps its own count)."""
+    """Entries that left because they expired (memory only: Redis keeps its own count)."""
     refused: int = 0
-    """Entries larger than the backend's bound, not stored."""
+    """Entries not stored, because they exceed the backend's limit."""
     damaged: int = 0
-    """Envelopes that were damaged, each a miss."""
+    """Damaged envelopes, each a miss."""
     other_schema: int = 0
     """Envelopes of another codec or format version, each a miss."""
     errors: int = 0
-    """Calls that the backend could not answer in time."""
+    """Calls not answered in time, or answered with an error."""
     invalidations: int = 0
     """Entries dropped from memory because another process changed them."""
 
 
 class Backend(Protocol):
-    """A place for answers. Keys are non-empty text.
+    """A place that holds answers by key. Keys are non-empty text.
 
-    A backend MUST: give back an equal value and its times, or nothing; never give an answer at or past its
-    `error_for`; raise Unavailable, within a bounded time, when it cannot answer; raise CodecError for a
-    value that it cannot hold. It need not keep anything.
+    A backend MUST
+    - return an equal value with its times, or nothing, and never an answer at or past its `error_for`;
+    - raise Unavailable, within a bounded time, when it cannot answer;
+    - raise CodecError for a value that it cannot hold.
+
+    It MAY drop any entry at any time.
     """
 
     counts: BackendCounts
 
     @property
     def locks(self) -> "Locks | None":
-        """The locks of the processes that share this backend; None if no other process sees it."""
+        """The locks of the processes that share this backend; None if it belongs to this process alone."""
         ...
 
     def peek(self, key: str) -> Answer[Any] | None:
-        """An answer at hand that is positive and surely fresh, else None: no waiting, no judging."""
+        """A value that is certainly fresh and needs no waiting, else None."""
         ...
 
     @property
     def put(self) -> "Callable[[str, Answer[Any]], bool] | None":
-        """Stores one answer at once (False: refused, as too large); None if storing has to be waited for."""
+        """Stores one answer without waiting (False: refused as too large); None if storing needs waiting."""
         ...
 
     async def get_many(self, keys: Iterable[str], codec: Codec[Any]) -> dict[str, Held]: ...
 
     async def set_many(self, answers: Mapping[str, Answer[Any]], codec: Codec[Any]) -> int:
-        """Store, and revoke the claims of loads under way; how many were stored. An entry larger than the
-        bound is refused and counted."""
+        """Store, and revoke the claims of loads under way; return how many were stored. An entry that exceeds
+        the limit is refused and counted."""
         ...
 
     async def delete_many(self, keys: Iterable[str]) -> int:
-        """Delete, and revoke the claims of loads under way; how many entries there were."""
+        """Delete, and revoke the claims of loads under way; return how many entries were held."""
         ...
 
     async def expire(self, key: str, unless: Callable[[Any], bool], codec: Codec[Any]) -> bool:
-        """End the freshness of what is held, its other times as they were, unless `unless` is true of its
-        value; whether it was fresh until now. Claims stay."""
+        """End the freshness of the held answer, unless `unless` is true for its value; return whether it was
+        fresh until now. Its other times and all claims stay as they are."""
         ...
 
     async def clear(self) -> None:
-        """Delete everything of this backend's own, and nothing else."""
+        """Delete all entries of this backend, and nothing else."""
         ...
 
     def size(self) -> "Size": ...
@@ -79,14 +81,14 @@ class Backend(Protocol):
 
 
 class Size(NamedTuple):
-    """What is held in this process's memory."""
+    """The extent of what this process holds in memory."""
 
     entries: int
     bytes: int
 
 
 class Claimed(NamedTuple):
-    """The outcome of a claim: whether this process may load the key, and what is held for it now."""
+    """The outcome of a claim: whether this process may load the key, and the answer held now."""
 
     ours: bool
     held: Held | None
@@ -96,21 +98,21 @@ class Locks(Protocol):
     """One load per key among all processes. A claim expires by itself; a process that dies blocks nothing."""
 
     claim_s: float
-    """How long a claim lasts unless kept up."""
+    """Seconds that a claim lasts, unless extended by `keep`."""
 
     async def claim(self, keys: Iterable[str], token: bytes, codec: Codec[Any]) -> dict[str, Claimed]:
-        """Claim the keys that no one else has. A token is `OWNER:NUMBER`; an earlier one of the same owner is
-        overtaken, so that a claim which could not be given up does not block its own process."""
+        """Claim the keys that nobody else has claimed. A token is `OWNER:NUMBER`. It replaces earlier tokens
+        of the same owner, so that a claim that could not be released does not block its own process."""
         ...
 
     async def keep(self, keys: Iterable[str], token: bytes) -> None:
-        """Extend the claims that are still ours."""
+        """Extend the claims that still stand."""
         ...
 
     async def settle(self, answers: Mapping[str, Answer[Any]], token: bytes, codec: Codec[Any]) -> set[str]:
-        """Store the answers whose claim is still ours, give those claims up, and say which these were."""
+        """Store the answers whose claims still stand, release these claims, and return their keys."""
         ...
 
     async def release(self, keys: Iterable[str], token: bytes) -> None:
-        """Give up the claims that are still ours."""
+        """Release the claims that still stand."""
         ...

@@ -1,5 +1,4 @@
-"""Codecs: how a value becomes bytes and what it weighs. Named explicitly by every call; none of them is
-pickle."""
+"""Codecs: how values become bytes, and how many bytes they occupy. None of them is pickle."""
 
 import json
 import sys
@@ -15,12 +14,12 @@ T = TypeVar("T")
 
 
 class Codec(Protocol[T]):
-    """How values of one type are held.
+    """The form in which values of one type are held.
 
-    `schema` names the form of the bytes: what was stored under another schema is a miss. `weigh` gives the
-    bytes that a value occupies (about; exact for bytes) and raises CodecError for one that the codec cannot
-    hold: it is called on every store, also where the live object is kept. `decode` raises CodecError for
-    damaged bytes.
+    schema: the name of the form. An entry stored under another schema is a miss.
+    weigh: the bytes that a value occupies: exact for bytes, else about. It is called on every store, also for
+        live objects, and raises CodecError for a value that the codec cannot hold.
+    decode: raises CodecError for damaged bytes.
     """
 
     @property
@@ -40,7 +39,7 @@ class Bytes:
 
     def weigh(self, value: bytes) -> int:
         if type(value) is not bytes:
-            raise CodecError(f"the BYTES codec holds bytes, not {type(value).__name__}")
+            raise CodecError(f"the BYTES codec accepts bytes, not {type(value).__name__}")
         return len(value)
 
     def encode(self, value: bytes) -> bytes:
@@ -52,7 +51,7 @@ class Bytes:
 
 
 class Json:
-    """What JSON gives back as it was: None, bool, int, finite float, str, lists, and dicts with str keys."""
+    """Values that survive JSON unchanged: None, bool, int, finite float, str, lists, dicts with str keys."""
 
     schema = "json"
 
@@ -68,11 +67,11 @@ class Json:
             value = json.loads(data)
         except (ValueError, RecursionError) as error:
             raise CodecError(f"not JSON: {error}") from error
-        self.weigh(value)  # json also reads what it would not write: NaN, 1e999, half a surrogate pair
+        self.weigh(value)  # json.loads accepts more than dumps writes: NaN, 1e999, half a surrogate pair
         return value
 
 
-_JSON_DEPTH = 100
+_MAX_JSON_DEPTH = 100
 
 
 def _json_weight(value: Any, depth: int) -> int:
@@ -84,26 +83,26 @@ def _json_weight(value: Any, depth: int) -> int:
             try:
                 value.encode()
             except UnicodeEncodeError as error:
-                raise CodecError(f"the JSON codec cannot hold this text: {error}") from error
+                raise CodecError(f"the JSON codec cannot encode this text: {error}") from error
         return sys.getsizeof(value)
     if kind is float:
         if value - value != 0:
-            raise CodecError(f"the JSON codec holds finite numbers, not {value!r}")
+            raise CodecError(f"the JSON codec accepts finite numbers, not {value!r}")
         return 24
-    if depth == _JSON_DEPTH:
-        raise CodecError(f"the JSON codec holds up to {_JSON_DEPTH} levels")
+    if depth == _MAX_JSON_DEPTH:
+        raise CodecError(f"the JSON codec accepts up to {_MAX_JSON_DEPTH} levels of nesting")
     if kind is list:
         return sys.getsizeof(value) + sum(_json_weight(item, depth + 1) for item in value)
     if kind is dict:
         for name in value:
             if type(name) is not str:
-                raise CodecError(f"the JSON codec holds dicts with str keys, not {name!r:.80}")
+                raise CodecError(f"the JSON codec accepts dicts with str keys, not {name!r:.80}")
         return sys.getsizeof(value) + sum(
             _json_weight(k, depth) + _json_weight(v, depth + 1) for k, v in value.items()
         )
     raise CodecError(
-        f"the JSON codec holds None, bool, int, float, str, list and dict, not {kind.__name__} "
-        "(it would not come back as it was)"
+        f"the JSON codec accepts None, bool, int, float, str, list and dict, not {kind.__name__}, "
+        "which would be another type when read back"
     )
 
 
@@ -119,7 +118,7 @@ class Protobuf(Generic[M]):
 
     def weigh(self, value: M) -> int:
         if not isinstance(value, self.message_type):
-            raise CodecError(f"this codec holds {self.schema[9:]}, not {type(value).__name__}")
+            raise CodecError(f"this codec accepts {self.schema[9:]}, not {type(value).__name__}")
         return value.ByteSize()
 
     def encode(self, value: M) -> bytes:
@@ -136,12 +135,12 @@ class Protobuf(Generic[M]):
 
 
 def protobuf(message_type: type[M]) -> Protobuf[M]:
-    """The codec of one message type. The message is shared by all readers: do not change it."""
+    """The codec of one message type. All readers share the cached message: copy it before changing it."""
     return Protobuf(message_type)
 
 
 class Live(Generic[T]):
-    """Objects as they are. They never leave the process: backends that need bytes refuse them."""
+    """Live objects of this process. Backends that need bytes refuse them."""
 
     schema = "live"
 
@@ -153,7 +152,7 @@ class Live(Generic[T]):
 
     def encode(self, value: T) -> bytes:
         raise CodecError(
-            f"a live {type(value).__name__} cannot leave the process: give a codec that has bytes"
+            f"a live {type(value).__name__} cannot leave the process; use a codec that encodes it as bytes"
         )
 
     def decode(self, data: bytes) -> T:
@@ -163,7 +162,7 @@ class Live(Generic[T]):
 def live(weigh: Callable[[T], int] = sys.getsizeof) -> Live[T]:
     """The codec of objects that stay in this process, such as running state.
 
-    `weigh` says how many bytes one occupies; the default counts the object itself, not what it refers to.
+    weigh: the bytes that an object occupies; the default counts the object without the objects it refers to.
     """
     return Live(weigh)
 

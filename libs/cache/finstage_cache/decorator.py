@@ -1,4 +1,4 @@
-"""Caching a function's results: what `Cache.cached` gives."""
+"""The decorator that `Cache.cached` returns: it caches a function's results."""
 
 import functools
 import inspect
@@ -27,7 +27,7 @@ class CachedFunction(Generic[P, T]):
         self._signature = inspect.signature(function)
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        """The result for these arguments; ABSENT if that is what the function returned."""
+        """The result for these arguments, which may be ABSENT."""
         answer: Answer[Any] = await self.answer(*args, **kwargs)
         return ABSENT if answer.absent else answer.value  # type: ignore[return-value]
 
@@ -40,7 +40,7 @@ class CachedFunction(Generic[P, T]):
         )
 
     def key_for(self, *args: P.args, **kwargs: P.kwargs) -> str:
-        """The key for these arguments: what to `delete`."""
+        """The key for these arguments, for `delete` and `expire`."""
         options = self._options
         if options.key is not None:
             return keys.key(options.name, options.key(*args, **kwargs), version=options.version)
@@ -48,8 +48,7 @@ class CachedFunction(Generic[P, T]):
 
 
 class Cached:
-    """The decorator with its options. It decorates functions, async or not; for methods, decorate the bound
-    one."""
+    """The decorator with its options, for functions, async or not, and for bound methods."""
 
     def __init__(
         self,
@@ -61,7 +60,7 @@ class Cached:
         version: int,
         codec: Codec[Any] | None,
     ) -> None:
-        keys.key(name, version=version)  # a wrong name is an error here, not at the first call
+        keys.key(name, version=version)  # raise for a wrong name here, not at the first call
         self.cache = cache
         self.name = name
         self.policy = policy

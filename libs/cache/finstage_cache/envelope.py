@@ -1,4 +1,4 @@
-"""What stands before every value that leaves the process: schema, times, checksum.
+"""The envelope around every value that leaves the process: schema, times, checksum.
 
     offset  size  field
     0       2     magic "fC"
@@ -9,8 +9,8 @@
     48            payload
     -4      4     CRC-32 of the name, then of all bytes before
 
-All little-endian. The name (the key under which it is stored) is in the checksum, so an envelope found under
-another name is damaged.
+All numbers are little-endian. The name is the key under which the envelope is stored. The checksum covers it,
+so an envelope found under another name is damaged.
 """
 
 import functools
@@ -26,12 +26,12 @@ from .errors import CacheError, CodecError
 MAGIC = b"fC"
 VERSION = 1
 SIZE = 52
-"""Bytes beside the payload."""
+"""Bytes of an envelope without its payload."""
 _HEAD = struct.Struct("<8sddddd")
 _TIMES = struct.Struct("<8xddddd").unpack_from
 _CHECKSUM = struct.Struct("<I")
-_CHECKED = 0x2144DF1C  # what CRC-32 gives over any bytes followed by their own CRC-32
-_MIN, _MAX = -1e12, 1e12  # seconds: what is beyond (31,000 years) is damage
+_CHECKED = 0x2144DF1C  # the CRC-32 of any bytes followed by their own CRC-32
+_MIN, _MAX = -1e12, 1e12  # seconds; times beyond (31,000 years) are damage
 _HIT, _NEGATIVE = Status.HIT, Status.NEGATIVE
 
 
@@ -45,13 +45,13 @@ class OtherSchema(CacheError):
 
 @functools.lru_cache(maxsize=256)
 def _openings(schema: str) -> tuple[bytes, bytes]:
-    """The first eight bytes of a value's envelope, and of an absence's."""
+    """The first eight bytes of an envelope with a value, and of one with an absence."""
     value, absent = (struct.pack("<2sBBI", MAGIC, VERSION, flags, crc32(schema.encode())) for flags in (0, 1))
     return value, absent
 
 
 def seal(name: bytes, answer: Answer[Any], codec: Codec[Any]) -> bytes:
-    """The bytes of an answer. Raises CodecError if the codec cannot hold the value."""
+    """The envelope of an answer. Raises CodecError if the codec cannot hold the value."""
     absent = answer.absent
     payload = b"" if absent else codec.encode(answer.value)
     opening = _openings(codec.schema)[absent]
@@ -62,15 +62,16 @@ def seal(name: bytes, answer: Answer[Any], codec: Codec[Any]) -> bytes:
 
 
 def open_(name: bytes, data: bytes, codec: Codec[Any]) -> Answer[Any]:
-    """The answer in an envelope, HIT or NEGATIVE; its weight is not known yet (0).
+    """The answer in an envelope, HIT or NEGATIVE, with weight 0 (not known yet).
 
-    Raises Damaged or OtherSchema, and nothing else.
+    Raises:
+        Damaged, OtherSchema: and no other error, whatever the bytes.
     """
     return opener(codec)(name, data)
 
 
 def opener(codec: Codec[Any]) -> Callable[[bytes, bytes], Answer[Any]]:
-    """`open_` for one codec: for many envelopes, what does not change is looked up once."""
+    """`open_` for many envelopes of one codec, which is looked up once."""
     of_value, of_absence = _openings(codec.schema)
     decode = codec.decode
 
@@ -79,7 +80,7 @@ def opener(codec: Codec[Any]) -> Callable[[bytes, bytes], Answer[Any]]:
         if not data.startswith(of_value):
             absent = data.startswith(of_absence)
             if not absent:
-                raise _unlike(data[:8])
+                raise _mismatch(data[:8])
         if crc32(data, crc32(name)) != _CHECKED or len(data) < SIZE:
             raise Damaged("wrong checksum")
         stored, fresh_for, stale_s, error_for, load_s = _TIMES(data)
@@ -89,7 +90,7 @@ def opener(codec: Codec[Any]) -> Callable[[bytes, bytes], Answer[Any]]:
             raise Damaged("impossible times")
         if absent:
             if len(data) != SIZE:
-                raise Damaged("absent, with a payload")
+                raise Damaged("absent, but with a payload")
             return Answer(ABSENT, _NEGATIVE, stored, fresh_for, stale_s, error_for, load_s, 0)
         try:
             return Answer(decode(data[48:-4]), _HIT, stored, fresh_for, stale_s, error_for, load_s, 0)
@@ -99,11 +100,11 @@ def opener(codec: Codec[Any]) -> Callable[[bytes, bytes], Answer[Any]]:
     return open_one
 
 
-def _unlike(opening: bytes) -> Damaged | OtherSchema:
+def _mismatch(opening: bytes) -> Damaged | OtherSchema:
     if opening[:2] != MAGIC or len(opening) < 8:
-        return Damaged("no envelope")
+        return Damaged("not an envelope")
     if opening[2] != VERSION:
-        return OtherSchema(f"format version {opening[2]}, here {VERSION}")
+        return OtherSchema(f"format version {opening[2]}; this library reads {VERSION}")
     if opening[3] > 1:
         return Damaged(f"unknown flags {opening[3]}")
     return OtherSchema("stored by another codec")

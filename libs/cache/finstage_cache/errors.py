@@ -1,4 +1,4 @@
-"""What this library raises. What a loader raises passes through unchanged."""
+"""The errors of this library. A loader's own errors pass through unchanged."""
 
 
 class CacheError(Exception):
@@ -6,20 +6,19 @@ class CacheError(Exception):
 
 
 class Unavailable(CacheError):
-    """A backend did not answer in its time. `Cache` turns it into a counted miss; only a backend's user
-    sees it."""
+    """A backend did not answer in time. `Cache` counts it as a miss; only a backend's user sees this."""
 
 
 class CodecError(CacheError):
-    """A value that the codec cannot hold, or bytes that it cannot read."""
+    """The codec cannot hold a value, or cannot read the bytes."""
 
 
 class KeyPartError(CacheError, TypeError):
-    """A key part without a canonical form."""
+    """A key part has no canonical form."""
 
 
 class ValueAbsent(CacheError, LookupError):
-    """`Answer.value` of an answer whose loader said that there is nothing."""
+    """`Answer.value` was read from an answer that no value exists."""
 
 
 class LoadTimeout(CacheError, TimeoutError):

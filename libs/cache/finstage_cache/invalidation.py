@@ -1,7 +1,7 @@
-"""Hearing of changed keys: Redis's client tracking, in broadcast mode, for one prefix, from every primary.
+"""Invalidation messages for changed keys: Redis client tracking in broadcast mode, from every primary.
 
-Each listening connection speaks RESP2 and redirects the notices to itself, so that they come as plain pub/sub
-messages. Redis sends one for every key that is set, deleted, expired or evicted, whoever did it.
+Each listening connection speaks RESP2 and redirects the messages to itself, so that they arrive as plain
+pub/sub messages. Redis sends one for every key under the prefix that is set, deleted, expired or evicted.
 """
 
 import asyncio
@@ -20,14 +20,15 @@ _CHANNEL = b"__redis__:invalidate"
 
 
 class _Lost(Exception):
-    """A primary does not answer, or there are other primaries now."""
+    """A primary does not answer, or the set of primaries has changed."""
 
 
 class Invalidations:
-    """Listens from `start` to `aclose`, connecting again as often as it must.
+    """Listens from `start` to `aclose`, and reconnects as often as necessary.
 
-    `heard` gets the Redis keys that changed (None: all). `changed(True)` says that from now on every change
-    is heard; `changed(False)` that changes may go unheard, at most `lag_s` after the first one that did.
+    heard: called with the Redis keys that changed (None: all).
+    listening: called with True when every change is heard from now on, and with False when changes may be
+        missed, at most `lag_s` after the first missed one.
     """
 
     def __init__(
@@ -37,20 +38,20 @@ class Invalidations:
         *,
         lag_s: float,
         heard: Callable[[Iterable[bytes] | None], None],
-        changed: Callable[[bool], None],
+        listening: Callable[[bool], None],
         log: FilteringBoundLogger,
     ) -> None:
         self._client = client
         self._prefix = prefix
         self._beat_s = lag_s / 3
         self._heard = heard
-        self._changed = changed
+        self._listening = listening
         self._log = log
-        self._hearing = False
+        self._is_listening = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin, if it does not run."""
+        """Begin to listen, unless it runs already."""
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
 
@@ -65,24 +66,24 @@ class Invalidations:
             try:
                 await self._listen()
             except* (RedisError, RedisClusterException, OSError, TimeoutError, _Lost) as lost:
-                if self._hearing:
+                if self._is_listening:
                     self._log.warning("cache_invalidations_lost", error=repr(lost.exceptions[0]))
-                self._hearing = False
-            except* Exception as failed:  # what nobody thought of must not end it unheard
+                self._is_listening = False
+            except* Exception as failed:  # an unexpected error must not end the listening silently
                 self._log.error("cache_invalidations_failed", exc_info=failed)
-                self._hearing = False
+                self._is_listening = False
             await asyncio.sleep(self._beat_s / 2)
 
     async def _listen(self) -> None:
-        """Until something is lost, which is raised."""
+        """Listen until a connection is lost, and raise why."""
         connections: dict[str, AbstractConnection] = {}
         try:
             async with asyncio.timeout(self._beat_s * 3):
                 connections = await self._connections()
                 for connection in connections.values():
                     await self._subscribe(connection)
-            self._hearing = True
-            self._changed(True)
+            self._is_listening = True
+            self._listening(True)
             self._log.debug("cache_invalidations_heard")
             async with asyncio.TaskGroup() as group:
                 for connection in connections.values():
@@ -90,7 +91,7 @@ class Invalidations:
                 if isinstance(self._client, RedisCluster):
                     group.create_task(self._watch(set(connections)))
         finally:
-            self._changed(False)
+            self._listening(False)
             for connection in connections.values():
                 await connection.disconnect(nowait=True)
 
@@ -106,7 +107,7 @@ class Invalidations:
         asked = False
         while True:
             message = await connection.read_response(timeout=self._beat_s)
-            if message is None:  # silence: is it still there?
+            if message is None:  # silence: check that the connection is alive
                 if asked:
                     raise _Lost("no answer to PING")
                 await connection.send_command("PING", check_health=False)
@@ -120,10 +121,10 @@ class Invalidations:
         while True:
             await asyncio.sleep(self._beat_s)
             if {node.name for node in self._client.get_primaries()} != names:  # type: ignore[union-attr]
-                raise _Lost("other primaries")
+                raise _Lost("the primaries changed")
 
     async def _connections(self) -> dict[str, AbstractConnection]:
-        """An unconnected connection to every primary, by its name."""
+        """A connection, not yet connected, for every primary, by its name."""
         if isinstance(self._client, RedisCluster):
             await self._client.initialize()
             return {

@@ -1,11 +1,11 @@
-"""The one place where keys are built: canonical, versioned, the same in every process and Python version.
+"""Keys: canonical, versioned, the same in every process and Python version.
 
     key("price", "quote", "BRK.B")             -> "price:v1:quote:BRK.B"
     key("price", "bars", "AAPL", 250, start)   -> "price:v1:bars:AAPL:~i250:~t2024-01-02T00:00:00+00:00"
 
-A str stands as it is, percent-encoded outside `A-Z a-z 0-9 - _ . = ^ @`; every other type starts with "~"
-and a type letter, so that no two different arguments give one key. Keys longer than `MAX_LENGTH` keep their
-namespace and end in a BLAKE2b digest.
+A str is kept, percent-encoded outside `A-Z a-z 0-9 - _ . = ^ @`. Every other type starts with "~" and a type
+letter, so that different arguments never share a key. A key longer than `MAX_LENGTH` keeps its namespace and
+ends in a BLAKE2b digest.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from uuid import UUID
 from .errors import KeyPartError
 
 MAX_LENGTH = 200
-"""Characters (all ASCII) of the longest key."""
+"""The length of the longest key, in characters (all ASCII)."""
 
 ACCEPTED = (
     "str, bytes, bool, int, float, Decimal, None, aware datetime, date, timedelta, UUID, Enum members, "
@@ -36,15 +36,18 @@ _NAMESPACE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")
 def key(namespace: str, *parts: Any, version: int = 1) -> str:
     """The key of `parts` in `namespace` (lower case letters, digits, `_ . -`).
 
-    `version` is the schema version of the value: raise it when the value's meaning changes, and old entries
-    are misses. Raises KeyPartError for a part without a canonical form.
+    version: the schema version of the value. Raise it when the value's meaning changes: old entries become
+        misses.
+
+    Raises:
+        KeyPartError: a part has no canonical form.
     """
     if not _NAMESPACE.fullmatch(namespace):
         raise ValueError(
-            f"a key's namespace is lower case letters, digits and _ . - (up to 80), not {namespace!r}"
+            f"a key's namespace must be up to 80 lower case letters, digits and _ . -, not {namespace!r}"
         )
     if not 1 <= version <= 9999:
-        raise ValueError(f"a key's version is from 1 to 9999, not {version!r}")
+        raise ValueError(f"a key's version must be from 1 to 9999, not {version!r}")
     head = f"{namespace}:v{version}"
     whole = ":".join([head, *map(canonical, parts)])
     if len(whole) <= MAX_LENGTH:
@@ -60,16 +63,15 @@ def call_key(
     *,
     version: int = 1,
 ) -> str:
-    """The key of a call: positional, keyword and default forms of one call give one key."""
+    """The key of a call, the same for its positional, keyword and default forms."""
     bound = signature.bind(*args, **kwargs)
     bound.apply_defaults()
     return key(namespace, *bound.arguments.values(), version=version)
 
 
 def canonical(part: Any) -> str:
-    """The one text of a key part; different parts have different texts. Raises KeyPartError."""
-    # Enum first (many are also str or int), bool before int, datetime before date: subclasses before their
-    # bases.
+    """The canonical text of a key part; different parts have different texts. Raises KeyPartError."""
+    # Subclasses come before their bases: Enum (often also str or int), bool before int, datetime before date.
     match part:
         case Enum():
             return f"~e{type(part).__qualname__}.{part.name}"
@@ -83,7 +85,7 @@ def canonical(part: Any) -> str:
             return f"~i{int(part)}"
         case float():
             if math.isnan(part):
-                raise KeyPartError("NaN has no canonical form as a key part: it does not equal itself")
+                raise KeyPartError("NaN has no canonical form as a key part: NaN does not equal itself")
             return f"~f{float.__repr__(part)}"
         case bytes():
             return f"~x{part.hex()}"
@@ -114,7 +116,7 @@ def canonical(part: Any) -> str:
 
 
 def _decimal(number: Decimal) -> str:
-    """Equal numbers have one text, whatever zeros they end in (`normalize` would round to the context)."""
+    """One text for equal numbers, without trailing zeros. (`normalize` would round to the context.)"""
     sign, digits, exponent = number.as_tuple()
     text = "".join(map(str, digits)).lstrip("0")
     kept = text.rstrip("0")

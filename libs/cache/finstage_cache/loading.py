@@ -1,4 +1,4 @@
-"""Loads: claim the keys among all processes, call the loader, store, tell those who wait."""
+"""Loads: claim the keys among all processes, call the loader, store its answers, tell the waiters."""
 
 import asyncio
 import contextlib
@@ -17,39 +17,38 @@ from .answer import ABSENT, Answer, Held, Loaded, Status
 from .backend import Backend, Claimed, Locks
 from .codecs import Codec
 from .errors import LoadCancelled, LoadTimeout, Unavailable
-from .flight import Flight
+from .load_flight import Landed, LoadFlight
 from .policy import Policy
-from .tally import Tally
+from .stats import Recorder
 
 _HIT, _NEGATIVE = Status.HIT, Status.NEGATIVE
 
 LoadMany = Callable[[list[str]], Awaitable[Mapping[str, Any]]]
-"""Values by key, as they are or as `Loaded`; ABSENT, or no entry, for what there is not; an exception for a
-key that failed alone."""
+"""Returns values by key, each bare or as `Loaded`. ABSENT or no entry: the value does not exist. An
+exception: only this key failed."""
 
 FIRST_PAUSE_S = 0.005
 LONGEST_PAUSE_S = 0.1
-"""Waiting for another process's load, we look this often: at first, and at last."""
+"""The first and the longest pause between two looks at another process's load."""
 
 
 class Loads:
-    """Runs the loads of one cache. `landed` is told of each flight that ended, before those who wait for
-    it."""
+    """Runs the loads of one cache. `landed` is called for each flight that ends, before its waiters wake."""
 
     def __init__(
         self,
         backend: Backend,
         *,
         clock: Clock,
-        tally: Tally,
+        recorder: Recorder,
         random: Callable[[], float],
-        landed: Callable[[Flight, Answer[Any] | Exception], None],
+        landed: Callable[[LoadFlight, Answer[Any] | Exception], None],
     ) -> None:
         self._backend = backend
         self._monotonic = clock.monotonic
         self._wall = clock.wall
-        self._tally = tally
-        self._counts = tally.counts
+        self._recorder = recorder
+        self._counts = recorder.counts
         self._random = random
         self._landed = landed
         self._owner = secrets.token_hex(8)
@@ -57,13 +56,13 @@ class Loads:
 
     async def run(
         self,
-        flights: dict[str, Flight],
+        flights: dict[str, LoadFlight],
         loader: LoadMany,
         policy: Policy,
         codec: Codec[Any],
         seen: Mapping[str, Held],
     ) -> None:
-        """Land every flight, or fail it. `seen` is what was held, and not good enough, when they began."""
+        """Land or fail every flight. `seen` has the answers that were held, but not fresh enough, before."""
         claim = _Claim(self._backend.locks, codec, f"{self._owner}:{next(self._numbers)}".encode())
         timeout = asyncio.timeout(policy.load_timeout_s)
         began = self._monotonic()
@@ -87,7 +86,7 @@ class Loads:
                     await asyncio.sleep(pause * (0.5 + self._random()))
                     pause = min(pause * 1.5, LONGEST_PAUSE_S)
         except TimeoutError:
-            pass  # the flights that are left are failed below
+            pass  # the remaining flights are failed below
         except asyncio.CancelledError:
             self._fail(flights, LoadCancelled("the cache was closed while the value was loaded"))
             raise
@@ -100,7 +99,7 @@ class Loads:
             await claim.release()
 
     async def _load(
-        self, flights: dict[str, Flight], loader: LoadMany, policy: Policy, claim: "_Claim"
+        self, flights: dict[str, LoadFlight], loader: LoadMany, policy: Policy, claim: "_Claim"
     ) -> None:
         keys = list(flights)
         started = self._monotonic()
@@ -111,7 +110,7 @@ class Loads:
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
-                raise  # the timeout, or the cache's end
+                raise  # by the timeout, or because the cache is closed
             self._fail(flights, LoadCancelled("the loader cancelled itself"))
             return
         except Exception as error:
@@ -144,39 +143,39 @@ class Loads:
         try:
             if kept:
                 self._counts.sets += await claim.settle(kept, self._backend)
-                if self._tally.debug:
+                if self._recorder.debug:
                     for key, answer in kept.items():
-                        self._tally.tell_set(key, answer.status)
-            if gone:  # absent, and absence is not kept: nor is what was there before
+                        self._recorder.log_set(key, answer.status)
+            if gone:  # absence is not kept: delete the older answer
                 await self._backend.delete_many(gone)
         except Unavailable:
-            pass  # counted by the backend; the value is loaded all the same
+            pass  # counted by the backend; the waiters get the value all the same
 
     def _loaded(self, loaded: Loaded[Any], policy: Policy, codec: Codec[Any], load_s: float) -> Answer[Any]:
-        """What a loader gave as an answer, with the times that it and the policy say."""
+        """The answer for a loader's value, with times from the loader and the policy."""
         if loaded.fresh_s is not None and loaded.fresh_s < policy.fresh_s:
-            policy, load_s = policy.replace(fresh_s=loaded.fresh_s), 0.0  # nor is it refreshed early
+            policy, load_s = policy.replace(fresh_s=loaded.fresh_s), 0.0  # 0.0: no early refresh
         answer = self.answer(loaded.value, policy, codec, load_s)
         if loaded.stored is not None:
             answer.stored = min(answer.stored, loaded.stored)
         return answer
 
     def answer(self, value: Any, policy: Policy, codec: Codec[Any], load_s: float = 0.0) -> Answer[Any]:
-        """A new answer, with its times by the policy. Raises CodecError for a value the codec cannot hold."""
+        """A new answer with the policy's times. Raises CodecError for a value that the codec cannot hold."""
         fresh_for = policy.negative_s if value is ABSENT else policy.fresh_s
         if policy.jitter:
             fresh_for *= 1.0 - policy.jitter * self._random()
         if value is ABSENT:
             return Answer(value, _NEGATIVE, self._wall(), fresh_for, 0.0, fresh_for, load_s, 0)
-        error_for = fresh_for + policy.longest_stale_s if policy.longest_stale_s else fresh_for
+        error_for = fresh_for + policy.max_stale_s if policy.max_stale_s else fresh_for
         weight = codec.weigh(value)
         return Answer(value, _HIT, self._wall(), fresh_for, policy.stale_s, error_for, load_s, weight)
 
-    def _land(self, flight: Flight, answer: Answer[Any], *, loaded: bool) -> None:
+    def _land(self, flight: LoadFlight, answer: Answer[Any], *, loaded: bool) -> None:
         self._landed(flight, answer)
-        flight.land(answer, loaded=loaded)
+        flight.land(Landed(answer, loaded))
 
-    def _fail(self, flights: Mapping[str, Flight], error: Exception) -> None:
+    def _fail(self, flights: Mapping[str, LoadFlight], error: Exception) -> None:
         for flight in flights.values():
             if not flight.done:
                 self._counts.load_errors += 1
@@ -185,7 +184,7 @@ class Loads:
 
 
 class _Claim:
-    """The claims of one run; without locks, or while they cannot be had, every key is ours."""
+    """The claims of one run. Without locks, or while they are unavailable, every key is ours."""
 
     def __init__(self, locks: Locks | None, codec: Codec[Any], token: bytes) -> None:
         self.codec = codec
@@ -193,7 +192,7 @@ class _Claim:
         self._token = token
         self._held: set[str] = set()
 
-    async def take(self, keys: Mapping[str, Flight]) -> dict[str, Claimed]:
+    async def take(self, keys: Mapping[str, LoadFlight]) -> dict[str, Claimed]:
         if self._locks is not None:
             try:
                 claims = await self._locks.claim(keys, self._token, self.codec)
@@ -209,7 +208,7 @@ class _Claim:
         return _KeptUp(self._locks if held else None, held, self._token)
 
     async def settle(self, answers: Mapping[str, Answer[Any]], backend: Backend) -> int:
-        """Store (what was claimed only if the claim still stands); how many were stored."""
+        """Store the answers, claimed keys only if the claim still stands; return how many were stored."""
         claimed = {key: answer for key, answer in answers.items() if key in self._held}
         stored = 0
         if claimed and self._locks is not None:
@@ -222,12 +221,12 @@ class _Claim:
 
     async def release(self) -> None:
         if self._locks is not None and self._held:
-            with contextlib.suppress(Unavailable):  # they expire
+            with contextlib.suppress(Unavailable):  # the claims expire
                 await self._locks.release(list(self._held), self._token)
 
 
 class _KeptUp:
-    """Extends some claims for as long as the block runs."""
+    """Extends some claims while the block runs."""
 
     def __init__(self, locks: Locks | None, keys: list[str], token: bytes) -> None:
         self._locks = locks
@@ -246,12 +245,12 @@ class _KeptUp:
     async def _run(self, locks: Locks) -> None:
         while True:
             await asyncio.sleep(locks.claim_s / 3)
-            with contextlib.suppress(Unavailable):  # if it runs out, another process loads too
+            with contextlib.suppress(Unavailable):  # a claim that runs out lets another process load too
                 await locks.keep(self._keys, self._token)
 
 
 def _is_new(held: Held | None, seen: Held | None, policy: Policy, waited_s: float) -> bool:
-    """Whether what is held now was stored since the flight's beginning, and is fresh."""
+    """Whether the held answer was stored after the flight began, and is fresh."""
     if held is None:
         return False
     answer, age_s = held
@@ -263,7 +262,7 @@ def _is_new(held: Held | None, seen: Held | None, policy: Policy, waited_s: floa
 
 
 async def call(loader: Callable[..., Any], executor: Executor | None, *args: Any) -> Any:
-    """Call an `async def` loader here, any other in the executor (it may block)."""
+    """Call an `async def` loader here, and any other, which may block, in the executor."""
     if inspect.iscoroutinefunction(loader) or inspect.iscoroutinefunction(getattr(loader, "__call__", None)):  # noqa: B004
         return await loader(*args)
     context = contextvars.copy_context()
@@ -273,6 +272,6 @@ async def call(loader: Callable[..., Any], executor: Executor | None, *args: Any
         if inspect.iscoroutine(result):
             result.close()
         raise TypeError(
-            f"the loader {loader!r} is no async function but gave an awaitable: write it as async def"
+            f"the loader {loader!r} returned an awaitable but is not an async function; write it as async def"
         )
     return result

@@ -1,8 +1,8 @@
-"""Live objects in this process: bounded in entries and bytes, evicted by S3-FIFO, expired entries first.
+"""Live objects in this process, bounded in entries and bytes: expired entries leave first, then by S3-FIFO.
 
-S3-FIFO (Yang, Zhang, Qiu, Yue, Vinayak, SOSP 2023): new entries go through a small queue; those asked for
-again there, or lately evicted from it (the ghosts), go to the main queue, which gives entries that were
-asked for another round. A hit only raises a counter, so it costs next to nothing. Measurements:
+S3-FIFO (Yang, Zhang, Qiu, Yue, Vinayak, SOSP 2023): new entries pass through a small queue. Entries that are
+requested again there, or shortly after their eviction from it (the ghosts), enter the main queue, where each
+request earns another round. A hit only increments a counter, so it costs next to nothing. Measurements:
 docs/adr/0003-own-eviction-core.md.
 """
 
@@ -17,20 +17,20 @@ from .backend import BackendCounts, Size
 from .codecs import Codec
 
 ENTRY_BYTES = 600
-"""What an entry is taken to occupy beside its key and value: its objects and its places in the tables."""
+"""The estimated bytes of an entry besides its key and value: its objects and its places in the tables."""
 
 TICK_S = 1.0
-"""An expired entry leaves within this time, at the next store."""
+"""The width of an expiry tick: an expired entry leaves at the first store after its tick."""
 
 EARLY_LOADS = 20.0
-"""An entry closer to its end than this many load times is not quick: XFetch's chance before that is under
-3e-9."""
+"""`peek` serves an entry until this many load times before its end. Until then the chance of an early
+refresh (XFetch) is below 3e-9."""
 
 SMALL_SHARE = 0.05
-"""The small queue's share of both bounds."""
+"""The small queue's share of both limits."""
 
-MOST_ROUNDS = 3
-"""How many rounds of the main queue an entry can earn."""
+MAX_ROUNDS = 3
+"""The rounds of the main queue that an entry can earn."""
 
 _EVER = float("inf")
 _NEVER = float("-inf")
@@ -38,7 +38,7 @@ _SMALL, _MAIN, _REMOVED = range(3)
 
 
 class _Due(dict["_Node", None]):
-    """The nodes that expire in one tick, in order."""
+    """The nodes that expire in one tick, in the order they were put."""
 
     __slots__ = ("tick",)
 
@@ -47,8 +47,8 @@ class _Due(dict["_Node", None]):
 
 
 class _Node:
-    # No more objects than needed: making and freeing them is most of what a store costs.
-    __slots__ = ("answer", "born", "due", "key", "place", "quick", "since", "uses", "weight")
+    # As few objects as possible: making and freeing them is most of the cost of a store.
+    __slots__ = ("answer", "born", "due", "key", "peek_until", "place", "since", "uses", "weight")
 
     def __init__(self, key: str, place: int) -> None:
         self.key = key
@@ -58,7 +58,7 @@ class _Node:
         self.answer: Answer[Any]
         self.since: float  # monotonic time of the `put`
         self.born: float  # monotonic time of answer.stored
-        self.quick: float  # until then, `peek` answers with it
+        self.peek_until: float  # monotonic time
         self.due: _Due
 
 
@@ -72,7 +72,7 @@ class MemoryStore:
         self.counts = BackendCounts()
         self._monotonic = clock.monotonic
         self._nodes: dict[str, _Node] = {}
-        # The queues also hold removed nodes, until these are as many as the others.
+        # The queues keep removed nodes until there are as many as live ones.
         self._small: deque[_Node] = deque()
         self._main: deque[_Node] = deque()
         self._removed = 0
@@ -90,15 +90,15 @@ class MemoryStore:
         return len(self._nodes)
 
     def peek(self, key: str) -> Answer[Any] | None:
-        """The answer, if it is positive and surely fresh. The whole cost of a hit is here."""
+        """The answer if it is a value and certainly fresh. This is the whole cost of a hit."""
         node = self._nodes.get(key)
-        if node is None or self._monotonic() >= node.quick:
+        if node is None or self._monotonic() >= node.peek_until:
             return None
         node.uses += 1
         return node.answer
 
     def get(self, key: str) -> Held | None:
-        """What is held for a key, fresh or not."""
+        """The held answer, fresh or not, and its age."""
         node = self._nodes.get(key)
         if node is None:
             return None
@@ -110,9 +110,8 @@ class MemoryStore:
         node.uses += 1
         return node.answer, now - node.born
 
-    def put(self, key: str, answer: Answer[Any], age_s: float = 0.0, quick_s: float = _EVER) -> bool:
-        """Hold an answer that is `age_s` old, and give it by `peek` for `quick_s` at most; False: too
-        large."""
+    def put(self, key: str, answer: Answer[Any], age_s: float = 0.0, peek_s: float = _EVER) -> bool:
+        """Hold an answer that is `age_s` old, and let `peek` serve it for `peek_s`; False: too large."""
         now = self._monotonic()
         if now >= self._next_sweep:
             self._sweep(now)
@@ -152,25 +151,25 @@ class MemoryStore:
         node.since = now
         node.born = born
         if answer.status is _HIT:
-            quick = born + answer.fresh_for - EARLY_LOADS * answer.load_s
-            node.quick = quick if quick <= now + quick_s else now + quick_s
+            until = born + answer.fresh_for - EARLY_LOADS * answer.load_s
+            node.peek_until = until if until <= now + peek_s else now + peek_s
         else:
-            node.quick = _NEVER
+            node.peek_until = _NEVER
         while len(self._nodes) > self.entries or self.bytes > self.size:
             self._evict()
         return True
 
     def held_since(self, key: str) -> float:
-        """The monotonic time at which a key that is held was put."""
+        """The monotonic time at which a held key was put."""
         return self._nodes[key].since
 
-    def slow_down(self) -> None:
-        """Give nothing that is held now by `peek`."""
+    def stop_peeks(self) -> None:
+        """Let `peek` serve none of the entries held now."""
         for node in self._nodes.values():
-            node.quick = _NEVER
+            node.peek_until = _NEVER
 
     def expire(self, key: str, unless: Callable[[Any], bool]) -> bool:
-        """End the freshness of what is held unless `unless` is true of it; whether it was fresh."""
+        """End the freshness of the held answer unless `unless` is true for it; return if it was fresh."""
         node = self._nodes.get(key)
         if node is None:
             return False
@@ -178,11 +177,11 @@ class MemoryStore:
         if age_s >= answer.fresh_for or (not answer.absent and unless(answer.value)):
             return False
         node.answer = answer.expired(age_s)
-        node.quick = _NEVER
+        node.peek_until = _NEVER
         return True
 
     def delete(self, key: str) -> bool:
-        """Whether there was such an entry."""
+        """Delete an entry; return whether it was held."""
         node = self._nodes.get(key)
         if node is None:
             return False
@@ -196,7 +195,7 @@ class MemoryStore:
         self.bytes = self._small_bytes = self._small_entries = self._removed = 0
 
     def _evict(self) -> None:
-        """Let one entry go. Each step that does not uses up an earlier hit: constant time, amortised."""
+        """Evict one entry. Each step that evicts none uses up an earlier hit: constant time, amortised."""
         while True:
             if (
                 self._small_entries > self._small_entries_share
@@ -224,7 +223,7 @@ class MemoryStore:
                     continue
                 if not node.uses:
                     break
-                node.uses = min(node.uses, MOST_ROUNDS) - 1
+                node.uses = min(node.uses, MAX_ROUNDS) - 1
             self._main.append(node)
         del self._nodes[node.key]
         self.bytes -= node.weight
@@ -255,7 +254,7 @@ class MemoryStore:
             del self._ticks[due.tick]
 
     def _sweep(self, now: float) -> None:
-        """Drop what expired in the ticks that have passed."""
+        """Drop the entries that expired in the ticks that have passed."""
         last = int(now / TICK_S)
         passed: Iterable[int] = range(self._swept, last)
         if last - self._swept > len(self._ticks):
@@ -272,12 +271,12 @@ _HIT = Status.HIT
 
 
 class MemoryBackend:
-    """A `Backend` over a `MemoryStore`: what is stored is the live object, shared with every reader."""
+    """A `Backend` over a `MemoryStore`. It holds live objects, shared with every reader."""
 
     locks = None
 
     def __init__(self, *, entries: int = 10_000, size: int = 64 * 2**20, clock: Clock = SYSTEM) -> None:
-        """`entries` and `size` (bytes, by the codecs' `weigh`) bound what is held; both must be above 0."""
+        """entries, size: the limits, above 0; `size` is in bytes by the codecs' `weigh`."""
         check_bounds(entries, size)
         self.store = MemoryStore(entries=entries, size=size, clock=clock)
         self.counts = self.store.counts
@@ -310,7 +309,7 @@ class MemoryBackend:
 
 
 def check_bounds(entries: int, size: int) -> None:
-    """Raises ValueError unless both can bound a memory."""
+    """Raise ValueError unless both are valid limits."""
     for name, value in (("entries", entries), ("size", size)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"a memory cache's {name} must be a whole number above 0, not {value!r}")

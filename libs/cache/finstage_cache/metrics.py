@@ -1,10 +1,10 @@
-"""Caches as Prometheus metrics, read when they are scraped: counting costs nothing more.
+"""Prometheus metrics of caches, read from their statistics when scraped. Needs prometheus-client.
 
     REGISTRY.register(CacheCollector([cache]))
 
-Every metric has the label `cache`, the cache's name:
+Every metric has the label `cache`, the name of the cache:
 
-    cache_requests_total{status="hit|miss|stale|coalesced|negative"}     keys asked for
+    cache_requests_total{status="hit|miss|stale|coalesced|negative"}     requests by key
     cache_loads_total, cache_load_errors_total, cache_load_seconds_total
     cache_sets_total, cache_deletes_total, cache_invalidations_total
     cache_evictions_total, cache_expirations_total
@@ -35,19 +35,22 @@ _COUNTERS = {
     "cache_load_seconds": ("load_seconds", "Seconds spent in loaders."),
     "cache_sets": ("sets", "Entries stored."),
     "cache_deletes": ("deletes", "Entries deleted."),
-    "cache_invalidations": ("invalidations", "Entries dropped from memory as changed elsewhere."),
+    "cache_invalidations": (
+        "invalidations",
+        "Entries dropped from memory after a change elsewhere.",
+    ),
     "cache_evictions": ("evictions", "Entries that left memory to make room."),
-    "cache_expirations": ("expirations", "Entries that left memory as expired."),
+    "cache_expirations": ("expirations", "Entries that left memory because they expired."),
     "cache_backend_errors": ("errors", "Calls that the backend did not answer."),
 }
 _GAUGES = {
     "cache_entries": ("entries", "Entries in this process's memory."),
-    "cache_bytes": ("bytes", "Bytes that these weigh."),
+    "cache_bytes": ("bytes", "Weight of the entries in this process's memory."),
 }
 
 
 class CacheCollector(Collector):
-    """The metrics of some caches, whose names must differ. `clear_stats` does not touch them."""
+    """The metrics of some caches, whose names must differ. `clear_stats` does not reset them."""
 
     def __init__(self, caches: Iterable[Cache]) -> None:
         self._caches = list(caches)
@@ -55,9 +58,15 @@ class CacheCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         stats = [(cache.name, cache.total_stats()) for cache in self._caches]
         yield _labelled(
-            "cache_requests", "Keys asked for, by what the answer was.", "status", _REQUESTS, stats
+            "cache_requests", "Requests by key, by how the answer was found.", "status", _REQUESTS, stats
         )
-        yield _labelled("cache_rejected", "Entries not stored, or not believed.", "reason", _REJECTED, stats)
+        yield _labelled(
+            "cache_rejected",
+            "Entries too large to store, or unreadable.",
+            "reason",
+            _REJECTED,
+            stats,
+        )
         for metric, (field, text) in _COUNTERS.items():
             counter = CounterMetricFamily(metric, text, labels=["cache"])
             for name, values in stats:

@@ -1,4 +1,4 @@
-"""The backend that holds nothing: every call is a load, still one per key at a time."""
+"""The backend that holds nothing: every call loads, still one load per key at a time."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from .codecs import Codec
 
 
 class NullBackend:
-    """Forgets everything at once."""
+    """A `Backend` that holds nothing."""
 
     locks = None
     put = None

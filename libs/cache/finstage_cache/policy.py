@@ -1,46 +1,43 @@
-"""How long an answer may be used, and for what."""
+"""Policies: how long an answer is fresh, and how long it may be served after that."""
 
 import dataclasses
 import math
 from dataclasses import dataclass, field
 from typing import Any
 
-LONGEST_S = 1e9
-"""The longest lifetime: about 31 years. What should live longer belongs in a store."""
+MAX_S = 1e9
+"""The longest lifetime: about 31 years. Data that must live longer belongs in a store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """One call's policy. All times are seconds, up to `LONGEST_S`; stale times count from the end of
-    freshness.
+    """The policy of one call. All times are seconds, up to `MAX_S`; stale times begin when freshness ends.
 
-    The storing call's policy decides how long an answer is kept; a reading call's policy can only tighten
-    that.
+    The storing call's policy decides how long an answer is kept; a reading call's can only shorten that.
     """
 
     fresh_s: float
-    """Served as it is for this long (> 0)."""
+    """The answer is a HIT for this long (> 0)."""
     stale_s: float = 0.0
-    """Then served as STALE for this long, while one refresh runs."""
+    """After that it is served as STALE for this long, while one refresh runs."""
     stale_on_error_s: float = 0.0
-    """Served as STALE for this long after freshness if the load fails; 0: the failure is raised."""
+    """It is served as STALE for this long after its freshness if the load fails; 0: the error is raised."""
     negative_s: float = 0.0
-    """How long "absent" is fresh; 0: absence is not kept."""
+    """An absence is fresh for this long; 0: it is not kept."""
     jitter: float = 0.0
-    """Freshness is shortened by a random share up to this (0 to 1), so that equal lifetimes part."""
+    """Freshness is shortened by a random share up to this (0 to 1), to spread out equal lifetimes."""
     max_age_s: float | None = None
-    """Reading: anything older is neither fresh nor served during a refresh (0: always load, but still one
-    load)."""
+    """Reading: an older answer is neither fresh nor served during a refresh. 0: always load, still once for
+    callers who ask together."""
     early: bool = True
-    """Refresh in the background shortly before freshness ends, the likelier the closer and the dearer the
-    load (XFetch with beta 1: Vattani, Chierichetti, Lowenstein, VLDB 2015)."""
+    """Refresh in the background shortly before freshness ends, with a chance that grows towards the end and
+    with the duration of the load (XFetch with beta 1: Vattani, Chierichetti, Lowenstein, VLDB 2015)."""
     retry_s: float = 1.0
-    """After a failed load, while stale_on_error_s lets an old answer be served, the next load waits this
-    long."""
+    """After a failed load the next one waits this long, as long as the old answer may be served on error."""
     load_timeout_s: float = 30.0
     """A load, and the wait for another process's load, may take this long (> 0)."""
 
-    longest_stale_s: float = field(init=False, repr=False)
+    max_stale_s: float = field(init=False, repr=False)
     """The longer of the two stale times."""
 
     def __post_init__(self) -> None:
@@ -52,7 +49,7 @@ class Policy:
         if self.max_age_s is not None:
             _check("max_age_s", self.max_age_s, "0 or above, or None", lambda x: x >= 0)
 
-        object.__setattr__(self, "longest_stale_s", max(self.stale_s, self.stale_on_error_s))
+        object.__setattr__(self, "max_stale_s", max(self.stale_s, self.stale_on_error_s))
 
     def replace(self, **changes: Any) -> "Policy":
         """This policy with some fields changed, checked again."""
@@ -61,6 +58,6 @@ class Policy:
 
 def _check(name: str, value: Any, accepted: str, ok: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"Policy.{name} is seconds as a number ({accepted}), not {value!r}")
-    if not (math.isfinite(value) and value <= LONGEST_S and ok(value)):
-        raise ValueError(f"Policy.{name} must be {accepted}, and at most {LONGEST_S:g}, not {value!r}")
+        raise TypeError(f"Policy.{name} must be a number of seconds, {accepted}, not {value!r}")
+    if not (math.isfinite(value) and value <= MAX_S and ok(value)):
+        raise ValueError(f"Policy.{name} must be {accepted}, and at most {MAX_S:g}, not {value!r}")

@@ -1,4 +1,4 @@
-"""One read per key at a time from a backend that has to be waited for."""
+"""Single flight for reads: one read per key at a time, from a backend that needs waiting."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -17,14 +17,14 @@ class _Reading:
 
 
 class Reads:
-    """Reads under way, by key. A load that lands meanwhile answers them, so that no one loads again after
-    it."""
+    """The reads under way, by key. A load that ends meanwhile answers them, so that their callers do not load
+    the key again."""
 
     def __init__(self) -> None:
         self.pending: dict[str, _Reading] = {}
 
     async def read(self, keys: Iterable[str], read: Read) -> dict[str, Held]:
-        """What is held for the keys, by reads that are under way already and one `read` of the others."""
+        """The held answers, from reads that are under way already and from one `read` of the other keys."""
         wanted = list(keys)
         found: dict[str, Held] = {}
         while wanted:
@@ -48,7 +48,7 @@ class Reads:
         try:
             found = await read(keys)
         except BaseException:
-            reading.found.cancel()  # whoever joined reads for itself
+            reading.found.cancel()  # callers who joined read for themselves
             raise
         finally:
             for key in keys:
@@ -59,12 +59,12 @@ class Reads:
         return found
 
     def landed(self, key: str, held: Held) -> None:
-        """A load of the key ended: the read under way gives its answer."""
+        """Answer the read of a key that is under way with the answer of a load that ended."""
         reading = self.pending.pop(key, None)
         if reading is not None:
             reading.landed[key] = held
 
     def outdate(self, keys: Iterable[str] | None) -> None:
-        """The keys (None: all) were set or deleted: no one may join a read that began before."""
+        """Stop callers from joining reads of the keys (None: all) that began before a set or delete."""
         for key in list(self.pending) if keys is None else keys:
             self.pending.pop(key, None)

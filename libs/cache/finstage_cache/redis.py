@@ -1,6 +1,6 @@
-"""Answers in Redis or Redis Cluster, shared by processes; locks among them; a breaker for when it is away.
+"""Answers in Redis or Redis Cluster, shared by processes, with locks among them. Needs redis-py.
 
-A key `k` is stored at `PREFIXk` (PX = all its lifetimes), its claim at `{PREFIXk}:lock` in the same slot.
+A key `k` is stored at `PREFIXk` (PX covers the stale times), its claim at `{PREFIXk}:lock` in the same slot.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ClusterError, RedisClusterException, RedisError, ResponseError
 from structlog.typing import FilteringBoundLogger
 
+from finstage_runtime.breaker import Breaker, BreakerPolicy, BreakerState
 from finstage_runtime.clock import SYSTEM, Clock
 
 from . import log as logs
 from .answer import Answer, Held
 from .backend import BackendCounts, Claimed, Size
-from .breaker import Breaker
 from .codecs import Codec
 from .envelope import Damaged, OtherSchema, opener, seal
 from .errors import Unavailable
@@ -30,14 +30,14 @@ from .errors import Unavailable
 T = TypeVar("T")
 Client = Redis | RedisCluster
 
-# The owner's own earlier claim, given up or never answered, is overtaken: it has one load per key at a time.
+# An owner has one load per key at a time, so its own earlier claim, released or never answered, is replaced.
 _CLAIM = """
 local held = redis.call('GET', KEYS[2])
 local ours = not held or string.sub(held, 1, #ARGV[2]) == ARGV[2]
 if ours then redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[3]) end
 return {ours and 1 or 0, redis.call('GET', KEYS[1])}
 """
-# Without an envelope, as it is too large: what was there before goes.
+# An empty envelope stands for an answer that is too large: the older entry goes.
 _SETTLE = """
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[2])
@@ -45,7 +45,7 @@ if ARGV[2] == '' then redis.call('UNLINK', KEYS[1]) return 2 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1
 """
-# Unless it was replaced meanwhile: an envelope ends in its checksum.
+# Only if the entry was not replaced meanwhile: an envelope ends in its checksum.
 _EXPIRE = """
 if redis.call('GETRANGE', KEYS[1], -4, -1) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
@@ -62,15 +62,16 @@ return redis.call('DEL', KEYS[1])
 
 PREFIX = "cache:"
 _ENCODED = "ÿ"  # keys are ASCII, so none begins with it
-_CLEAR_S = 60.0
-_SCANNED = 1000
+_CLEAR_TIMEOUT_S = 60.0
+_SCAN_COUNT = 1000
+_FAILURES = 3
 
 
 class RedisBackend:
     """A `Backend` over redis.asyncio, with `Locks`.
 
-    Every call ends within `timeout_s`. After three failures in a row the breaker opens: calls fail at once,
-    but for one probe each `retry_s`. Redis refusing a command (out of memory, say) fails that call alone.
+    Every call ends within `timeout_s`. After three failures in a row a breaker opens: calls fail at once,
+    except one probe every `retry_s`. A command that Redis refuses (out of memory, say) fails only its call.
     """
 
     put = None
@@ -88,18 +89,18 @@ class RedisBackend:
         clock: Clock = SYSTEM,
         log: FilteringBoundLogger | None = None,
     ) -> None:
-        """`client` gives bytes (not decoded text) and is closed with the backend; see `connect`.
-        `connections` is how many calls are under way at most; the others wait within their `timeout_s`.
-        `entry_size` bounds an entry (bytes, by its codec's `weigh`), as it has to arrive within `timeout_s`.
+        """client: returns bytes, not decoded text; closed with the backend. See `connect`.
+        connections: the largest number of calls under way; further calls wait within their `timeout_s`.
+        entry_size: the limit of an entry, which must arrive within `timeout_s`; bytes by the codec's `weigh`.
         """
         if not re.fullmatch(r"[A-Za-z0-9:_.-]{1,80}", prefix):
-            raise ValueError(f"a Redis prefix is letters, digits and : _ . - (1 to 80), not {prefix!r}")
+            raise ValueError(f"a Redis prefix must be 1 to 80 letters, digits and : _ . -, not {prefix!r}")
         for name, value in (("timeout_s", timeout_s), ("retry_s", retry_s), ("claim_s", claim_s)):
             if not 0 < value < 3600:
-                raise ValueError(f"{name} is seconds above 0 and below 3600, not {value!r}")
+                raise ValueError(f"{name} must be seconds above 0 and below 3600, not {value!r}")
         for name, count in (("connections", connections), ("entry_size", entry_size)):
             if count < 1:
-                raise ValueError(f"{name} is a whole number above 0, not {count!r}")
+                raise ValueError(f"{name} must be a whole number above 0, not {count!r}")
         self.client = client
         self.prefix = prefix
         self.claim_s = claim_s
@@ -111,7 +112,9 @@ class RedisBackend:
         self._free = asyncio.Semaphore(connections)
         self._log = logs.bound(log, backend="redis")
         self._breaker = Breaker(
-            failures=3, retry_s=retry_s, monotonic=clock.monotonic, changed=self._breaker_changed
+            BreakerPolicy(failures=_FAILURES, open_s=retry_s, max_open_s=retry_s),
+            monotonic=clock.monotonic,
+            changed=self._breaker_changed,
         )
 
     @property
@@ -124,7 +127,7 @@ class RedisBackend:
     async def get_many(self, keys: Iterable[str], codec: Codec[Any]) -> dict[str, Held]:
         keys = list(keys)
         names = self._names(keys)
-        client: Any = self.client  # its commands have the types of sync and async use at once
+        client: Any = self.client  # redis-py types its commands for sync and async use at once
         if len(names) == 1:
             found = [await self._ask(lambda: client.get(names[0]))]
         elif self._cluster:
@@ -167,7 +170,7 @@ class RedisBackend:
 
     async def clear(self) -> None:
         for pattern in (f"{self.prefix}*", f"{{{self.prefix}*"):
-            await self._ask(functools.partial(self._unlink_all, pattern), timeout_s=_CLEAR_S)
+            await self._ask(functools.partial(self._unlink_all, pattern), timeout_s=_CLEAR_TIMEOUT_S)
 
     async def _unlink_all(self, pattern: str) -> None:
         names: list[bytes] = []
@@ -179,9 +182,9 @@ class RedisBackend:
             await pipeline.execute()
             names.clear()
 
-        async for name in self.client.scan_iter(match=pattern, count=_SCANNED):
+        async for name in self.client.scan_iter(match=pattern, count=_SCAN_COUNT):
             names.append(name)
-            if len(names) >= _SCANNED:
+            if len(names) >= _SCAN_COUNT:
                 await unlink()
         if names:
             await unlink()
@@ -214,7 +217,7 @@ class RedisBackend:
     async def settled(
         self, answers: Mapping[str, Answer[Any]], token: bytes, codec: Codec[Any]
     ) -> tuple[set[str], set[str]]:
-        """`settle`: the keys that it stored, and those whose claim was ours but that are too large."""
+        """`settle`: the keys that it stored, and the claimed keys whose answers are too large."""
         pipeline = self.client.pipeline(transaction=False)
         for name, data, keep_ms in self._sealed(answers, codec):
             pipeline.eval(_SETTLE, 2, name, _lock(name), token, data, keep_ms)
@@ -235,33 +238,31 @@ class RedisBackend:
     def _claim_ms(self) -> int:
         return max(1, round(self.claim_s * 1000))
 
-    # Parts
-
     def name(self, key: str) -> bytes:
         """The Redis key of a cache key."""
         return self._names([key])[0]
 
     def key(self, name: bytes) -> str:
-        """The cache key of a Redis key: `name` undone."""
+        """The cache key of a Redis key: the inverse of `name`."""
         key = name.decode(errors="replace")[len(self.prefix) :]
         return unquote(key[1:]) if key[:1] == _ENCODED else key
 
     def _names(self, keys: list[str]) -> list[bytes]:
         together = "".join(keys)
         if "{" in together or "}" in together:
-            # Braces would choose a slot of the cluster, another one than the lock's: such keys are encoded.
+            # Encoded, because braces would choose another slot of the cluster than the lock's.
             keys = [_ENCODED + quote(key, safe="") if "{" in key or "}" in key else key for key in keys]
-        # As bytes: redis-py is slow at encoding.
+        # Bytes, because redis-py is slow at encoding.
         return [(self.prefix + key).encode() for key in keys]
 
     def fits(self, answer: Answer[Any]) -> bool:
-        """Whether it is not too large."""
+        """Whether the answer is within `entry_size`."""
         return answer.weight <= self._entry_size
 
     def _sealed(
         self, answers: Mapping[str, Answer[Any]], codec: Codec[Any]
     ) -> list[tuple[bytes, bytes, int]]:
-        """Name, envelope and lifetime of each; one that is too large has no envelope, and is counted."""
+        """Name, envelope and lifetime of each answer; the envelope is empty if the answer is too large."""
         sealed = []
         for name, answer in zip(self._names(list(answers)), answers.values(), strict=True):
             fits = self.fits(answer)
@@ -289,14 +290,14 @@ class RedisBackend:
                 continue
             age_s = now - answer.stored
             if age_s < answer.error_for:
-                # Hosts' clocks differ a little: what was stored "later than now" was stored now.
+                # Hosts' clocks differ a little: a time later than now counts as now.
                 held[key] = (answer, age_s if age_s > 0.0 else 0.0)
         return held
 
     async def _ask(self, work: Callable[[], Awaitable[T]], timeout_s: float | None = None) -> T:
-        if not self._breaker.allows():
+        if not self._breaker.allow():
             self.counts.errors += 1
-            raise Unavailable("Redis is away: the breaker is open")
+            raise Unavailable("Redis is not asked now: it failed repeatedly")
         try:
             async with asyncio.timeout(timeout_s or self._timeout_s), self._free:
                 result = await work()
@@ -308,10 +309,10 @@ class RedisBackend:
         self._breaker.succeeded()
         return result
 
-    def _breaker_changed(self, is_open: bool) -> None:
-        if is_open:
+    def _breaker_changed(self, before: BreakerState, after: BreakerState) -> None:
+        if before is BreakerState.CLOSED:
             self._log.warning("cache_backend_down")
-        else:
+        elif after is BreakerState.CLOSED:
             self._log.info("cache_backend_up")
 
 
@@ -320,9 +321,9 @@ def _lock(name: bytes) -> bytes:
 
 
 def connect(url: str, *, cluster: bool = False, connections: int = 32) -> Client:
-    """A client as `RedisBackend` wants it: `redis://` or `rediss://`, no retries, no timeouts of its own.
+    """A client for `RedisBackend` at a `redis://` or `rediss://` URL, without retries or timeouts of its own.
 
-    (The backend bounds each call as a whole; retries would only spend that time.)
+    The backend limits the time of each call as a whole, and retries would only spend it.
     """
     options: dict[str, Any] = {
         "protocol": 2,

@@ -1,10 +1,10 @@
-"""Memory over Redis: hits cost what memory costs, and every process's memory follows Redis within `lag_s`.
+"""Memory over Redis: hits are as fast as memory, and every process's memory follows Redis within `lag_s`.
 
-What memory holds is trusted while invalidations are heard, and if it was read since they are. Otherwise it is
-used as fresh for `lag_s` at most, and after that only as a stale answer while Redis does not answer at all.
+An entry in memory is trusted if it was read while invalidations are heard. Otherwise it is fresh for at most
+`lag_s`, and after that it is served only as STALE, while Redis does not answer.
 
-What is too large for Redis is in memory alone. Other processes do not see it, nor is a change by one of them
-heard here: it lasts until it is changed here, or is over.
+An entry that is too large for Redis is held in memory alone. Other processes do not see it, and their changes
+of it are not heard here: it stays until it is changed here or expires.
 """
 
 import asyncio
@@ -40,12 +40,13 @@ class TieredBackend:
         clock: Clock = SYSTEM,
         log: FilteringBoundLogger | None = None,
     ) -> None:
-        """`entries` and `size` bound the memory. A change by any process is seen by all within `lag_s` (0.1
-        to 60): at once while Redis can be heard, by mistrust when it cannot.
+        """entries, size: the limits of the memory.
+        lag_s: from 0.1 to 60. Every process sees a change within this time: at once while invalidations are
+            heard, else because memory is not trusted for longer.
         """
         check_bounds(entries, size)
         if not 0.1 <= lag_s <= 60:
-            raise ValueError(f"lag_s is seconds from 0.1 to 60, not {lag_s!r}")
+            raise ValueError(f"lag_s must be seconds from 0.1 to 60, not {lag_s!r}")
         self.remote = remote
         self.store = MemoryStore(entries=entries, size=size, clock=clock)
         self.counts = self.store.counts = remote.counts
@@ -57,7 +58,7 @@ class TieredBackend:
         self._monotonic = clock.monotonic
         self._wall = clock.wall
         self._lag_s = lag_s
-        self._heard_since: float | None = None
+        self._listening_since: float | None = None
         self._ready = asyncio.Event()
         self._filling: dict[str, object] = {}
         self._invalidations = Invalidations(
@@ -65,7 +66,7 @@ class TieredBackend:
             remote.prefix,
             lag_s=lag_s,
             heard=self._invalidate,
-            changed=self._hearing,
+            listening=self._listening,
             log=logs.bound(log, backend="tiered"),
         )
 
@@ -74,7 +75,7 @@ class TieredBackend:
         return self
 
     async def ready(self) -> None:
-        """Wait until invalidations are heard: from then on, memory is used in full."""
+        """Wait until invalidations are heard, from when memory is trusted."""
         self._invalidations.start()
         await self._ready.wait()
 
@@ -92,11 +93,11 @@ class TieredBackend:
             try:
                 found.update(await self._fetch(asked, codec))
             except Unavailable:
-                found.update(self._mistrusted(asked))
+                found.update(self._untrusted(asked))
         return found
 
     async def _fetch(self, keys: list[str], codec: Codec[Any]) -> dict[str, Held]:
-        """Read from Redis into memory; what changes meanwhile does not get there."""
+        """Read from Redis into memory, except keys that change meanwhile."""
         mark = object()
         self._filling.update(dict.fromkeys(keys, mark))
         unchanged = []
@@ -118,8 +119,8 @@ class TieredBackend:
                 self._keep(key, answer, age_s)
         return found
 
-    def _mistrusted(self, keys: list[str]) -> dict[str, Held]:
-        """What memory has, while Redis does not answer: past `lag_s`, as stale."""
+    def _untrusted(self, keys: list[str]) -> dict[str, Held]:
+        """The entries of memory for use while Redis does not answer: stale after `lag_s`."""
         found = {}
         for key in keys:
             held = self.store.get(key)
@@ -131,11 +132,11 @@ class TieredBackend:
         return found
 
     def _trusted(self, key: str) -> bool:
-        return self._heard_since is not None and self.store.held_since(key) >= self._heard_since
+        return self._listening_since is not None and self.store.held_since(key) >= self._listening_since
 
     def _keep(self, key: str, answer: Answer[Any], age_s: float = 0.0) -> bool:
-        quick_s = float("inf") if self._heard_since is not None else self._lag_s
-        return self.store.put(key, answer, age_s, quick_s)
+        peek_s = float("inf") if self._listening_since is not None else self._lag_s
+        return self.store.put(key, answer, age_s, peek_s)
 
     async def set_many(self, answers: Mapping[str, Answer[Any]], codec: Codec[Any]) -> int:
         ours: Mapping[str, Answer[Any]] = {}
@@ -162,10 +163,10 @@ class TieredBackend:
         return stored | kept
 
     def _replace(self, answers: Mapping[str, Answer[Any]], ours: Mapping[str, Answer[Any]]) -> set[str]:
-        """Drop what there is for these keys, and keep what is not in Redis; the keys kept.
+        """Drop the entries of these answers from memory, then keep `ours`, which are not in Redis; return the
+        keys kept.
 
-        What is in Redis is not kept here: our own change is announced to us like any other, and would drop
-        it.
+        The others are not kept: the invalidation of our own change would drop them at once.
         """
         self._drop(answers)
         now = self._wall()
@@ -185,7 +186,7 @@ class TieredBackend:
         expired |= await self.remote.expire(key, unless, codec)
         held = self.store.get(key)
         if held is not None and self.remote.fits(held[0]):
-            self._drop([key])  # Redis has it, or a newer one
+            self._drop([key])  # Redis has this entry, or a newer one
         return expired
 
     async def clear(self) -> None:
@@ -218,13 +219,13 @@ class TieredBackend:
             self._filling.pop(key, None)
             self.counts.invalidations += self.store.delete(key)
 
-    def _hearing(self, heard: bool) -> None:
-        # Reads under way began before: whether they missed a change is not known.
+    def _listening(self, listening: bool) -> None:
+        # Reads under way began before, and may have missed a change.
         self._filling.clear()
-        if heard:
-            self._heard_since = self._monotonic()
+        if listening:
+            self._listening_since = self._monotonic()
             self._ready.set()
-        elif self._heard_since is not None:
-            self._heard_since = None
+        elif self._listening_since is not None:
+            self._listening_since = None
             self._ready.clear()
-            self.store.slow_down()
+            self.store.stop_peeks()

@@ -1,4 +1,4 @@
-"""What every backend does alike: one suite, run against each with real servers."""
+"""The contract of backends: one suite, run against each of them with real servers."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from finstage_cache import (
     ValueAbsent,
     protobuf,
 )
-from finstage_cache.columns import COLUMNS, Columns
+from finstage_cache.arrays import ARRAYS, Arrays
 
 POLICY = Policy(fresh_s=60, stale_s=30, stale_on_error_s=600, negative_s=10)
 
@@ -29,7 +29,7 @@ async def test_a_key_never_stored_is_a_miss(cache: Cache) -> None:
     assert cache.stats().misses == 1
 
 
-async def test_what_was_set_is_got_with_its_times(cache: Cache, clock: ManualClock) -> None:
+async def test_a_stored_value_comes_back_with_its_times(cache: Cache, clock: ManualClock) -> None:
     assert await cache.set("k", b"value", POLICY)
     answer = await cache.get("k")
     assert answer is not None
@@ -50,7 +50,7 @@ async def test_setting_again_replaces(cache: Cache) -> None:
 @pytest.mark.parametrize(
     "key", ["k", "a:b/c d", "{tag}k", "k}{", "%7Bk", "x" * 512, "\x00\x01", "price:v1:quote:BRK.B"]
 )
-async def test_keys_do_not_meet(cache: Cache, key: str) -> None:
+async def test_keys_are_independent(cache: Cache, key: str) -> None:
     """Every ASCII key is itself: braces, escapes and control characters included."""
     await cache.set(key, b"mine", POLICY)
     others = {f"{key[:500]}{end}": end.encode() for end in ("}", "{", "%", ":lock")}
@@ -68,7 +68,7 @@ async def test_freshness_ends(cache: Cache, clock: ManualClock) -> None:
     assert await cache.get("k") is None
 
 
-async def test_past_freshness_it_is_given_only_as_stale_and_then_not_at_all(
+async def test_after_its_freshness_it_is_served_only_as_stale_and_then_not_at_all(
     cache: Cache, clock: ManualClock
 ) -> None:
     await cache.set("k", b"value", POLICY)
@@ -126,12 +126,12 @@ async def test_messages_come_back_equal(cache: Cache) -> None:
     assert answer.value == quote
 
 
-async def test_columns_come_back_equal(cache: Cache) -> None:
+async def test_arrays_come_back_equal(cache: Cache) -> None:
     times = np.array([1, 2, 3], dtype="i8")
     closes = np.array([1.5, -0.0, np.nan])
     flags = np.array([True, False, True])
-    await cache.set("k", Columns(b"header", (times, closes, flags)), POLICY, codec=COLUMNS)
-    answer = await cache.get("k", codec=COLUMNS)
+    await cache.set("k", Arrays(b"header", (times, closes, flags)), POLICY, codec=ARRAYS)
+    answer = await cache.get("k", codec=ARRAYS)
     assert answer is not None
     assert answer.value.header == b"header"
     for got, put in zip(answer.value.arrays, (times, closes, flags), strict=True):
@@ -146,7 +146,7 @@ async def test_columns_come_back_equal(cache: Cache) -> None:
 async def test_a_value_that_the_codec_cannot_hold_is_an_error_at_the_call(
     cache: Cache, value: object, codec: object
 ) -> None:
-    with pytest.raises(CodecError, match="holds"):
+    with pytest.raises(CodecError, match=" accepts "):
         await cache.set("k", value, POLICY, codec=codec)  # type: ignore[arg-type]
     assert await cache.get("k") is None
 
@@ -162,17 +162,17 @@ async def test_a_wrong_key_is_an_error_at_the_call(cache: Cache, key: object) ->
         cache.delete(key),  # type: ignore[arg-type]
         cache.get_or_load(key, load, POLICY),  # type: ignore[arg-type]
     ):
-        with pytest.raises(ValueError, match="a key is ASCII text of 1 to 512 characters"):
+        with pytest.raises(ValueError, match="a key must be 1 to 512 ASCII characters"):
             await call
 
 
-async def test_to_set_absence_a_policy_must_keep_it(cache: Cache) -> None:
+async def test_setting_absence_needs_a_policy_that_keeps_it(cache: Cache) -> None:
     with pytest.raises(ValueError, match="negative_s must be above 0"):
         await cache.set("k", ABSENT, Policy(fresh_s=1))
 
 
 async def test_a_delete_during_a_load_is_not_undone_by_it(cache: Cache) -> None:
-    """What was being loaded goes to those who waited, and is not stored."""
+    """The loaded value goes to the callers who waited, and is not stored."""
     entered, go = asyncio.Event(), asyncio.Event()
 
     async def load() -> bytes:

@@ -1,4 +1,4 @@
-"""The envelope: what goes in comes out; anything else is refused by its own two errors, never believed."""
+"""The envelope: it opens as it was sealed, and anything else raises one of its two errors."""
 
 import contextlib
 import struct
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from finstage.market.v1.quote_pb2 import Quote
 from finstage_cache import ABSENT, BYTES, JSON, Answer, Codec, Status, envelope, protobuf
-from finstage_cache.columns import COLUMNS, Columns
+from finstage_cache.arrays import ARRAYS, Arrays
 from finstage_cache.envelope import Damaged, OtherSchema, open_, seal
 from proof.cache_fuzz import Fuzz
 
@@ -28,7 +28,7 @@ def answer(value: object, codec: Codec[object] = BYTES) -> Answer[object]:  # ty
 
 
 @given(st.binary(min_size=1), JSON_VALUES, SECONDS, SECONDS, SECONDS, SECONDS)
-def test_what_is_sealed_is_opened(
+def test_a_sealed_answer_opens_as_it_was(
     name: bytes, value: object, fresh: float, stale: float, error: float, load: float
 ) -> None:
     fresh += 0.001
@@ -95,7 +95,7 @@ def test_another_format_version_is_another_schema() -> None:
 
 
 def resealed(magic: bytes, version: int, flags: int, *times: float, payload: bytes = b"") -> bytes:
-    """An envelope of the BYTES codec with a right checksum around whatever contents."""
+    """An envelope of the BYTES codec with a right checksum around any contents."""
     body = struct.pack("<2sBBIddddd", magic, version, flags, crc32(b"bytes"), *times) + payload
     return body + struct.pack("<I", crc32(body, crc32(b"k")))
 
@@ -131,21 +131,19 @@ def test_unknown_flags_and_absence_with_a_payload_are_damage(flags: int, payload
         open_(b"k", resealed(b"fC", 1, flags, 0, 1, 0, 1, 0, payload=payload), BYTES)
 
 
-@pytest.mark.parametrize("codec", [JSON, protobuf(Quote), COLUMNS])
+@pytest.mark.parametrize("codec", [JSON, protobuf(Quote), ARRAYS])
 @given(payload=st.binary(max_size=60))
 def test_a_payload_that_the_codec_cannot_read_is_damage(codec: Codec[object], payload: bytes) -> None:
-    """Or it is a value: never another error."""
+    """Or it opens as a value. There is never another error."""
     body = struct.pack("<2sBBIddddd", b"fC", 1, 0, crc32(codec.schema.encode()), 0, 1, 0, 1, 0) + payload
     sealed = body + struct.pack("<I", crc32(body, crc32(b"k")))
     with contextlib.suppress(Damaged):
         codec.weigh(open_(b"k", sealed, codec).value)
 
 
-def test_columns_come_back_without_a_copy_and_read_only() -> None:
-    sealed = COLUMNS.encode(
-        Columns(b"h", (np.arange(3.0), np.arange(5, dtype="u1"), np.array([], dtype="i4")))
-    )
-    arrays = COLUMNS.decode(sealed).arrays
+def test_arrays_come_back_without_a_copy_and_read_only() -> None:
+    sealed = ARRAYS.encode(Arrays(b"h", (np.arange(3.0), np.arange(5, dtype="u1"), np.array([], dtype="i4"))))
+    arrays = ARRAYS.decode(sealed).arrays
     assert [(a.dtype.str, a.tolist()) for a in arrays] == [
         ("<f8", [0.0, 1.0, 2.0]),
         ("|u1", [0, 1, 2, 3, 4]),
@@ -165,15 +163,15 @@ def test_columns_come_back_without_a_copy_and_read_only() -> None:
         [1.0],
     ],
 )
-def test_columns_hold_only_plain_numbers(array: object) -> None:
+def test_arrays_hold_only_plain_numbers(array: object) -> None:
     from finstage_cache import CodecError
 
-    with pytest.raises(CodecError, match="Columns hold"):
-        COLUMNS.encode(Columns(b"", (array,)))  # type: ignore[arg-type]
+    with pytest.raises(CodecError, match="Arrays accept"):
+        ARRAYS.encode(Arrays(b"", (array,)))  # type: ignore[arg-type]
 
 
-def test_big_endian_columns_are_stored_little_endian() -> None:
-    (array,) = COLUMNS.decode(COLUMNS.encode(Columns(b"", (np.array([1, 256], dtype=">i4"),)))).arrays
+def test_big_endian_arrays_are_stored_little_endian() -> None:
+    (array,) = ARRAYS.decode(ARRAYS.encode(Arrays(b"", (np.array([1, 256], dtype=">i4"),)))).arrays
     assert array.tolist() == [1, 256]
 
 

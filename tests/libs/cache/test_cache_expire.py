@@ -1,4 +1,4 @@
-"""Expiring: what is held is fresh no longer, and else as it was."""
+"""Expiring: the held answer is no longer fresh, and otherwise unchanged."""
 
 import asyncio
 import random
@@ -24,7 +24,7 @@ async def fail() -> bytes:
     raise OSError("down")
 
 
-async def test_what_is_expired_is_loaded_by_the_next_call(cache: Cache, clock: ManualClock) -> None:
+async def test_an_expired_answer_is_loaded_by_the_next_call(cache: Cache, clock: ManualClock) -> None:
     async def load() -> bytes:
         return b"new"
 
@@ -56,7 +56,7 @@ async def test_it_is_expired_once(cache: Cache, clock: ManualClock) -> None:
     assert await cache.expire("other", never) is False
 
 
-async def test_what_is_of_after_the_change_stays_fresh(cache: Cache) -> None:
+async def test_a_value_made_after_the_change_stays_fresh(cache: Cache) -> None:
     await cache.set("k", b"new", POLICY)
     assert await cache.expire("k", new) is False
     answer = await cache.get("k")
@@ -71,9 +71,7 @@ async def test_an_absence_is_gone(cache: Cache) -> None:
 
 
 @pytest.mark.parametrize("value", [b"old", b"new"])
-async def test_a_load_under_way_goes_on_and_is_stored_if_it_brings_what_is_new(
-    cache: Cache, value: bytes
-) -> None:
+async def test_a_load_under_way_goes_on_and_is_stored_if_its_value_is_new(cache: Cache, value: bytes) -> None:
     entered, go = asyncio.Event(), asyncio.Event()
     loads = 0
 
@@ -98,8 +96,8 @@ async def test_a_load_under_way_goes_on_and_is_stored_if_it_brings_what_is_new(
 
 
 @pytest.mark.parametrize("kind", ["redis", "memory+redis", "redis+cluster"])
-async def test_what_is_expired_while_it_is_stored_does_not_stay_fresh(open_kind: Open, kind: str) -> None:
-    """Loads that bring what is old, and expiries at any moment of them, for many rounds."""
+async def test_an_answer_expired_while_it_is_stored_does_not_stay_fresh(open_kind: Open, kind: str) -> None:
+    """For many rounds, loads that return old values, and an expiry at any moment of them."""
     cache = await open_kind(kind)
     chance = random.Random(5)
     entered = asyncio.Event()

@@ -85,7 +85,7 @@ async def test_a_cluster_may_lose_a_node_and_get_it_back(prefix: str) -> None:
 
 
 async def all_stored(cache: Cache) -> bool:
-    """Whether every node takes and gives values."""
+    """Whether every node stores and returns values."""
     values = {f"probe{number}": b"v" for number in range(30)}
     if await cache.set_many(values, POLICY.replace(fresh_s=60)) < len(values):
         return False

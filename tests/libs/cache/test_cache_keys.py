@@ -1,4 +1,4 @@
-"""Keys: canonical, the same in every process, no two different arguments alike."""
+"""Keys: canonical, the same in every process, different for different arguments."""
 
 import os
 import subprocess
@@ -92,7 +92,7 @@ PARTS = st.recursive(
 
 
 def shape(part: object) -> object:
-    """A value that is equal for two parts exactly if their keys shall be: types count, list or tuple does
+    """A value that is equal for two parts exactly when their keys must be: types count, list or tuple does
     not."""
     match part:
         case list() | tuple():

@@ -1,4 +1,4 @@
-"""Entries too large for Redis: they are not stored there, and harm nothing else."""
+"""Entries too large for Redis: they are not stored there, and do no harm to others."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -37,7 +37,7 @@ async def test_the_bound_is_the_last_size_that_is_stored(open_kind: Open, kind: 
 
 @pytest.mark.parametrize("kind", SHARED_KINDS)
 @pytest.mark.parametrize("how", ["set", "load"])
-async def test_what_it_replaces_is_gone(open_kind: Open, kind: str, how: str) -> None:
+async def test_the_replaced_entry_is_gone(open_kind: Open, kind: str, how: str) -> None:
     here, there = await open_kind(kind, entry_size=1000), await open_kind(kind, entry_size=1000)
     await here.set("k", b"small", POLICY)
     if how == "set":
@@ -71,7 +71,7 @@ async def test_the_memory_over_redis_holds_it(open_kind: Open, kind: str) -> Non
 
 
 @pytest.mark.parametrize("prefix", ["", "memory+"])
-async def test_what_could_not_arrive_in_time_is_not_sent(prefix: str) -> None:
+async def test_an_entry_too_large_to_arrive_in_time_is_not_sent(prefix: str) -> None:
     """Five series of a million bars at once: the breaker stays closed, and other keys are served."""
     with RedisServer() as server:
         async with open_cache(f"{prefix}{server.url}?timeout_s=0.25") as cache:

@@ -20,7 +20,7 @@ from finstage_cache import (
     Policy,
     Status,
 )
-from finstage_cache.judge import Verdict
+from finstage_cache.freshness import Freshness, freshness
 
 from .waiting import settled, until
 
@@ -28,7 +28,7 @@ POLICY = Policy(fresh_s=60, stale_s=30, stale_on_error_s=600, negative_s=10, ear
 
 
 class Upstream:
-    """A loader that counts, and does what the test says next."""
+    """A loader that counts its calls, and does as the test tells it."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -46,7 +46,7 @@ class Upstream:
 
 
 class NotFound(Exception):
-    """An error as a service has them: its constructor wants other things than its args."""
+    """An error like those of services: its constructor takes other parameters than its args."""
 
     def __init__(self, *, symbol: str) -> None:
         super().__init__(f"no symbol {symbol}")
@@ -103,7 +103,7 @@ async def test_past_the_stale_time_callers_wait(cache: Cache, upstream: Upstream
     assert (answer.status, answer.value) == (Status.MISS, b"v2")
 
 
-async def test_when_the_load_fails_the_old_answer_is_served_marked(
+async def test_when_the_load_fails_the_old_answer_is_served_as_stale(
     cache: Cache, upstream: Upstream, clock: ManualClock
 ) -> None:
     await cache.get_or_load("k", upstream, POLICY)
@@ -153,8 +153,8 @@ async def test_a_failed_refresh_rests_too(cache: Cache, upstream: Upstream, cloc
     assert upstream.calls == 2
 
 
-async def test_nothing_old_is_served_for_a_key_that_never_was(cache: Cache, upstream: Upstream) -> None:
-    """And each call tries again: there is nothing to rest on."""
+async def test_a_failed_load_of_a_new_key_is_an_error(cache: Cache, upstream: Upstream) -> None:
+    """Each call tries again."""
     upstream.error = OSError("down")
     for _ in range(3):
         with pytest.raises(OSError, match="down"):
@@ -192,7 +192,7 @@ async def test_absence_is_loaded_once(cache: Cache, upstream: Upstream, clock: M
     assert (cache.stats().misses, cache.stats().negative) == (2, 2)
 
 
-async def test_absence_that_is_not_kept_ends_what_was_there(
+async def test_absence_that_is_not_kept_deletes_the_older_answer(
     cache: Cache, upstream: Upstream, clock: ManualClock
 ) -> None:
     policy = POLICY.replace(negative_s=0)
@@ -267,7 +267,7 @@ async def test_a_loader_may_shorten_how_long_its_value_is_fresh(
     assert (answer.value, answer.fresh_for) == (b"v2", 60)
 
 
-async def test_who_joins_a_load_and_gets_something_too_old_asks_again(
+async def test_a_caller_who_joined_a_load_and_got_too_old_an_answer_asks_again(
     cache: Cache, upstream: Upstream, clock: ManualClock
 ) -> None:
     upstream.value = Loaded(b"old", stored=clock.wall() - 50)
@@ -287,7 +287,7 @@ async def test_who_joins_a_load_and_gets_something_too_old_asks_again(
     assert upstream.calls == 2
 
 
-async def test_who_asks_again_in_vain_gets_what_there_is(
+async def test_a_caller_who_asks_again_in_vain_gets_the_answer_there_is(
     cache: Cache, upstream: Upstream, clock: ManualClock
 ) -> None:
     upstream.value = Loaded(b"old", stored=clock.wall() - 50)
@@ -306,7 +306,7 @@ async def test_who_asks_again_in_vain_gets_what_there_is(
 async def test_the_storing_policy_bounds_the_reading_one(
     cache: Cache, upstream: Upstream, clock: ManualClock
 ) -> None:
-    """A reader can tighten what the writer allowed, and not widen it."""
+    """A reader can shorten the times that the writer allowed, and not extend them."""
     await cache.get_or_load("k", upstream, Policy(fresh_s=10, stale_on_error_s=100))
     clock.advance(11)
     upstream.value = b"v2"
@@ -340,7 +340,7 @@ async def test_a_cancelled_leader_hands_over(cache: Cache, upstream: Upstream) -
 
 
 async def test_a_load_goes_on_when_every_caller_left(cache: Cache, upstream: Upstream) -> None:
-    """A caller with too little time leaves the answer behind for the next one."""
+    """A caller with too little time leaves the answer to the next one."""
     upstream.gate.clear()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
@@ -391,8 +391,10 @@ async def test_a_blocking_loader_runs_in_the_executor(cache: Cache) -> None:
     assert (await cache.get_or_load("k", load, POLICY)).value == b"from a thread"
 
 
-async def test_a_plain_function_that_gives_an_awaitable_is_refused(cache: Cache, upstream: Upstream) -> None:
-    """It would have been called in another thread, where the loop's things must not be touched."""
+async def test_a_plain_function_that_returns_an_awaitable_is_refused(
+    cache: Cache, upstream: Upstream
+) -> None:
+    """It would run in another thread, where the objects of the loop must not be used."""
     with pytest.raises(TypeError, match="write it as async def"):
         await cache.get_or_load("k", lambda: upstream(), POLICY)
 
@@ -401,11 +403,11 @@ async def test_a_loaded_value_that_the_codec_cannot_hold_is_an_error(cache: Cach
     async def load() -> object:
         return (1, 2)
 
-    with pytest.raises(CodecError, match="JSON codec holds"):
+    with pytest.raises(CodecError, match="JSON codec accepts"):
         await cache.get_or_load("k", load, POLICY, codec=JSON)
 
 
-async def test_many_keys_are_one_load_of_what_is_missing(cache: Cache) -> None:
+async def test_the_missing_ones_of_many_keys_are_one_load(cache: Cache) -> None:
     asked: list[list[str]] = []
 
     async def load(keys: list[str]) -> dict[str, bytes | Absent | Exception]:
@@ -454,7 +456,7 @@ async def test_a_batch_joins_loads_that_run_already(cache: Cache, upstream: Upst
     assert (await single).status is Status.MISS
 
 
-async def test_a_batch_whose_loader_fails_still_gives_what_is_held(cache: Cache, clock: ManualClock) -> None:
+async def test_a_batch_whose_loader_fails_still_serves_held_answers(cache: Cache, clock: ManualClock) -> None:
     async def load(keys: list[str]) -> dict[str, bytes]:
         raise OSError("down")
 
@@ -468,7 +470,7 @@ async def test_a_batch_whose_loader_fails_still_gives_what_is_held(cache: Cache,
         _ = batch["never"]
 
 
-async def test_a_batch_loader_must_give_a_mapping(cache: Cache) -> None:
+async def test_a_batch_loader_must_return_a_mapping(cache: Cache) -> None:
     async def load(keys: list[str]) -> list[bytes]:
         return [b""]
 
@@ -508,11 +510,11 @@ async def test_early_refresh_draws_by_load_time_and_time_left(
 
 def test_the_chance_of_an_early_refresh_is_that_of_the_paper() -> None:
     """exp(-time left / load time), over an even grid of draws."""
-    from finstage_cache.judge import judge
-
     answer = Answer(b"", Status.HIT, 0.0, 60.0, 0.0, 60.0, 2.0, 0)
     draws = [(i + 0.5) / 10_000 for i in range(10_000)]
-    early = sum(judge((answer, 57.0), Policy(fresh_s=60), lambda u=u: u) is Verdict.EARLY for u in draws)
+    early = sum(
+        freshness((answer, 57.0), Policy(fresh_s=60), lambda u=u: u) is Freshness.EARLY for u in draws
+    )
     assert early == pytest.approx(10_000 * 2.718281828 ** (-3 / 2), abs=1)
     never = Policy(fresh_s=60, early=False)
-    assert judge((answer, 59.999), never, lambda: 0.999999) is Verdict.FRESH
+    assert freshness((answer, 59.999), never, lambda: 0.999999) is Freshness.FRESH

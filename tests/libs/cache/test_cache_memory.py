@@ -1,4 +1,4 @@
-"""The memory store: its bounds, what leaves first, time, and that its cost does not grow."""
+"""The memory store: its limits, the order of eviction, time, and costs that do not grow."""
 
 import random
 from collections import OrderedDict
@@ -70,7 +70,7 @@ async def test_live_objects_are_held_as_they_are_and_weighed_by_the_caller() -> 
 
 
 def test_expired_entries_leave_first() -> None:
-    """However recently they were asked for, and whatever else there is."""
+    """However recently they were requested, and whatever else is held."""
     memory, clock = store(entries=10)
     for i in range(5):
         memory.put(f"long{i}", answer(lasts=1000))
@@ -84,7 +84,7 @@ def test_expired_entries_leave_first() -> None:
     assert all(memory.peek(f"long{i}") and memory.peek(f"new{i}") for i in range(5))
 
 
-def test_an_expired_entry_is_never_given() -> None:
+def test_an_expired_entry_is_never_served() -> None:
     memory, clock = store()
     memory.put("k", answer(lasts=10))
     clock.advance(9.999)
@@ -106,7 +106,7 @@ def test_the_wall_clock_may_jump() -> None:
     assert memory.get("k") is None
 
 
-def test_what_was_asked_for_again_survives_a_scan() -> None:
+def test_requested_entries_survive_a_scan() -> None:
     memory, _ = store(entries=100)
     for i in range(50):
         memory.put(f"hot{i}", answer())
@@ -116,7 +116,7 @@ def test_what_was_asked_for_again_survives_a_scan() -> None:
     assert all(memory.peek(f"hot{i}") for i in range(50))
 
 
-def test_what_came_back_too_soon_is_kept_longer() -> None:
+def test_an_entry_requested_soon_after_its_eviction_is_kept_longer() -> None:
     """A key lately evicted goes to the main queue at once."""
     memory, _ = store(entries=20)
     for i in range(40):
@@ -137,8 +137,8 @@ def test_removed_entries_do_not_pile_up_in_the_queues() -> None:
     assert not memory._ticks
 
 
-def test_time_that_passed_costs_no_more_than_what_expired() -> None:
-    """A year of silence is one step, not a tick each second."""
+def test_a_sweep_costs_no_more_than_the_entries_that_expired() -> None:
+    """A year without a call is one step, not a tick each second."""
     memory, clock = store()
     memory.put("k", answer(lasts=10))
     clock.advance(365 * 86400)
@@ -158,7 +158,7 @@ def test_time_that_passed_costs_no_more_than_what_expired() -> None:
 
 OPERATIONS = st.lists(
     st.tuples(
-        st.sampled_from(["put", "put", "put", "get", "peek", "delete", "advance", "slow_down"]),
+        st.sampled_from(["put", "put", "put", "get", "peek", "delete", "advance", "stop_peeks"]),
         st.integers(0, 12),
         st.integers(0, 3000),
     ),
@@ -171,7 +171,7 @@ OPERATIONS = st.lists(
 def test_its_books_balance_whatever_happens(
     operations: list[tuple[str, int, int]], entries: int, size: int
 ) -> None:
-    """Counts, weights, queues and ticks agree with the entries that there are."""
+    """Counts, weights, queues and ticks agree with the held entries."""
     memory, clock = store(entries=entries, size=size)
     for what, number, amount in operations:
         key = f"k{number}"
@@ -186,8 +186,8 @@ def test_its_books_balance_whatever_happens(
                 memory.delete(key)
             case "advance":
                 clock.advance(amount / 500)
-            case "slow_down":
-                memory.slow_down()
+            case "stop_peeks":
+                memory.stop_peeks()
         nodes = memory._nodes.values()
         small = [node for node in memory._small if node.place == 0]
         main = [node for node in memory._main if node.place == 1]

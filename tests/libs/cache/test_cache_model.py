@@ -1,4 +1,4 @@
-"""Every backend against a plain model: a dict, a clock, and the rules written out once more."""
+"""Every backend against a plain model: a dict, a clock, and the rules written a second time."""
 
 import asyncio
 import uuid
@@ -46,7 +46,7 @@ class Kept:
 
 
 class Model(RuleBasedStateMachine):
-    """One cache, called one after the other, beside the model of what it must answer."""
+    """One cache, called sequentially, beside a model of its right answers."""
 
     url: str
 
@@ -179,7 +179,7 @@ class Model(RuleBasedStateMachine):
                 self.keep(key, value, policy, age)
 
     def expected(self, key: str, value: bytes | Absent | Down, policy: Policy) -> tuple[object, int]:
-        """What the call must give, and how many loads it must take."""
+        """The right answer of the call, and its number of loads."""
         fallback = False
         if key in self.kept:
             kept, age = self.kept[key], self.age(key)

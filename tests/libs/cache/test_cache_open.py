@@ -1,17 +1,19 @@
-"""What is wrong is an error where it is written: URLs, policies; and what opens, opens."""
+"""Opening caches: valid URLs and policies work, invalid ones are errors where they are written."""
 
 import asyncio
 import math
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from finstage_cache import Cache, MemoryBackend, NullBackend, Policy, Status, backend_from_url, open_cache
-from finstage_cache.breaker import Breaker
 from finstage_cache.redis import RedisBackend
 from finstage_cache.tiered import TieredBackend
+
+LIBRARY = Path(__file__).resolve().parents[3] / "libs" / "cache"
 
 
 @pytest.mark.parametrize(
@@ -37,23 +39,23 @@ async def test_a_url_opens_its_backend_and_connects_to_nothing(url: str, kind: t
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("", "scheme is one of memory, null, redis"),
+        ("", "scheme must be one of memory, null, redis"),
         ("memcached://x", "not 'memcached'"),
         ("memory+null://", r"not 'memory\+null'"),
         ("redis+sentinel://x", r"not 'redis\+sentinel'"),
         ("memory://?entires=1", "option 'entires' is unknown; accepted here: entries, size"),
-        ("memory://?entries=many", "entries is a whole number, not 'many'"),
+        ("memory://?entries=many", "entries must be a whole number, not 'many'"),
         ("memory://?entries=0", "entries must be a whole number above 0"),
-        ("memory://host", "options only"),
+        ("memory://host", "takes only options"),
         ("null://?entries=1", "accepted here: none"),
         ("redis://x?lag_s=1", "option 'lag_s' is unknown"),
-        ("redis://x?timeout_s=soon", "timeout_s is a number, not 'soon'"),
-        ("redis://x?timeout_s=0", "timeout_s is seconds above 0"),
-        ("redis://x?timeout_s=nan", "timeout_s is seconds above 0"),
-        ("redis://x?connections=0", "connections is a whole number above 0"),
-        ("redis://x?entry_size=0", "entry_size is a whole number above 0"),
-        ("redis://x?prefix=a*", "prefix is letters"),
-        ("memory+redis://x?lag_s=100", "lag_s is seconds from"),
+        ("redis://x?timeout_s=soon", "timeout_s must be a number, not 'soon'"),
+        ("redis://x?timeout_s=0", "timeout_s must be seconds above 0"),
+        ("redis://x?timeout_s=nan", "timeout_s must be seconds above 0"),
+        ("redis://x?connections=0", "connections must be a whole number above 0"),
+        ("redis://x?entry_size=0", "entry_size must be a whole number above 0"),
+        ("redis://x?prefix=a*", "prefix must be 1 to 80 letters"),
+        ("memory+redis://x?lag_s=100", "lag_s must be seconds from"),
         ("redis://x:port", "[Pp]ort"),
         ("redis://x/one", "database"),
     ],
@@ -65,7 +67,7 @@ def test_a_wrong_url_is_an_error_that_names_what_and_what_is_accepted(url: str, 
 
 @pytest.mark.parametrize("name", ["", "a:b", "a*"])
 def test_a_wrong_name_of_a_cache_in_redis_is_an_error(name: str) -> None:
-    with pytest.raises(ValueError, match="the name of a cache in Redis is letters"):
+    with pytest.raises(ValueError, match="the name of a cache in Redis must be letters"):
         open_cache("redis://x", name=name)
 
 
@@ -96,8 +98,8 @@ def test_jitter_is_a_share(value: float) -> None:
 
 
 @pytest.mark.parametrize("value", ["60", None, True])
-def test_a_time_that_is_no_number_is_a_type_error(value: object) -> None:
-    with pytest.raises(TypeError, match=r"Policy\.fresh_s is seconds as a number"):
+def test_a_time_that_is_not_a_number_is_a_type_error(value: object) -> None:
+    with pytest.raises(TypeError, match=r"Policy\.fresh_s must be a number of seconds"):
         Policy(fresh_s=value)  # type: ignore[arg-type]
 
 
@@ -129,34 +131,30 @@ async def test_the_null_backend_holds_nothing_and_still_loads_once() -> None:
         assert calls == 2
 
 
-@given(st.lists(st.tuples(st.sampled_from(["ask", "ok", "fail"]), st.floats(0, 3)), max_size=60))
-def test_the_breaker_is_open_exactly_after_failures_in_a_row(steps: list[tuple[str, float]]) -> None:
-    """And open, it lets one probe through per retry time."""
-    now = 0.0
-    changes: list[bool] = []
-    breaker = Breaker(failures=3, retry_s=1.0, monotonic=lambda: now, changed=changes.append)
-    failures, probe_at = 0, 0.0
-    for what, passed in steps:
-        now += passed
-        was_open = failures >= 3
-        match what:
-            case "ask":
-                assert breaker.allows() == (not was_open or now >= probe_at)
-                if was_open and now >= probe_at:
-                    probe_at = now + 1.0
-            case "ok":
-                breaker.succeeded()
-                failures = 0
-            case "fail":
-                breaker.failed()
-                failures += 1
-                if failures == 3:
-                    probe_at = now + 1.0
-        assert breaker.open == (failures >= 3)
-    assert changes == [i % 2 == 0 for i in range(len(changes))]
-
-
 async def test_a_cache_is_its_own_context(url_of: Callable[..., str]) -> None:
     async with open_cache(url_of("redis"), name="quotes") as cache:
         assert isinstance(cache, Cache)
         assert cache.name == "quotes"
+
+
+def test_the_readmes_example_runs() -> None:
+    readme = (LIBRARY / "README.md").read_text()
+    example = readme.partition("```python\n")[2].partition("```")[0]
+    ran = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.splitlines()[1] == "AAPL over 30 days AAPL over 30 days"
+
+
+def test_it_works_without_any_extra_and_says_what_redis_needs() -> None:
+    code = """
+import asyncio, sys
+for extra in ("google", "numpy", "prometheus_client", "redis"):
+    sys.modules[extra] = None
+import finstage_cache
+asyncio.run(finstage_cache.open_cache("memory://").get("k"))
+finstage_cache.open_cache("redis://localhost")
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (
+        "a cache in Redis needs redis-py: pip install 'finstage-cache[redis]'" in ran.stderr.splitlines()[-1]
+    )

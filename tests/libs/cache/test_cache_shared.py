@@ -44,7 +44,7 @@ async def test_two_processes_load_a_key_once(open_kind: Open, kind: str) -> None
 
 @pytest.mark.parametrize("kind", SHARED_KINDS)
 async def test_overlapping_batches_load_each_key_once(open_kind: Open, kind: str) -> None:
-    """And neither waits for the other with keys in hand: no deadlock."""
+    """Neither waits for the other while it holds keys: no deadlock."""
     first, second = await open_kind(kind), await open_kind(kind)
     asked: list[str] = []
 
@@ -110,7 +110,7 @@ async def test_a_waiter_takes_a_stale_answer_if_there_is_one(
 
 
 @pytest.mark.parametrize("kind", SHARED_KINDS)
-async def test_a_failed_load_gives_the_claim_up(open_kind: Open, kind: str) -> None:
+async def test_a_failed_load_releases_its_claim(open_kind: Open, kind: str) -> None:
     """The other process loads for itself at once, with its own outcome."""
     first, second = await open_kind(kind, claim_s=60), await open_kind(kind, claim_s=60)
     entered = asyncio.Event()
@@ -131,9 +131,7 @@ async def test_a_failed_load_gives_the_claim_up(open_kind: Open, kind: str) -> N
 
 
 @pytest.mark.parametrize("kind", SHARED_KINDS)
-async def test_what_was_deleted_elsewhere_during_a_load_is_not_stored_by_it(
-    open_kind: Open, kind: str
-) -> None:
+async def test_a_delete_elsewhere_during_a_load_is_not_undone_by_it(open_kind: Open, kind: str) -> None:
     first, second = await open_kind(kind), await open_kind(kind)
     entered, go = asyncio.Event(), asyncio.Event()
 
@@ -155,7 +153,7 @@ async def test_what_was_deleted_elsewhere_during_a_load_is_not_stored_by_it(
 async def test_a_claim_is_only_its_holders_to_keep_settle_and_release(open_kind: Open, kind: str) -> None:
     cache = await open_kind(kind)
     locks = locks_of(cache)
-    answer = cache._answering.loads.answer(b"mine", POLICY, BYTES)
+    answer = cache._lookups.loads.answer(b"mine", POLICY, BYTES)
     assert (await locks.claim(["k"], b"holder:1", BYTES))["k"].ours
     assert not (await locks.claim(["k"], b"other:1", BYTES))["k"].ours
     await locks.keep(["k"], b"other:1")
@@ -171,10 +169,10 @@ async def test_a_claim_is_only_its_holders_to_keep_settle_and_release(open_kind:
 
 @pytest.mark.parametrize("kind", SHARED_KINDS)
 async def test_a_claim_is_overtaken_by_its_own_owner_only(open_kind: Open, kind: str) -> None:
-    """A claim whose answer was lost does not block the process that made it; its settling is fenced off."""
+    """A claim whose reply was lost does not block the process that made it, and can no longer settle."""
     cache = await open_kind(kind)
     locks = locks_of(cache)
-    answer = cache._answering.loads.answer(b"late", POLICY, BYTES)
+    answer = cache._lookups.loads.answer(b"late", POLICY, BYTES)
     assert (await locks.claim(["k"], b"one:1", BYTES))["k"].ours
     assert (await locks.claim(["k"], b"one:2", BYTES))["k"].ours
     assert not (await locks.claim(["k"], b"one2:1", BYTES))["k"].ours
@@ -202,7 +200,7 @@ async def test_caches_of_two_names_share_nothing(url_of: Callable[..., str], kin
 async def test_a_thousand_loads_in_three_processes_are_one(
     url_of: Callable[..., str], kind: str, tmp_path: Path
 ) -> None:
-    """Real processes, which start together; the loader leaves a line in a file each time it runs."""
+    """Real processes start together; the loader adds a line to a file each time it runs."""
     lines = tmp_path / "loads"
     start = functools.partial(asyncio.create_subprocess_exec, stdout=subprocess.PIPE, stdin=subprocess.PIPE)
     script = str(Path(__file__).with_name("load_process.py"))

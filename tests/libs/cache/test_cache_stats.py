@@ -1,4 +1,4 @@
-"""Counting: as an object, as Prometheus metrics, as log events."""
+"""Statistics: as an object, as Prometheus metrics, as log events."""
 
 import asyncio
 import logging
@@ -127,7 +127,7 @@ async def test_above_debug_only_failures_are_told(clock: ManualClock) -> None:
     assert [call.kwargs["event"] for call in captured.calls] == ["cache_refresh_failed"]
 
 
-async def test_nobody_configured_logging_so_stdout_stays_clean(
+async def test_stdout_stays_clean_when_nobody_configured_logging(
     clock: ManualClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await exercised(clock)

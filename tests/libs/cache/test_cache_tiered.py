@@ -1,4 +1,4 @@
-"""Memory over Redis: hits are memory's, and changes reach every process's memory, in the stated time."""
+"""Memory over Redis: hits come from memory, and changes reach every process's memory in the stated time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -27,7 +27,7 @@ def in_memory(cache: Cache, key: str) -> bool:
 
 
 async def warm(cache: Cache, key: str) -> None:
-    """Read until memory has it: our own writes are announced to us too, and drop it once."""
+    """Read until memory has it: our own write is announced to us too, and drops it once."""
     await until(lambda: _warm(cache, key))
 
 
@@ -38,8 +38,8 @@ async def _warm(cache: Cache, key: str) -> bool:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_hit_is_memorys(open_kind: Open, kind: str) -> None:
-    """Once read, it comes from this process, without a word to Redis."""
+async def test_a_hit_comes_from_memory(open_kind: Open, kind: str) -> None:
+    """Once read, it comes from this process, without a call of Redis."""
     cache = await open_kind(kind)
     await cache.set("k", b"v", POLICY)
     await warm(cache, "k")
@@ -80,8 +80,8 @@ async def test_a_change_elsewhere_reaches_memory(open_kind: Open, kind: str, cha
     assert here.stats().invalidations >= len(keys)
 
 
-async def test_a_change_by_someone_else_entirely_reaches_memory(open_kind: Open) -> None:
-    """Whoever deletes in Redis is heard: an operator, eviction, FLUSHALL's like."""
+async def test_a_change_by_another_program_reaches_memory(open_kind: Open) -> None:
+    """A delete in Redis by an operator or by eviction is heard."""
     cache = await open_kind("memory+redis")
     backend = cache.backend
     assert isinstance(backend, TieredBackend)
@@ -111,8 +111,8 @@ async def test_flushing_redis_empties_memory() -> None:
             await until(gone)
 
 
-async def test_what_changed_while_it_was_read_does_not_stay(open_kind: Open) -> None:
-    """Readers and a writer at once, for many rounds: after each, all see the last value."""
+async def test_an_entry_that_changes_while_it_is_read_does_not_stay(open_kind: Open) -> None:
+    """For many rounds, readers and a writer at once: after each round all see the last value."""
     here, there = await open_kind("memory+redis"), await open_kind("memory+redis")
     for i in range(100):
         new = str(i).encode()
@@ -125,10 +125,10 @@ async def test_what_changed_while_it_was_read_does_not_stay(open_kind: Open) -> 
         assert await value(here, "k") == new
 
 
-async def test_before_it_hears_changes_memory_is_fresh_only_for_the_lag(
+async def test_memory_is_fresh_only_for_the_lag_before_changes_are_heard(
     url_of: Callable[..., str], clock: ManualClock
 ) -> None:
-    """A cache that never heard anything asks Redis again after lag_s."""
+    """A cache that has not heard anything asks Redis again after lag_s."""
     async with (
         open_cache(url_of("memory+redis", lag_s=0.5), clock=clock) as deaf,
         open_cache(url_of("redis"), clock=clock) as other,
@@ -145,17 +145,17 @@ async def test_before_it_hears_changes_memory_is_fresh_only_for_the_lag(
         await deaf.clear()
 
 
-async def test_what_breaks_the_hearing_of_changes_does_not_end_it(
+async def test_a_broken_invalidation_message_does_not_end_the_listening(
     open_kind: Open, clock: ManualClock
 ) -> None:
-    """Whoever publishes in that channel what Redis never would."""
+    """Someone publishes a message in that channel that Redis never would."""
     here, there = await open_kind("memory+redis", lag_s=0.3), await open_kind("redis")
     backend = here.backend
     assert isinstance(backend, TieredBackend)
     await there.set("k", b"old", POLICY)
     await warm(here, "k")
     await backend.remote.client.publish("__redis__:invalidate", "no list of keys")
-    await until(lambda: backend._heard_since is None)
+    await until(lambda: backend._listening_since is None)
     clock.advance(1)
     await asyncio.wait_for(backend.ready(), 10)
     await warm(here, "k")
@@ -167,8 +167,8 @@ async def test_what_breaks_the_hearing_of_changes_does_not_end_it(
     await until(heard)
 
 
-async def test_without_redis_memory_answers_and_is_mistrusted() -> None:
-    """Fresh for lag_s; then loads come first, and the old answer serves only when they fail."""
+async def test_memory_answers_without_redis_but_is_not_trusted() -> None:
+    """It is fresh for lag_s; after that the old answer is served only when the load fails."""
     clock = ManualClock()
     with RedisServer() as server:
         async with open_cache(f"memory+{server.url}?lag_s=0.3", clock=clock) as cache:
@@ -178,7 +178,7 @@ async def test_without_redis_memory_answers_and_is_mistrusted() -> None:
             await cache.set("k", b"old", POLICY)
             await warm(cache, "k")
             server.kill()
-            await until(lambda: backend._heard_since is None)
+            await until(lambda: backend._listening_since is None)
             clock.advance(1)
 
             async def fail() -> bytes:
@@ -217,5 +217,5 @@ async def test_memory_of_a_tier_is_bounded_and_counts(open_kind: Open) -> None:
 
 @pytest.mark.parametrize("lag_s", [0, 0.05, 61, float("nan")])
 async def test_a_wrong_lag_is_an_error(url_of: Callable[..., str], lag_s: float) -> None:
-    with pytest.raises(ValueError, match=r"lag_s is seconds from 0\.1 to 60"):
+    with pytest.raises(ValueError, match=r"lag_s must be seconds from 0\.1 to 60"):
         open_cache(url_of("memory+redis", lag_s=lag_s))

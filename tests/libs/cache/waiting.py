@@ -1,4 +1,4 @@
-"""Waiting for what must happen soon."""
+"""Waiting for something that must happen soon."""
 
 import asyncio
 import inspect
@@ -23,4 +23,4 @@ async def until(condition: Callable[[], bool | Awaitable[bool]], seconds: float 
 
 async def settled(cache: Cache) -> None:
     """Wait until no load is under way."""
-    await until(lambda: not cache._answering.flights.current)
+    await until(lambda: not cache._lookups.flights.current)

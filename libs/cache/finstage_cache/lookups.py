@@ -1,4 +1,4 @@
-"""Answering: look, judge, and load what has to be loaded, once."""
+"""Lookups: read what the backend holds, serve what is fresh enough, and load the rest once."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -6,33 +6,34 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from finstage_runtime.clock import Clock
+from finstage_runtime.flight import fresh_copy
 
 from .answer import Answer, Held, Status
 from .backend import Backend
 from .codecs import Codec
 from .errors import Unavailable
-from .flight import Flight, Flights, fresh_copy
-from .judge import Verdict, judge
+from .freshness import Freshness, freshness
+from .load_flight import LoadFlight, LoadFlights
 from .loading import LoadMany, Loads
 from .policy import Policy
 from .reads import Reads
-from .tally import Tally
+from .stats import Recorder
 
 T = TypeVar("T")
 
 _MISS, _STALE, _COALESCED = Status.MISS, Status.STALE, Status.COALESCED
-_FAILURES_KEPT = 10_000
+_MAX_FAILURES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Batch(Generic[T]):
-    """What `get_or_load_many` found: an answer or an error for every key asked for."""
+    """The result of `get_or_load_many`: an answer or an error for every key."""
 
     answers: dict[str, Answer[T]]
     errors: dict[str, Exception]
 
     def __getitem__(self, key: str) -> Answer[T]:
-        """The key's answer. Raises the error of its load if it failed, KeyError if it was not asked for."""
+        """The key's answer. Raises the error of its failed load, or KeyError if it was not asked for."""
         if key in self.errors:
             raise fresh_copy(self.errors[key])
         return self.answers[key]
@@ -42,24 +43,26 @@ class Batch(Generic[T]):
         yield from self.errors
 
 
-class Answering:
-    """What `Cache.get_or_load` and its like do; the reads and flights under way."""
+class Lookups:
+    """The `get_or_load` of one cache, with its reads and loads under way."""
 
-    def __init__(self, backend: Backend, *, clock: Clock, random: Callable[[], float], tally: Tally) -> None:
-        self.flights = Flights()
+    def __init__(
+        self, backend: Backend, *, clock: Clock, random: Callable[[], float], recorder: Recorder
+    ) -> None:
+        self.flights = LoadFlights()
         self.reads = Reads()
-        self.loads = Loads(backend, clock=clock, tally=tally, random=random, landed=self._landed)
+        self.loads = Loads(backend, clock=clock, recorder=recorder, random=random, landed=self._landed)
         self._backend = backend
         self._monotonic = clock.monotonic
         self._wall = clock.wall
         self._random = random
-        self._tally = tally
+        self._recorder = recorder
         self._failed: dict[str, float] = {}
 
-    async def answer(
+    async def get_or_load(
         self, keys: list[str], loader: LoadMany, policy: Policy, codec: Codec[Any]
     ) -> Batch[Any]:
-        """An answer or an error for each of the keys, which differ."""
+        """An answer or an error for each of the keys, which must differ."""
         batch: Batch[Any] = Batch({}, {})
         held = await self._read(keys, codec)
         refresh: list[str] = []
@@ -67,20 +70,20 @@ class Answering:
         load: list[str] = []
         for key in keys:
             found = held.get(key)
-            verdict = judge(found, policy, self._random)
-            if verdict is Verdict.GONE or found is None:
+            how_fresh = freshness(found, policy, self._random)
+            if how_fresh is Freshness.GONE or found is None:
                 load.append(key)
                 continue
             answer: Answer[Any] = found[0]
-            if verdict is Verdict.FALLBACK:
+            if how_fresh is Freshness.FALLBACK:
                 if self._resting(key, policy):
                     self._give(batch, key, answer.marked(_STALE))
                 else:
                     fallback[key] = answer.marked(_STALE)
                     load.append(key)
                 continue
-            self._give(batch, key, answer.marked(_STALE) if verdict is Verdict.STALE else answer)
-            if verdict is not Verdict.FRESH and not self._resting(key, policy):
+            self._give(batch, key, answer.marked(_STALE) if how_fresh is Freshness.STALE else answer)
+            if how_fresh is not Freshness.FRESH and not self._resting(key, policy):
                 refresh.append(key)
         if refresh:
             self._begin(refresh, loader, policy, codec, held, refresh=True)
@@ -98,7 +101,7 @@ class Answering:
         codec: Codec[Any],
         held: Mapping[str, Held],
     ) -> None:
-        joined = {key: flight for key in keys if (flight := self.flights.get(key)) is not None}
+        joined = {key: flight for key in keys if (flight := self.flights.current.get(key)) is not None}
         led = self._begin(
             [key for key in keys if key not in joined], loader, policy, codec, held, refresh=False
         )
@@ -112,7 +115,7 @@ class Answering:
                 if key in fallback:
                     self._give(batch, key, fallback[key])
                 else:
-                    self._tally.asked(key, _MISS if leader else _COALESCED)
+                    self._recorder.answered(key, _MISS if leader else _COALESCED)
                     batch.errors[key] = error
             else:
                 if not leader and self._falls_short(flight, landed.answer, policy):
@@ -120,14 +123,15 @@ class Answering:
                     continue
                 status = _MISS if leader and landed.loaded else _COALESCED
                 batch.answers[key] = landed.answer.marked(status)
-                self._tally.asked(key, status)
+                self._recorder.answered(key, status)
         if again:
-            more = await self.answer(again, loader, policy, codec)
+            more = await self.get_or_load(again, loader, policy, codec)
             batch.answers.update(more.answers)
             batch.errors.update(more.errors)
 
-    def _falls_short(self, flight: Flight, answer: Answer[Any], policy: Policy) -> bool:
-        """Whether who joined a flight has to ask again: it asked for less, or began before a change."""
+    def _falls_short(self, flight: LoadFlight, answer: Answer[Any], policy: Policy) -> bool:
+        """Whether a caller who joined the flight must ask again: the answer is outdated, or older than the
+        caller accepts and than a load of its own would be."""
         if flight.outdated(answer):
             return True
         wanted_s = policy.max_age_s
@@ -144,31 +148,29 @@ class Answering:
         held: Mapping[str, Held],
         *,
         refresh: bool,
-    ) -> dict[str, Flight]:
-        """Begin flights for those of the keys that have none; a refresh is one that nobody waits for."""
+    ) -> dict[str, LoadFlight]:
+        """Begin flights for the keys that have none; nobody waits for a refresh."""
         began = self._monotonic()
         flights = {
-            key: self.flights.begin(Flight(key, refresh=refresh, began=began, max_age_s=policy.max_age_s))
+            key: self.flights.begin(LoadFlight(key, refresh=refresh, began=began, max_age_s=policy.max_age_s))
             for key in keys
-            if self.flights.get(key) is None
+            if key not in self.flights.current
         }
         if flights:
             self.flights.run(asyncio.create_task(self.loads.run(flights, loader, policy, codec, held)))
         return flights
 
-    def _landed(self, flight: Flight, outcome: Answer[Any] | Exception) -> None:
+    def _landed(self, flight: LoadFlight, outcome: Answer[Any] | Exception) -> None:
         key = flight.key
         self.flights.end(flight)
+        self._failed.pop(key, None)
         if isinstance(outcome, Exception):
-            self._failed.pop(key, None)
             self._failed[key] = self._monotonic()
-            if len(self._failed) > _FAILURES_KEPT:
+            if len(self._failed) > _MAX_FAILURES:
                 del self._failed[next(iter(self._failed))]
             if flight.refresh:
-                self._tally.refresh_failed(key, outcome)
-            return
-        self._failed.pop(key, None)
-        if flight.current and not flight.outdated(outcome):
+                self._recorder.log_failed_refresh(key, outcome)
+        elif flight.current and not flight.outdated(outcome):
             self.reads.landed(key, (outcome, outcome.age_s(self._wall())))
 
     def _resting(self, key: str, policy: Policy) -> bool:
@@ -176,12 +178,12 @@ class Answering:
         return failed is not None and self._monotonic() < failed + policy.retry_s
 
     async def _read(self, keys: list[str], codec: Codec[Any]) -> dict[str, Held]:
-        if self._backend.locks is None:  # no other process sees it: it answers without waiting
+        if self._backend.locks is None:  # a backend of this process alone answers without waiting
             return await self.held(keys, codec)
         return await self.reads.read(keys, lambda own: self.held(own, codec))
 
     async def held(self, keys: list[str], codec: Codec[Any]) -> dict[str, Held]:
-        """What the backend holds; nothing, if it does not answer."""
+        """The answers that the backend holds; none while it is unavailable."""
         try:
             return await self._backend.get_many(keys, codec)
         except Unavailable:
@@ -189,16 +191,16 @@ class Answering:
 
     def _give(self, batch: Batch[Any], key: str, answer: Answer[Any]) -> None:
         batch.answers[key] = answer
-        self._tally.asked(key, answer.status)
+        self._recorder.answered(key, answer.status)
 
     def outdate(self, keys: Iterable[str] | None) -> None:
-        """The keys (None: all) are being set or deleted: what is read or loaded for them is of before."""
+        """Before a set or delete of the keys (None: all), stop callers from joining older reads and loads."""
         self.flights.outdate(keys)
         self.reads.outdate(keys)
 
     def expire(self, key: str, unless: Callable[[Any], bool]) -> None:
-        """The key is being expired: a load under way may go on if `unless` is true of what it brings."""
-        flight = self.flights.get(key)
+        """Before an `expire` of the key, make a load under way subject to `unless`."""
+        flight = self.flights.current.get(key)
         if flight is not None:
             flight.unless.append(unless)
         self.reads.outdate([key])

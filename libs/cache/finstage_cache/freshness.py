@@ -1,4 +1,4 @@
-"""Whether what is held answers a call."""
+"""The freshness of a held answer: what a call may do with it."""
 
 import math
 from collections.abc import Callable
@@ -8,25 +8,25 @@ from .answer import Held
 from .policy import Policy
 
 
-class Verdict(Enum):
-    """What may be done with what is held."""
+class Freshness(Enum):
+    """What a call does with a held answer."""
 
     FRESH = auto()
-    """Answer with it."""
+    """Serve it."""
     EARLY = auto()
-    """Answer with it, and refresh it now, before everyone needs to."""
+    """Serve it, and refresh it in the background before it ends for everyone."""
     STALE = auto()
-    """Answer with it, marked, and refresh it."""
+    """Serve it as STALE, and refresh it in the background."""
     FALLBACK = auto()
-    """Load; answer with it, marked, if that fails."""
+    """Load; serve it as STALE if the load fails."""
     GONE = auto()
     """Load."""
 
 
-def judge(held: Held | None, policy: Policy, random: Callable[[], float]) -> Verdict:
-    """The verdict on `held` under the reading call's policy; `random` gives numbers in [0, 1)."""
+def freshness(held: Held | None, policy: Policy, random: Callable[[], float]) -> Freshness:
+    """The freshness of `held` under the reading call's policy; `random` gives numbers in [0, 1)."""
     if held is None:
-        return Verdict.GONE
+        return Freshness.GONE
     answer, age = held
     too_old = policy.max_age_s is not None and age >= policy.max_age_s
     if age < answer.fresh_for and not too_old:
@@ -37,9 +37,9 @@ def judge(held: Held | None, policy: Policy, random: Callable[[], float]) -> Ver
             and not answer.absent
             and -answer.load_s * math.log(1.0 - random()) >= answer.fresh_for - age
         )
-        return Verdict.EARLY if early else Verdict.FRESH
+        return Freshness.EARLY if early else Freshness.FRESH
     if not too_old and age < answer.fresh_for + min(answer.stale_s, policy.stale_s):
-        return Verdict.STALE
+        return Freshness.STALE
     if age < min(answer.error_for, answer.fresh_for + policy.stale_on_error_s):
-        return Verdict.FALLBACK
-    return Verdict.GONE
+        return Freshness.FALLBACK
+    return Freshness.GONE

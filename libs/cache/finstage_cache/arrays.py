@@ -1,4 +1,4 @@
-"""The codec of numeric columns: a header of the caller's, then NumPy arrays as their raw bytes."""
+"""The codec of NumPy arrays: a header of the caller's, then the raw bytes of each array. Needs NumPy."""
 
 import struct
 from dataclasses import dataclass
@@ -16,35 +16,34 @@ _MAX_ARRAYS = 4096
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Columns:
-    """One-dimensional arrays of numbers or booleans (of any lengths), and bytes that say what they are."""
+class Arrays:
+    """One-dimensional arrays of numbers or booleans, of any lengths, and a header that says what they are."""
 
     header: bytes
     arrays: tuple[NDArray[Any], ...]
 
 
-class ColumnsCodec:
-    """`Columns` as little-endian bytes, each array 8-byte aligned; arrays come back read-only, without a
-    copy."""
+class ArraysCodec:
+    """`Arrays` as little-endian bytes, each array 8-byte aligned. Decoded arrays are read-only views."""
 
-    schema = "columns"
+    schema = "arrays"
 
-    def weigh(self, value: Columns) -> int:
-        if not isinstance(value, Columns):
-            raise CodecError(f"the COLUMNS codec holds Columns, not {type(value).__name__}")
+    def weigh(self, value: Arrays) -> int:
+        if not isinstance(value, Arrays):
+            raise CodecError(f"the ARRAYS codec accepts Arrays, not {type(value).__name__}")
         if type(value.header) is not bytes or len(value.arrays) > _MAX_ARRAYS:
-            raise CodecError(f"Columns have a header of bytes and up to {_MAX_ARRAYS} arrays")
+            raise CodecError(f"Arrays need a header of bytes and at most {_MAX_ARRAYS} arrays")
         for array in value.arrays:
             if not isinstance(array, np.ndarray) or array.ndim != 1 or array.dtype.kind not in _KINDS:
                 raise CodecError(
-                    "Columns hold one-dimensional arrays of booleans, integers or floats, "
+                    "Arrays accept one-dimensional arrays of booleans, integers or floats, "
                     f"not {getattr(array, 'dtype', type(array).__name__)} {getattr(array, 'shape', '')}"
                 )
             if array.dtype.itemsize > 8:
-                raise CodecError(f"Columns hold numbers of up to 8 bytes, not {array.dtype}")
+                raise CodecError(f"Arrays accept numbers of up to 8 bytes, not {array.dtype}")
         return len(value.header) + sum(array.nbytes for array in value.arrays)
 
-    def encode(self, value: Columns) -> bytes:
+    def encode(self, value: Arrays) -> bytes:
         self.weigh(value)
         parts = [_COUNTS.pack(len(value.header), len(value.arrays)), value.header]
         parts.append(b"\0" * (-len(value.header) % 8))
@@ -54,13 +53,13 @@ class ColumnsCodec:
             parts.append(b"\0" * (-array.nbytes % 8))
         return b"".join(parts)
 
-    def decode(self, data: bytes) -> Columns:
+    def decode(self, data: bytes) -> Arrays:
         try:
             return self._decode(data)
         except (struct.error, ValueError, TypeError, UnicodeDecodeError) as error:
-            raise CodecError(f"not columns: {error}") from error
+            raise CodecError(f"not arrays: {error}") from error
 
-    def _decode(self, data: bytes) -> Columns:
+    def _decode(self, data: bytes) -> Arrays:
         header_size, count = _COUNTS.unpack_from(data)
         at = _COUNTS.size + header_size + -header_size % 8
         if count > _MAX_ARRAYS or at > len(data):
@@ -80,7 +79,7 @@ class ColumnsCodec:
             at += -at % 8
         if at != len(data):
             raise ValueError("bytes left over")
-        return Columns(header, tuple(arrays))
+        return Arrays(header, tuple(arrays))
 
 
-COLUMNS = ColumnsCodec()
+ARRAYS = ArraysCodec()
