@@ -10,7 +10,7 @@ BASE ?= $(shell git rev-parse -q --verify origin/main >/dev/null 2>&1 && echo re
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+(-NAME)?:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+(-NAME)?:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 # --- set-up -----------------------------------------------------------------------------------------
 
@@ -65,8 +65,16 @@ buf: $(VENV)/.dev ## lint the contracts, and look for breaking changes against m
 check: lint buf test ## all that CI runs (the drift of generated code is one of the tests)
 
 .PHONY: generate
-generate: $(VENV)/.dev ## regenerate the code of the contracts
+generate: $(VENV)/.dev ## regenerate the contracts in Python
 	@$(BIN)/python protos/generate.py
+
+.PHONY: generate-clients
+generate-clients: $(VENV)/.dev ## regenerate the contracts in Go, JavaScript and Java (needs go, npm and mvn)
+	@npm ci --silent --prefix clients/node
+	@mvn -q -B -f clients/java/pom.xml initialize
+	@chmod +x clients/java/target/protoc/*.exe
+	@$(BIN)/buf generate
+	@$(BIN)/buf generate --template clients/node/buf.gen.yaml
 
 # --- measurements and proofs ------------------------------------------------------------------------
 
