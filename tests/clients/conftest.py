@@ -22,7 +22,7 @@ from finstage_client.cli import main
 from finstage_market import wire
 from finstage_market.columns import Columns
 from finstage_market.errors import InvalidRequest, PreconditionFailed, Reason, Violation, symbol_not_found
-from finstage_rpc.errors import to_status
+from finstage_market.statuses import to_status
 from finstage_rpc.server import Server
 from finstage_rpc.service import Service
 from finstage_rpc.settings import ServerSettings
@@ -45,7 +45,7 @@ def provenance() -> provenance_pb2.Provenance:
 def header(symbol: str) -> series_pb2.BarSeries:
     made = series_pb2.BarSeries(
         symbol=symbol,
-        interval=series_pb2.INTERVAL_1D,
+        interval="1d",
         adjustment=series_pb2.ADJUSTMENT_SPLITS,
         version=series_pb2.SeriesVersion(epoch=1, revision=7),
         currency="USD",
@@ -83,8 +83,8 @@ class Price:
     async def GetBars(self, request: Any, context: Any) -> bytes:
         if request.symbol != "AAPL":
             raise symbol_not_found(request.symbol)
-        page = wire.joined(wire.series_parts(header("AAPL"), BARS[slice(max(0, 60 - request.limit), 60)]))
-        return wire.joined(wire.message_parts(price_pb.GetBarsResponse(total_bars=60), "series", [page]))
+        page = wire.series_parts(header("AAPL"), BARS[slice(max(0, 60 - (request.limit or 500)), 60)])
+        return wire.joined(wire.message_parts(price_pb.GetBarsResponse(total_bars=60), "series", page))
 
     async def StreamBars(self, request: Any, context: Any) -> AsyncIterator[Any]:
         if request.symbol != "AAPL":
@@ -92,7 +92,7 @@ class Price:
         yield price_pb.StreamBarsResponse(header=header("AAPL"))
         for rows in (slice(0, 25), slice(25, 60)):
             empty = price_pb.StreamBarsResponse()
-            yield wire.joined(wire.message_parts(empty, "columns", [wire.joined(wire.columns_parts(BARS[rows]))]))
+            yield wire.joined(wire.message_parts(empty, "columns", wire.columns_parts(BARS[rows])))
 
 
 class Indicators:
@@ -172,7 +172,7 @@ class Ingest:
             yield ingest_pb.WriteBarsResponse(ack=ack)
 
     async def CreateBackfill(self, request: Any, context: Any) -> Any:
-        return ingest_pb.CreateBackfillResponse(job=_job(0, request.symbols))
+        return ingest_pb.CreateBackfillResponse(job=_job(0, request.symbol_list.symbols))
 
     async def WatchJob(self, request: Any, context: Any) -> AsyncIterator[Any]:
         for done in range(3):
@@ -185,7 +185,7 @@ def _job(done: int, symbols: Any) -> jobs_pb2.Job:
         id="j1",
         state=state,
         symbols=symbols,
-        intervals=[series_pb2.INTERVAL_1D],
+        intervals=["1d"],
         chunks_total=2,
         chunks_done=done,
         rows=jobs_pb2.RowCounts(sent=100 * done, inserted=100 * done),

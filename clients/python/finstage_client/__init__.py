@@ -7,62 +7,97 @@
         bars = client.bars("AAPL", limit=250)
         table = client.compute("AAPL", ["sma:timeperiod=20", "rsi", "macd"], limit=250)
 
-Errors are those of finstage_market.errors, given again here.
+Errors are exceptions of one family, FinstageError.
 """
 
+from importlib.metadata import version as _version
+
 from finstage_client.aio import AsyncClient
-from finstage_client.calls import SeriesOptions
+from finstage_client.connection import ConnectionSettings
+from finstage_client.plain import info
 from finstage_client.specs import IndicatorSpec
 from finstage_client.sync import Client
 from finstage_client.upload import Upload, WriteProgress
 from finstage_client.values import (
+    BarFlag,
+    BarRange,
     Catalogue,
+    ChunkFailure,
     Coverage,
     FrameInfo,
+    Gap,
     IndicatorInfo,
+    IndicatorResult,
     Instrument,
     Job,
     Provenance,
     ProviderStatus,
     Quote,
     QuoteResult,
+    RejectedBar,
     RowCounts,
     SeriesInfo,
     SeriesVersion,
 )
 from finstage_market.errors import (
+    AlreadyExists,
     DeadlineTooShort,
     FinstageError,
     InvalidRequest,
     NotFound,
+    PermissionDenied,
+    PreconditionFailed,
     RateLimited,
+    Reason,
+    Unauthenticated,
     Unavailable,
+    Unimplemented,
+    Violation,
 )
+from finstage_market.interval import Interval
+
+__version__ = _version("finstage-client")
 
 __all__ = [
     "Client",
     "AsyncClient",
+    "ConnectionSettings",
     "IndicatorSpec",
-    "SeriesOptions",
+    "Interval",
     "Upload",
     "WriteProgress",
+    "info",
+    "BarFlag",
+    "BarRange",
     "Catalogue",
+    "ChunkFailure",
     "Coverage",
     "FrameInfo",
+    "Gap",
     "IndicatorInfo",
+    "IndicatorResult",
     "Instrument",
     "Job",
     "Provenance",
     "ProviderStatus",
     "Quote",
     "QuoteResult",
+    "RejectedBar",
     "RowCounts",
     "SeriesInfo",
     "SeriesVersion",
     "FinstageError",
+    "Reason",
+    "AlreadyExists",
+    "DeadlineTooShort",
     "InvalidRequest",
     "NotFound",
+    "PermissionDenied",
+    "PreconditionFailed",
     "RateLimited",
+    "Unauthenticated",
     "Unavailable",
-    "DeadlineTooShort",
+    "Unimplemented",
+    "Violation",
+    "__version__",
 ]

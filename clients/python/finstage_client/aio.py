@@ -1,33 +1,33 @@
 """The client for asyncio code."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 import grpc
-import pandas as pd
 
 from finstage_client import calls, specs
-from finstage_client.calls import SeriesOptions, Service, When
+from finstage_client.connection import ConnectionSettings, Endpoint, Service, endpoints
 from finstage_client.specs import IndicatorSpec
+from finstage_client.times import When
 from finstage_client.upload import PATIENCE_S, Upload, WriteProgress
 from finstage_client.values import Catalogue, Instrument, Job, ProviderStatus, Quote, QuoteResult, RejectedBar
 from finstage_market.errors import Unavailable
 from finstage_market.interval import Interval
-from finstage_rpc.channel import open_channel
-from finstage_rpc.errors import from_rpc_error
-from finstage_rpc.settings import ChannelSettings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 T = TypeVar("T")
 
 
 class AsyncClient:
-    """As finstage_client.Client, which describes the methods; each is awaited, and `watch_job` is iterated.
+    """The methods of finstage_client.Client, which describes them, as coroutines.
 
-    Belongs to the event loop that it was made in.
+    `watch_job` and `rejected_bars` are iterated with `async for`. A client belongs to the event loop that it
+    was made in.
     """
 
     def __init__(
@@ -37,19 +37,12 @@ class AsyncClient:
         indicators: str | None = None,
         ingest: str | None = None,
         timeout_s: float = 60.0,
-        settings: ChannelSettings | None = None,
+        settings: ConnectionSettings | None = None,
     ) -> None:
-        """The arguments are those of Client."""
-        settings = settings or calls.environment()
-        targets = calls.targets(price=price, indicators=indicators, ingest=ingest)
-        self._channels = {
-            service: open_channel(
-                target, settings, name=f"{service} service at {target}", retry=calls.SERVICES
-            )
-            for service, target in targets.items()
-        }
+        """Make a client. The arguments are those of Client."""
+        self._endpoints = endpoints({"price": price, "indicators": indicators, "ingest": ingest}, settings)
+        self._channels = {service: _channel(endpoint) for service, endpoint in self._endpoints.items()}
         self._timeout_s = timeout_s
-        self._metadata = calls.metadata(settings)
 
     async def quote(
         self, symbol: str, *, max_age_s: float | None = None, allow_stale: bool | None = None
@@ -57,7 +50,7 @@ class AsyncClient:
         return await self._run(calls.quote(symbol, max_age_s=max_age_s, allow_stale=allow_stale))
 
     async def quotes(
-        self, symbols: Iterable[str], *, max_age_s: float | None = None, allow_stale: bool | None = None
+        self, symbols: str | Iterable[str], *, max_age_s: float | None = None, allow_stale: bool | None = None
     ) -> list[QuoteResult]:
         return await self._run(calls.quotes(symbols, max_age_s=max_age_s, allow_stale=allow_stale))
 
@@ -65,15 +58,25 @@ class AsyncClient:
         self,
         symbol: str,
         interval: Interval | str = Interval.D1,
-        **options: Unpack[SeriesOptions],
-    ) -> pd.DataFrame:
-        return await self._run(calls.bars(symbol, interval, options))
+        *,
+        start: When | None = None,
+        end: When | None = None,
+        limit: int | Literal["all"] | None = None,
+        adjustment: str = "splits",
+        max_age_s: float | None = None,
+        allow_stale: bool | None = None,
+        final_only: bool = False,
+    ) -> "pd.DataFrame":
+        query = calls.SeriesQuery(
+            symbol, interval, start, end, limit, adjustment, max_age_s, allow_stale, final_only
+        )
+        return await self._run(calls.bars(query))
 
     async def instrument(self, symbol: str) -> Instrument:
         return await self._run(calls.instrument(symbol))
 
     async def search(
-        self, query: str, *, types: Iterable[str] = (), limit: int | None = None
+        self, query: str, *, types: str | Iterable[str] = (), limit: int | None = None
     ) -> list[Instrument]:
         return await self._run(calls.search(query, types=types, limit=limit))
 
@@ -83,27 +86,37 @@ class AsyncClient:
     async def compute(
         self,
         symbol: str,
-        indicators: Iterable[IndicatorSpec | str],
+        indicators: IndicatorSpec | str | Iterable[IndicatorSpec | str],
         interval: Interval | str = Interval.D1,
-        **options: Unpack[SeriesOptions],
-    ) -> pd.DataFrame:
-        wanted = specs.with_ids(indicators)
-        catalogue = await self.indicators() if specs.need_catalogue(wanted) else None
-        return await self._run(calls.compute(symbol, wanted, interval, catalogue, options))
-
-    async def backfill(
-        self,
-        symbols: Iterable[str],
-        intervals: Iterable[Interval | str] = (Interval.D1,),
         *,
         start: When | None = None,
         end: When | None = None,
-        request_id: str = "",
+        limit: int | Literal["all"] | None = None,
+        adjustment: str = "splits",
+        max_age_s: float | None = None,
+        allow_stale: bool | None = None,
+        final_only: bool = False,
+    ) -> "pd.DataFrame":
+        wanted = specs.with_ids(calls.one_or_more(indicators))
+        catalogue = await self.indicators() if specs.need_catalogue(wanted) else None
+        query = calls.SeriesQuery(
+            symbol, interval, start, end, limit, adjustment, max_age_s, allow_stale, final_only
+        )
+        return await self._run(calls.compute(query, wanted, catalogue))
+
+    async def backfill(
+        self,
+        symbols: str | Iterable[str] = (),
+        intervals: Interval | str | Iterable[Interval | str] = (Interval.D1,),
+        *,
+        start: When | None = None,
+        end: When | None = None,
         universe: str = "",
+        idempotency_key: str = "",
     ) -> Job:
         return await self._run(
             calls.create_backfill(
-                symbols, intervals, start=start, end=end, request_id=request_id, universe=universe
+                symbols, intervals, start=start, end=end, universe=universe, idempotency_key=idempotency_key
             )
         )
 
@@ -118,10 +131,14 @@ class AsyncClient:
 
     async def watch_job(self, job_id: str) -> AsyncIterator[Job]:
         call = calls.watch_job(job_id)
-        stream = self._channels[call.service].stream(call.method, call.request, bytes)
-        async with contextlib.aclosing(stream):
+        stream = self._stream(call.service, call.method)(call.request, metadata=self._metadata(call.service))
+        try:
             async for message in stream:
                 yield call.read(message)
+        except grpc.RpcError as error:
+            raise self._endpoints[call.service].error(error) from error
+        finally:
+            stream.cancel()
 
     async def write(
         self,
@@ -138,10 +155,8 @@ class AsyncClient:
 
     async def _write(self, upload: Upload, progress: Callable[[WriteProgress], None] | None) -> WriteProgress:
         channel = self._channels["ingest"]
-        method: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.grpc.stream_stream(
-            calls.WRITE_BARS
-        )
-        stream = method(metadata=self._metadata)
+        method: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(calls.WRITE_BARS)
+        stream = method(metadata=self._metadata("ingest"))
         try:
             await stream.write(upload.header)
             async for message in stream:
@@ -152,7 +167,7 @@ class AsyncClient:
                 if upload.is_done:
                     await stream.done_writing()
         except grpc.RpcError as error:
-            raise from_rpc_error(error, service=channel.name) from error
+            raise self._endpoints["ingest"].error(error) from error
         finally:
             stream.cancel()
         return upload.result()
@@ -188,8 +203,27 @@ class AsyncClient:
         await self.close()
 
     async def _run(self, call: calls.Unary[T] | calls.Collected[T]) -> T:
-        channel = self._channels[call.service]
-        if isinstance(call, calls.Unary):
-            return call.read(await channel.call(call.method, call.request, bytes, timeout_s=self._timeout_s))
-        stream = channel.stream(call.method, call.request, bytes, timeout_s=self._timeout_s)
-        return call.read([message async for message in stream])
+        metadata = self._metadata(call.service)
+        try:
+            if isinstance(call, calls.Unary):
+                unary: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
+                unary = self._channels[call.service].unary_unary(call.method)
+                return call.read(await unary(call.request, timeout=self._timeout_s, metadata=metadata))
+            method = self._stream(call.service, call.method)
+            stream = method(call.request, timeout=self._timeout_s, metadata=metadata)
+            return call.read([message async for message in stream])
+        except grpc.RpcError as error:
+            raise self._endpoints[call.service].error(error) from error
+
+    def _stream(self, service: Service, method: str) -> "grpc.aio.UnaryStreamMultiCallable[bytes, bytes]":
+        return self._channels[service].unary_stream(method)
+
+    def _metadata(self, service: Service) -> tuple[tuple[str, str], ...]:
+        return self._endpoints[service].settings.metadata
+
+
+def _channel(endpoint: Endpoint) -> grpc.aio.Channel:
+    tls = endpoint.credentials
+    if tls is None:
+        return grpc.aio.insecure_channel(endpoint.target, options=endpoint.options)
+    return grpc.aio.secure_channel(endpoint.target, tls, options=endpoint.options)

@@ -1,26 +1,24 @@
-"""Each RPC as a value: what is sent, and how the answer is read. The clients only carry them out.
+"""Each RPC as a value: its request, and how its answer is read. The clients only carry calls out.
 
-Messages are bytes on both sides, because columns are read and written by libs/market/wire.py.
+Messages are bytes on both sides, because finstage_market.wire reads and writes columns without parsing them.
 """
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from typing import Any, Generic, Literal, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
-import pandas as pd
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from grpc_health.v1 import health_pb2  # type: ignore[import-untyped]
 
 from finstage.indicators.v1 import indicator_service_pb2 as indicators_pb
 from finstage.ingest.v1 import ingest_service_pb2 as ingest_pb
 from finstage.ingest.v1 import jobs_pb2
 from finstage.market.v1 import instrument_pb2, series_pb2
 from finstage.price.v1 import price_service_pb2 as price_pb
-from finstage_client import frames, specs
+from finstage_client import specs
+from finstage_client.connection import Service
+from finstage_client.times import When, moment
 from finstage_client.values import (
     Catalogue,
     Instrument,
@@ -31,26 +29,16 @@ from finstage_client.values import (
     RejectedBar,
     decode,
 )
+from finstage_market import wire
 from finstage_market.errors import InvalidRequest, Violation
 from finstage_market.interval import Interval
-from finstage_rpc.settings import ChannelSettings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 T = TypeVar("T")
 
-Service = Literal["price", "indicators", "ingest"]
-When = datetime | date | str
-"""A moment: a datetime, a date, or ISO 8601 text; without a zone it is UTC."""
-
-PRICE_TARGET, INDICATORS_TARGET, INGEST_TARGET = "127.0.0.1:50051", "127.0.0.1:50052", "127.0.0.1:50053"
-
-SERVICES = (
-    price_pb.DESCRIPTOR.services_by_name["PriceService"],
-    indicators_pb.DESCRIPTOR.services_by_name["IndicatorService"],
-    ingest_pb.DESCRIPTOR.services_by_name["IngestService"],
-)
-"""Their reads are tried again when they are UNAVAILABLE."""
-
-# More than a page of GetBars holds is streamed.
+# More bars than one page of GetBars holds are streamed.
 PAGE_BARS = 50_000
 REJECTED_PAGE = 1000
 
@@ -59,24 +47,60 @@ _INDICATORS = "/finstage.indicators.v1.IndicatorService/"
 _INGEST = "/finstage.ingest.v1.IngestService/"
 WRITE_BARS = _INGEST + "WriteBars"
 
+_HEALTH = ("UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN")
 
-class SeriesOptions(TypedDict, total=False):
-    """Which bars of a series, and how fresh.
 
-    start (inclusive), end (exclusive): a range; limit: the newest N instead.
-    adjustment: "splits" (the default) or "all" (dividends too).
-    max_age_s: how old the data may be without asking the source again; the default is the service's.
-    allow_stale: whether older data is better than an error; the default is the service's (yes).
-    final_only: leave the forming bar out.
-    """
+@dataclass(frozen=True, slots=True)
+class SeriesQuery:
+    """Which bars of which series, and how fresh. Client.bars() describes the fields."""
 
+    symbol: str
+    interval: Interval | str
     start: When | None
     end: When | None
-    limit: int | None
-    adjustment: str | None
+    limit: int | Literal["all"] | None
+    adjustment: str
     max_age_s: float | None
     allow_stale: bool | None
     final_only: bool
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the bars may be more than a page holds."""
+        if self.limit is None:
+            return self.start is not None or self.end is not None
+        return self.limit == "all" or self.limit > PAGE_BARS
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields that every request for a series has.
+
+        Raises:
+            InvalidRequest: a field is wrong, or both a range and a limit are given.
+        """
+        return {
+            "symbol": self.symbol,
+            "interval": _interval(self.interval),
+            "adjustment": enum_number("adjustment", series_pb2.Adjustment, "ADJUSTMENT_", self.adjustment),
+            "max_age": _duration(self.max_age_s),
+            "allow_stale": self.allow_stale,
+            "final_only": self.final_only,
+            **self._bars(),
+        }
+
+    def _bars(self) -> dict[str, Any]:
+        if self.start is not None or self.end is not None:
+            if self.limit is not None:
+                raise InvalidRequest([Violation("limit", "give either limit, or start and end, not both")])
+            return {"range": _range(self.start, self.end)}
+        if self.limit is None:
+            return {}
+        if self.limit == "all":
+            return {"range": series_pb2.BarRange()}
+        if isinstance(self.limit, bool) or not isinstance(self.limit, int):
+            raise InvalidRequest([Violation("limit", f"{self.limit!r} is neither a whole number nor 'all'")])
+        if not 1 <= self.limit < 2**31:
+            raise InvalidRequest([Violation("limit", f"{self.limit} was given; give 1 or more, or 'all'")])
+        return {"limit": self.limit}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,30 +133,6 @@ class Watched(Generic[T]):
     read: Callable[[bytes], T]
 
 
-def targets(**given: str | None) -> dict[Service, str]:
-    """Where each service is: as given, else as the environment says, else where it is on this machine."""
-    usual: dict[Service, str] = {
-        "price": PRICE_TARGET,
-        "indicators": INDICATORS_TARGET,
-        "ingest": INGEST_TARGET,
-    }
-    return {
-        service: given.get(service) or os.environ.get(f"FINSTAGE_{service.upper()}_TARGET") or target
-        for service, target in usual.items()
-    }
-
-
-def environment() -> ChannelSettings:
-    """The API key and TLS files that the environment names."""
-    return ChannelSettings()  # type: ignore[call-arg]  # all have defaults
-
-
-def metadata(settings: ChannelSettings) -> tuple[tuple[str, str], ...]:
-    """What every call carries."""
-    key = settings.api_key
-    return () if key is None else (("authorization", f"Bearer {key.get_secret_value()}"),)
-
-
 def quote(symbol: str, *, max_age_s: float | None, allow_stale: bool | None) -> Unary[Quote]:
     request = price_pb.GetQuoteRequest(symbol=symbol, max_age=_duration(max_age_s), allow_stale=allow_stale)
     return _unary(
@@ -144,10 +144,10 @@ def quote(symbol: str, *, max_age_s: float | None, allow_stale: bool | None) -> 
 
 
 def quotes(
-    symbols: Iterable[str], *, max_age_s: float | None, allow_stale: bool | None
+    symbols: str | Iterable[str], *, max_age_s: float | None, allow_stale: bool | None
 ) -> Unary[list[QuoteResult]]:
     request = price_pb.BatchGetQuotesRequest(
-        symbols=symbols, max_age=_duration(max_age_s), allow_stale=allow_stale
+        symbols=one_or_more(symbols), max_age=_duration(max_age_s), allow_stale=allow_stale
     )
 
     def read(data: bytes) -> list[QuoteResult]:
@@ -156,12 +156,11 @@ def quotes(
     return _unary("price", _PRICE + "BatchGetQuotes", request, read)
 
 
-def bars(
-    symbol: str, interval: Interval | str, options: SeriesOptions
-) -> Unary[pd.DataFrame] | Collected[pd.DataFrame]:
-    limit = options.get("limit")
-    asked = _series(symbol, interval, options)
-    if limit is not None and limit <= PAGE_BARS:
+def bars(query: SeriesQuery) -> "Unary[pd.DataFrame] | Collected[pd.DataFrame]":
+    from finstage_client import frames
+
+    asked = query.fields()
+    if not query.is_long:
         return _unary("price", _PRICE + "GetBars", price_pb.GetBarsRequest(**asked), frames.bars_of_page)
     stream = price_pb.StreamBarsRequest(**asked)
     return Collected("price", _PRICE + "StreamBars", stream.SerializeToString(), frames.bars_of_stream)
@@ -174,8 +173,10 @@ def instrument(symbol: str) -> Unary[Instrument]:
     return _unary("price", _PRICE + "GetInstrument", price_pb.GetInstrumentRequest(symbol=symbol), read)
 
 
-def search(query: str, *, types: Iterable[str], limit: int | None) -> Unary[list[Instrument]]:
-    wanted = [enum_number("types", instrument_pb2.InstrumentType, "INSTRUMENT_TYPE_", t) for t in types]
+def search(query: str, *, types: str | Iterable[str], limit: int | None) -> Unary[list[Instrument]]:
+    wanted = [
+        enum_number("types", instrument_pb2.InstrumentType, "INSTRUMENT_TYPE_", t) for t in one_or_more(types)
+    ]
     request = price_pb.SearchInstrumentsRequest(query=query, types=wanted, limit=limit)
 
     def read(data: bytes) -> list[Instrument]:
@@ -195,38 +196,38 @@ def indicators(query: str, *, group: str) -> Unary[Catalogue]:
 
 
 def compute(
-    symbol: str,
-    wanted: Sequence[specs.IndicatorSpec],
-    interval: Interval | str,
-    catalogue: Catalogue | None,
-    options: SeriesOptions,
-) -> Unary[pd.DataFrame]:
+    query: SeriesQuery, wanted: Sequence[specs.IndicatorSpec], catalogue: Catalogue | None
+) -> "Unary[pd.DataFrame]":
+    from finstage_client import frames
+
     request = indicators_pb.ComputeIndicatorsRequest(
-        **_series(symbol, interval, options), specs=specs.to_messages(wanted, catalogue)
+        **query.fields(), specs=specs.to_messages(wanted, catalogue)
     )
 
-    def read(data: bytes) -> pd.DataFrame:
+    def read(data: bytes) -> "pd.DataFrame":
         return frames.indicators_frame(indicators_pb.ComputeIndicatorsResponse.FromString(data).frame)
 
     return _unary("indicators", _INDICATORS + "ComputeIndicators", request, read)
 
 
 def create_backfill(
-    symbols: Iterable[str],
-    intervals: Iterable[Interval | str],
+    symbols: str | Iterable[str],
+    intervals: Interval | str | Iterable[Interval | str],
     *,
     start: When | None,
     end: When | None,
-    request_id: str,
     universe: str,
+    idempotency_key: str,
 ) -> Unary[Job]:
+    listed = one_or_more(symbols)
+    if bool(listed) == bool(universe):
+        raise InvalidRequest([Violation("symbols", "give either symbols or a universe")])
     request = ingest_pb.CreateBackfillRequest(
-        symbols=symbols,
-        intervals=[_interval(each, "intervals") for each in intervals],
-        start=_timestamp("start", start),
-        end=_timestamp("end", end),
-        request_id=request_id,
-        universe=universe,
+        symbol_list=ingest_pb.SymbolList(symbols=listed) if listed else None,
+        universe=universe or None,
+        intervals=[_interval(each, "intervals") for each in one_or_more(intervals)],
+        range=None if start is None and end is None else _range(start, end),
+        idempotency_key=idempotency_key,
     )
     return _unary(
         "ingest",
@@ -276,10 +277,10 @@ def jobs(*, state: str | None, limit: int | None) -> Unary[list[Job]]:
 def rejected_bars(
     *, symbol: str, interval: Interval | str | None, source: str, page_token: str
 ) -> Unary[tuple[list[RejectedBar], str]]:
-    """A page, and the token of the next one."""
+    """Read a page, and the token of the next one."""
     request = ingest_pb.ListRejectedBarsRequest(
         symbol=symbol,
-        interval=_interval(interval) if interval else None,
+        interval=_interval(interval) if interval else "",
         source=source,
         page_size=REJECTED_PAGE,
         page_token=page_token,
@@ -301,33 +302,26 @@ def upstream_status() -> Unary[list[ProviderStatus]]:
 
 
 def health(service: Service) -> Unary[str]:
-    def read(data: bytes) -> str:
-        status = health_pb2.HealthCheckResponse.FromString(data).status
-        return str(health_pb2.HealthCheckResponse.ServingStatus.Name(status))
+    """Check a service by grpc.health.v1, whose messages are so small that no package is needed for them."""
 
-    return _unary(service, "/grpc.health.v1.Health/Check", health_pb2.HealthCheckRequest(), read)
+    def read(data: bytes) -> str:
+        status = next((value[0] for field, _, value in wire.fields(memoryview(data)) if field == 1), 0)
+        return _HEALTH[status] if status < len(_HEALTH) else "UNKNOWN"
+
+    return Unary(service, "/grpc.health.v1.Health/Check", b"", read)
 
 
 def _unary(service: Service, method: str, request: Message, read: Callable[[bytes], T]) -> Unary[T]:
     return Unary(service, method, request.SerializeToString(), read)
 
 
-def _series(symbol: str, interval: Interval | str, options: SeriesOptions) -> dict[str, Any]:
-    """The fields that every request for a series has."""
-    adjustment = options.get("adjustment")
-    return {
-        "symbol": symbol,
-        "interval": _interval(interval),
-        "adjustment": enum_number("adjustment", series_pb2.Adjustment, "ADJUSTMENT_", adjustment)
-        if adjustment
-        else None,
-        "start": _timestamp("start", options.get("start")),
-        "end": _timestamp("end", options.get("end")),
-        "limit": options.get("limit"),
-        "max_age": _duration(options.get("max_age_s")),
-        "allow_stale": options.get("allow_stale"),
-        "final_only": options.get("final_only", False),
-    }
+def one_or_more(given: Any) -> list[Any]:
+    """Return a list; one text is one item, not its letters."""
+    return [given] if isinstance(given, str | specs.IndicatorSpec) else list(given)
+
+
+def _range(start: When | None, end: When | None) -> series_pb2.BarRange:
+    return series_pb2.BarRange(start=_timestamp("start", start), end=_timestamp("end", end))
 
 
 def _duration(seconds: float | None) -> Duration | None:
@@ -341,28 +335,25 @@ def _duration(seconds: float | None) -> Duration | None:
 def _timestamp(field: str, when: When | None) -> Timestamp | None:
     if when is None:
         return None
-    try:
-        moment = pd.Timestamp(when)
-    except ValueError:
-        raise InvalidRequest(
-            [Violation(field, f"{when!r} is no time; write ISO 8601, 2024-01-31 or 2024-01-31T14:30Z")]
-        ) from None
-    aware = moment.tz_localize(UTC) if moment.tz is None else moment
     timestamp = Timestamp()
-    timestamp.FromNanoseconds(aware.value)
+    timestamp.FromDatetime(moment(field, when))
     return timestamp
 
 
-def _interval(interval: Interval | str, field: str = "interval") -> series_pb2.Interval:
+def _interval(interval: Interval | str, field: str = "interval") -> str:
     try:
-        return Interval.parse(interval).proto
+        return Interval.parse(interval).value
     except ValueError as error:
         raise InvalidRequest([Violation(field, str(error))]) from None
 
 
 def enum_number(field: str, enum: Any, prefix: str, name: str) -> Any:
-    """The number of an enum's value by its name without the prefix, in any case."""
+    """Return the number of an enum's value by its name without the prefix, in any case.
+
+    Raises:
+        InvalidRequest: the enum has no such value.
+    """
     names = [value.removeprefix(prefix).lower() for value, number in enum.items() if number]
     if name.lower() not in names:
-        raise InvalidRequest([Violation(field, f"{name!r} is none of {', '.join(names)}")])
+        raise InvalidRequest([Violation(field, f"{name!r} is not supported; use {', '.join(names)}")])
     return enum.Value(prefix + name.upper())

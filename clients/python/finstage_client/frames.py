@@ -1,19 +1,28 @@
-"""Columns of the wire to pandas, and back."""
+"""Columns of the wire to DataFrames, and back. Importing it needs pandas, which is optional."""
 
-import dataclasses
 from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from google.protobuf.message import Message
 
 from finstage.indicators.v1 import indicator_service_pb2
 from finstage.market.v1 import series_pb2
 from finstage.price.v1 import price_service_pb2
-from finstage_client.values import FrameInfo, SeriesInfo, Value, decode
+from finstage_client.plain import plain
+from finstage_client.values import FrameInfo, SeriesInfo, decode
 from finstage_market import wire
 from finstage_market.columns import VALUES, Columns, Float64s, Int64s
+
+try:
+    import pandas as pd
+except ModuleNotFoundError as error:
+    if error.name != "pandas":
+        raise
+    raise ModuleNotFoundError(
+        "this answers with a DataFrame, which needs pandas: pip install 'finstage-client[pandas]'",
+        name="pandas",
+    ) from None
 
 _PAGE_SERIES = price_service_pb2.GetBarsResponse.DESCRIPTOR.fields_by_name["series"].number
 _SERIES_COLUMNS = series_pb2.BarSeries.DESCRIPTOR.fields_by_name["columns"].number
@@ -23,7 +32,7 @@ _CHUNK_COLUMNS = price_service_pb2.StreamBarsResponse.DESCRIPTOR.fields_by_name[
 
 
 def bars_of_page(message: bytes) -> pd.DataFrame:
-    """The bars of a serialised GetBarsResponse."""
+    """Return the bars of a serialised GetBarsResponse."""
     _, series = wire.take_field(message, _PAGE_SERIES)
     header, columns = wire.take_field(series or b"", _SERIES_COLUMNS)
     return bars_frame(
@@ -32,7 +41,7 @@ def bars_of_page(message: bytes) -> pd.DataFrame:
 
 
 def bars_of_stream(messages: Iterable[bytes]) -> pd.DataFrame:
-    """The bars of serialised StreamBarsResponses."""
+    """Return the bars of serialised StreamBarsResponses."""
     header = series_pb2.BarSeries()
     parts: list[Columns] = []
     for message in messages:
@@ -45,19 +54,19 @@ def bars_of_stream(messages: Iterable[bytes]) -> pd.DataFrame:
 
 
 def bars_frame(info: SeriesInfo, columns: Columns) -> pd.DataFrame:
-    """The columns by open time; attrs are the fields of `info`."""
+    """Return the columns by open time, with the fields of `info` as attrs."""
     frame = pd.DataFrame(
         {name: getattr(columns, name) for name in VALUES}, index=_time_index(columns.open_time_ms), copy=False
     )
-    frame.attrs.update(_fields(info))
+    frame.attrs.update(plain(info))
     return frame
 
 
 def columns_of(frame: pd.DataFrame) -> Columns:
-    """The bars of a DataFrame as `bars_frame` makes them.
+    """Return the bars of a DataFrame such as `bars_frame` makes.
 
     Raises:
-        ValueError: the index is no time with a zone, or a column is missing or holds no numbers.
+        ValueError: the index does not hold times with a zone, or a column is missing or not of numbers.
     """
     index = frame.index
     if not isinstance(index, pd.DatetimeIndex) or index.tz is None:
@@ -69,10 +78,10 @@ def columns_of(frame: pd.DataFrame) -> Columns:
 
 
 def indicators_frame(frame: indicator_service_pb2.IndicatorFrame) -> pd.DataFrame:
-    """A column per output: the spec's id, or id.output where an indicator has several outputs.
+    """Return a column per output, named by the spec's id, or id.output where there are several outputs.
 
-    NaN where there is no value: in the warm-up, where the indicator is undefined, and all along where a
-    spec's status is not OK (it then has one column, its id). attrs are the fields of `FrameInfo`.
+    A value is NaN in the warm-up and where the indicator is undefined. A spec whose status is not OK has one
+    column of NaN, named by its id. attrs are the fields of `FrameInfo`.
     """
     axis = _packed(frame, _AXIS).view(np.int64)
     columns: dict[str, Float64s] = {}
@@ -83,7 +92,7 @@ def indicators_frame(frame: indicator_service_pb2.IndicatorFrame) -> pd.DataFram
             name = result.id if len(result.outputs) == 1 else f"{result.id}.{output.name}"
             columns[name] = _values(output, len(axis))
     table = pd.DataFrame(columns, index=_time_index(axis), copy=False)
-    table.attrs.update(_fields(decode(FrameInfo, frame)))
+    table.attrs.update(plain(decode(FrameInfo, frame)))
     return table
 
 
@@ -102,7 +111,3 @@ def _packed(message: Message, field: int) -> npt.NDArray[np.uint8]:
 
 def _time_index(open_time_ms: Int64s) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(open_time_ms.view("datetime64[ms]"), tz="UTC", name="open_time")
-
-
-def _fields(info: Value) -> dict[str, object]:
-    return {field.name: getattr(info, field.name) for field in dataclasses.fields(info)}  # type: ignore[arg-type]

@@ -4,21 +4,21 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 import grpc
-import pandas as pd
 
 from finstage_client import calls, specs
-from finstage_client.calls import SeriesOptions, Service, When
+from finstage_client.connection import ConnectionSettings, Endpoint, Service, endpoints
 from finstage_client.specs import IndicatorSpec
+from finstage_client.times import When
 from finstage_client.upload import PATIENCE_S, Upload, WriteProgress
 from finstage_client.values import Catalogue, Instrument, Job, ProviderStatus, Quote, QuoteResult, RejectedBar
-from finstage_market.errors import FinstageError, Unavailable
+from finstage_market.errors import Unavailable
 from finstage_market.interval import Interval
-from finstage_rpc.channel import open_blocking_channel
-from finstage_rpc.errors import from_rpc_error
-from finstage_rpc.settings import ChannelSettings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 T = TypeVar("T")
 
@@ -26,12 +26,12 @@ T = TypeVar("T")
 class Client:
     """Quotes, bars and indicators, as values and pandas DataFrames.
 
-    Safe to share between threads. Every method raises a finstage_market.errors.FinstageError: InvalidRequest,
-    NotFound, RateLimited, Unavailable (also when the service cannot be reached), DeadlineTooShort, …
+    Safe to share between threads. Every method raises a FinstageError: InvalidRequest, NotFound, RateLimited,
+    Unavailable (also when the service cannot be reached), DeadlineTooShort, …
 
-    In all methods: `symbol` is as providers write it ("AAPL", "^GSPC"); `interval` is one of 1m, 5m, 15m,
-    30m, 1h, 1d, 1w, 1mo; times are datetimes, dates or ISO 8601 text, UTC without a zone; options are
-    described at finstage_client.SeriesOptions.
+    In all methods, `symbol` is as providers write it ("AAPL", "^GSPC") and `interval` is one of 1m, 5m, 15m,
+    30m, 1h, 1d, 1w, 1mo. A time is a datetime with a time zone, a date, or text: ISO 8601 ("2024-01-31",
+    "2024-01-31T14:30Z") or back from now ("-30d"; units m, h, d, w, mo, y).
     """
 
     def __init__(
@@ -41,125 +41,158 @@ class Client:
         indicators: str | None = None,
         ingest: str | None = None,
         timeout_s: float = 60.0,
-        settings: ChannelSettings | None = None,
+        settings: ConnectionSettings | None = None,
     ) -> None:
-        """A client of the services at these targets (HOST:PORT). Nothing is connected before the first call.
+        """Make a client of the services at these targets (HOST:PORT). The first call connects.
 
-        price, indicators, ingest: None: as FINSTAGE_PRICE_TARGET, … in the environment say, or this machine.
-        timeout_s: what one call may take.
-        settings: API key and TLS; None: those in the environment (FINSTAGE_API_KEY, FINSTAGE_TLS_CA, …).
+        price, indicators, ingest: None: FINSTAGE_PRICE_TARGET, … in the environment, or else this machine.
+        timeout_s: the longest that one call may take.
+        settings: API key and TLS files; None: FINSTAGE_API_KEY, FINSTAGE_TLS_CA, … in the environment.
+
+        Raises:
+            InvalidRequest: a target is not HOST:PORT, or a setting in the environment is wrong.
         """
-        settings = settings or calls.environment()
-        targets = calls.targets(price=price, indicators=indicators, ingest=ingest)
-        self._names = {service: f"{service} service at {target}" for service, target in targets.items()}
-        self._channels = {
-            service: open_blocking_channel(target, settings, retry=calls.SERVICES)
-            for service, target in targets.items()
-        }
+        self._endpoints = endpoints({"price": price, "indicators": indicators, "ingest": ingest}, settings)
+        self._channels = {service: _channel(endpoint) for service, endpoint in self._endpoints.items()}
         self._timeout_s = timeout_s
-        self._metadata = calls.metadata(settings)
 
     def quote(self, symbol: str, *, max_age_s: float | None = None, allow_stale: bool | None = None) -> Quote:
-        """The latest quote of one symbol."""
+        """Return the latest quote of one symbol. The options are those of `bars`."""
         return self._run(calls.quote(symbol, max_age_s=max_age_s, allow_stale=allow_stale))
 
     def quotes(
-        self, symbols: Iterable[str], *, max_age_s: float | None = None, allow_stale: bool | None = None
+        self, symbols: str | Iterable[str], *, max_age_s: float | None = None, allow_stale: bool | None = None
     ) -> list[QuoteResult]:
-        """A quote or an error for each of up to 500 symbols, in their order."""
+        """Return a quote or an error for each of up to 500 symbols, in their order."""
         return self._run(calls.quotes(symbols, max_age_s=max_age_s, allow_stale=allow_stale))
 
     def bars(
         self,
         symbol: str,
         interval: Interval | str = Interval.D1,
-        **options: Unpack[SeriesOptions],
-    ) -> pd.DataFrame:
-        """Bars, oldest first; the whole series when neither start, end nor limit is given.
+        *,
+        start: When | None = None,
+        end: When | None = None,
+        limit: int | Literal["all"] | None = None,
+        adjustment: str = "splits",
+        max_age_s: float | None = None,
+        allow_stale: bool | None = None,
+        final_only: bool = False,
+    ) -> "pd.DataFrame":
+        """Return bars, oldest first: the newest 500, unless start, end or limit says otherwise.
 
-        Columns open, high, low, close, volume (float64) by `open_time` (UTC). attrs are the fields of
-        finstage_client.SeriesInfo: symbol, interval, adjustment, version, last_is_final (False: the last
-        bar is still forming), coverage, provenance, currency, time_zone.
+        Columns open, high, low, close, volume (float64) by `open_time` (UTC). attrs has the fields of
+        SeriesInfo as JSON does; finstage_client.info(frame) returns the SeriesInfo.
+
+        start, end: bars that opened in [start, end).
+        limit: the newest N bars instead; "all": the whole series.
+        adjustment: "splits", or "all" (dividends too).
+        max_age_s: how old the data may be without asking the source again. None: the service decides.
+        allow_stale: whether older data is better than an error. None: the service decides (yes).
+        final_only: leave the forming bar out.
+
+        Raises:
+            ModuleNotFoundError: pandas is not installed.
         """
-        return self._run(calls.bars(symbol, interval, options))
+        query = calls.SeriesQuery(
+            symbol, interval, start, end, limit, adjustment, max_age_s, allow_stale, final_only
+        )
+        return self._run(calls.bars(query))
 
     def instrument(self, symbol: str) -> Instrument:
-        """What `symbol` names."""
+        """Return the instrument that `symbol` names."""
         return self._run(calls.instrument(symbol))
 
-    def search(self, query: str, *, types: Iterable[str] = (), limit: int | None = None) -> list[Instrument]:
-        """Instruments by a part of their symbol or name, best match first; types as in ("equity", "etf")."""
+    def search(
+        self, query: str, *, types: str | Iterable[str] = (), limit: int | None = None
+    ) -> list[Instrument]:
+        """Return instruments by a part of their symbol or name, best match first.
+
+        types: "equity", "etf", …; several as a list.
+        """
         return self._run(calls.search(query, types=types, limit=limit))
 
     def indicators(self, query: str = "", *, group: str = "") -> Catalogue:
-        """The catalogue: those whose name contains `query`, of the group, if given."""
+        """Return the catalogue: the indicators whose name contains `query`, of `group` if given."""
         return self._run(calls.indicators(query, group=group))
 
     def compute(
         self,
         symbol: str,
-        indicators: Iterable[IndicatorSpec | str],
+        indicators: IndicatorSpec | str | Iterable[IndicatorSpec | str],
         interval: Interval | str = Interval.D1,
-        **options: Unpack[SeriesOptions],
-    ) -> pd.DataFrame:
-        """Indicators; of the newest 500 bars when neither start, end nor limit is given.
-
-        indicators: specs, or their text: "rsi", "sma:timeperiod=20", "ma:matype=ema", "rsi@cutler#mine"
-        (name[:param=value[,param=value]][@variant][#id]).
-
-        A column per output, by `open_time` (UTC): the spec's id ("sma"), or id.output ("macd.macdsignal")
-        where there are several; NaN where there is no value. A spec without an id has its name as id, or,
-        where several have that name, "sma(timeperiod=20)". attrs are the fields of
-        finstage_client.FrameInfo; its `results` tell parameters, variant, lookback and status of each.
-        """
-        wanted = specs.with_ids(indicators)
-        catalogue = self.indicators() if specs.need_catalogue(wanted) else None
-        return self._run(calls.compute(symbol, wanted, interval, catalogue, options))
-
-    def backfill(
-        self,
-        symbols: Iterable[str],
-        intervals: Iterable[Interval | str] = (Interval.D1,),
         *,
         start: When | None = None,
         end: When | None = None,
-        request_id: str = "",
+        limit: int | Literal["all"] | None = None,
+        adjustment: str = "splits",
+        max_age_s: float | None = None,
+        allow_stale: bool | None = None,
+        final_only: bool = False,
+    ) -> "pd.DataFrame":
+        """Return indicators, oldest bar first. The options are those of `bars`; up to 50,000 bars.
+
+        indicators: specs, or their text: "rsi", "sma:timeperiod=20", "ma:matype=ema", "rsi@cutler#mine"
+            (name[:param=value[,param=value]][@variant][#id]).
+
+        A column per output, by `open_time` (UTC): the spec's id ("sma"), or id.output ("macd.macdsignal")
+        where there are several; NaN where there is no value. The id is the name unless the spec has one or
+        several specs have that name: then "sma(timeperiod=20)". attrs has the fields of FrameInfo as JSON
+        does; finstage_client.info(frame) returns the FrameInfo, whose `results` say how each was computed.
+
+        Raises:
+            ModuleNotFoundError: pandas is not installed.
+        """
+        wanted = specs.with_ids(calls.one_or_more(indicators))
+        catalogue = self.indicators() if specs.need_catalogue(wanted) else None
+        query = calls.SeriesQuery(
+            symbol, interval, start, end, limit, adjustment, max_age_s, allow_stale, final_only
+        )
+        return self._run(calls.compute(query, wanted, catalogue))
+
+    def backfill(
+        self,
+        symbols: str | Iterable[str] = (),
+        intervals: Interval | str | Iterable[Interval | str] = (Interval.D1,),
+        *,
+        start: When | None = None,
+        end: When | None = None,
         universe: str = "",
+        idempotency_key: str = "",
     ) -> Job:
-        """Starts a job that brings series in from the provider.
+        """Start a job that brings series in from the provider.
 
         universe: a list of symbols that ingest has under this name, instead of symbols.
-        request_id: given again, it gives the same job, and what failed of it is tried again.
+        idempotency_key: a name for this request; sent again, it returns the same job, and the parts of it
+            that failed are tried again.
         """
         return self._run(
             calls.create_backfill(
-                symbols, intervals, start=start, end=end, request_id=request_id, universe=universe
+                symbols, intervals, start=start, end=end, universe=universe, idempotency_key=idempotency_key
             )
         )
 
     def job(self, job_id: str) -> Job:
-        """A job as it is now."""
+        """Return a job as it is now."""
         return self._run(calls.job(job_id))
 
     def jobs(self, *, state: str | None = None, limit: int | None = None) -> list[Job]:
-        """The newest jobs, newest first (50 when `limit` is None)."""
+        """Return the newest jobs, newest first: 50 when `limit` is None, at most 200."""
         return self._run(calls.jobs(state=state, limit=limit))
 
     def cancel_job(self, job_id: str) -> Job:
-        """Ends a job; what it has committed stays."""
+        """Cancel a job; what it has committed stays."""
         return self._run(calls.cancel_job(job_id))
 
     def watch_job(self, job_id: str) -> Iterator[Job]:
-        """The job now, at each change, and last when it has ended."""
+        """Yield the job now, at each change, and last when it has ended."""
         call = calls.watch_job(job_id)
-        channel = self._channels[call.service]
-        method: grpc.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(call.method)
-        stream = method(call.request, metadata=self._metadata)
+        stream = self._stream(call.service, call.method)(call.request, metadata=self._metadata(call.service))
         try:
             for message in stream:
                 yield call.read(message)
         except grpc.RpcError as error:
-            raise self._error(call.service, error) from error
+            raise self._endpoints[call.service].error(error) from error
         finally:
             stream.cancel()
 
@@ -170,10 +203,10 @@ class Client:
         *,
         patience_s: float = PATIENCE_S,
     ) -> WriteProgress:
-        """Carries out a write, and tells `progress` after each commit.
+        """Carry out a write; call `progress` after each commit.
 
-        A write that is broken off continues where it was: by itself, as long as no more than patience_s pass
-        without a commit; and when the same (its idempotency key and content) is written again.
+        An interrupted write continues where it was: by itself, as long as no more than patience_s pass
+        without a commit, and when the same content is written again under the same idempotency key.
         """
         while True:
             try:
@@ -186,7 +219,7 @@ class Client:
         requests.put(upload.header)
         channel = self._channels["ingest"]
         method: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(calls.WRITE_BARS)
-        stream = method(iter(requests.get, None), metadata=self._metadata)
+        stream = method(iter(requests.get, None), metadata=self._metadata("ingest"))
         try:
             for message in stream:
                 for request in upload.receive(message):
@@ -196,7 +229,7 @@ class Client:
                 if upload.is_done:
                     requests.put(None)
         except grpc.RpcError as error:
-            raise self._error("ingest", error) from error
+            raise self._endpoints["ingest"].error(error) from error
         finally:
             requests.put(None)
             stream.cancel()
@@ -205,7 +238,7 @@ class Client:
     def rejected_bars(
         self, *, symbol: str = "", interval: Interval | str | None = None, source: str = ""
     ) -> Iterator[RejectedBar]:
-        """Rows that were refused, the newest first, as far back as they are taken."""
+        """Yield refused rows, newest first; further pages are read as they are needed."""
         token = ""
         while True:
             page = calls.rejected_bars(symbol=symbol, interval=interval, source=source, page_token=token)
@@ -215,15 +248,15 @@ class Client:
                 return
 
     def upstream_status(self) -> list[ProviderStatus]:
-        """How each provider fares."""
+        """Return how each provider fares: its limiter, breaker and recent failures."""
         return self._run(calls.upstream_status())
 
     def health(self, service: Service) -> str:
-        """What the service says of itself: SERVING or NOT_SERVING."""
+        """Return what the service says of itself: SERVING or NOT_SERVING."""
         return self._run(calls.health(service))
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         for channel in self._channels.values():
             channel.close()
 
@@ -236,15 +269,26 @@ class Client:
         self.close()
 
     def _run(self, call: calls.Unary[T] | calls.Collected[T]) -> T:
-        channel = self._channels[call.service]
+        metadata = self._metadata(call.service)
         try:
             if isinstance(call, calls.Unary):
-                unary: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(call.method)
-                return call.read(unary(call.request, timeout=self._timeout_s, metadata=self._metadata))
-            stream: grpc.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(call.method)
-            return call.read(stream(call.request, timeout=self._timeout_s, metadata=self._metadata))
+                unary: grpc.UnaryUnaryMultiCallable[bytes, bytes]
+                unary = self._channels[call.service].unary_unary(call.method)
+                return call.read(unary(call.request, timeout=self._timeout_s, metadata=metadata))
+            stream = self._stream(call.service, call.method)
+            return call.read(stream(call.request, timeout=self._timeout_s, metadata=metadata))
         except grpc.RpcError as error:
-            raise self._error(call.service, error) from error
+            raise self._endpoints[call.service].error(error) from error
 
-    def _error(self, service: Service, error: grpc.RpcError) -> FinstageError:
-        return from_rpc_error(error, service=self._names[service])
+    def _stream(self, service: Service, method: str) -> "grpc.UnaryStreamMultiCallable[bytes, bytes]":
+        return self._channels[service].unary_stream(method)
+
+    def _metadata(self, service: Service) -> tuple[tuple[str, str], ...]:
+        return self._endpoints[service].settings.metadata
+
+
+def _channel(endpoint: Endpoint) -> grpc.Channel:
+    tls = endpoint.credentials
+    if tls is None:
+        return grpc.insecure_channel(endpoint.target, options=endpoint.options)
+    return grpc.secure_channel(endpoint.target, tls, options=endpoint.options)

@@ -1,40 +1,40 @@
-"""One write of bars: what to send next, given what the service answered. The clients only carry messages."""
+"""One write of bars: what to send next, after each answer. The clients only carry its messages."""
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from finstage.ingest.v1 import ingest_service_pb2 as pb
-from finstage_client import frames
 from finstage_client.calls import enum_number
-from finstage_client.values import RejectedBar, RowCounts, SeriesVersion, Value, decode
+from finstage_client.values import RejectedBar, RowCounts, SeriesVersion, decode
 from finstage_market import wire
 from finstage_market.columns import Columns, Float64s
 from finstage_market.errors import Reason, Unavailable
 from finstage_market.interval import Interval
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 BATCH_ROWS = 5_000
 
-# Batches under way: while one is committed the next one travels.
+# Batches sent and not yet acknowledged: the next one travels while one is being committed.
 _WINDOW = 2
-# Between two attempts to reach a service that is away.
+# The pause between two attempts to reach a service that is away.
 _PAUSE_S = 0.5
 PATIENCE_S = 30.0
 
-_BATCH = pb.WriteBarsRequest.DESCRIPTOR.fields_by_name["batch"].number
-_COLUMNS = pb.BarBatch.DESCRIPTOR.fields_by_name["columns"].number
 _ADJUSTED = pb.BarBatch.DESCRIPTOR.fields_by_name["adjusted_close"].number
 
 
 @dataclass(frozen=True, slots=True)
-class WriteProgress(Value):
-    """How far a write is.
+class WriteProgress:
+    """The progress of a write.
 
-    rows: what became of the rows so far, those of an earlier, broken off, run of the same write included.
+    rows: what became of the rows so far, those of an earlier, interrupted run of the same write included.
     total: rows of the whole write.
     resumed: rows that an earlier run had written.
-    version: the series' version after the newest commit; None when nothing was committed in this run.
+    version: the series' version after the newest commit; None when this run committed nothing.
     rejected: rows refused in this run, at most 20 of each batch; `row` counts from the write's first row.
     """
 
@@ -48,12 +48,12 @@ class WriteProgress(Value):
 class Upload:
     """The client's side of one WriteBars call.
 
-    Send `header`; then, for each answer, what `receive` returns; end the sending when `is_done`.
+    Send `header`; then, after each answer, send what `receive` returns; stop sending when `is_done`.
     """
 
     def __init__(
         self,
-        bars: Columns | pd.DataFrame,
+        bars: "Columns | pd.DataFrame",
         *,
         symbol: str,
         interval: Interval | str,
@@ -63,19 +63,22 @@ class Upload:
         adjusted_close: Float64s | None = None,
         batch_rows: int = BATCH_ROWS,
     ) -> None:
-        """A write of bars, oldest first and split-adjusted, to one series.
+        """Prepare a write of bars, oldest first and split-adjusted, to one series.
 
-        bars: columns, or a DataFrame as Client.bars gives.
-        source: who sends, for the provenance: "file:spx.csv", "client:NAME".
-        idempotency_key: names this write, so that it can be continued: the same for the same content.
-        mode: "upsert", "insert" (a bar that is there is rejected) or "update" (one that is not).
-        adjusted_close: closes adjusted for dividends too, one a bar, where they are known.
+        bars: columns, or a DataFrame such as Client.bars() returns.
+        source: the sender, for the provenance: "file:spx.csv", "client:NAME".
+        idempotency_key: names this write, so that it can be continued; the same content needs the same key.
+        mode: "upsert", "insert" (existing bars are rejected) or "update" (missing bars are rejected).
+        adjusted_close: closes adjusted for dividends too, one per bar; NaN where it is not known.
 
         Raises:
-            ValueError: the DataFrame is not of that form, or `interval` is none.
-            InvalidRequest: `mode` is none.
+            ValueError: the DataFrame has another form, or the interval is not supported.
+            InvalidRequest: the mode is not supported.
         """
-        bars = frames.columns_of(bars) if isinstance(bars, pd.DataFrame) else bars
+        if not isinstance(bars, Columns):
+            from finstage_client import frames
+
+            bars = frames.columns_of(bars)
         self._bars = bars
         self._symbol = symbol
         self._interval = Interval.parse(interval)
@@ -96,10 +99,10 @@ class Upload:
         self._broken: tuple[int, float] | None = None
 
     def result(self) -> WriteProgress:
-        """What became of the write, once the service has ended its answers.
+        """Return the final progress, once the service has ended its answers.
 
         Raises:
-            Unavailable: it ended them before all was committed; the same write again continues.
+            Unavailable: it ended them before all was committed; the same write, made again, continues.
         """
         if not self.is_done:
             done = f"{self.progress.rows.sent} of {self.progress.total} rows"
@@ -109,14 +112,14 @@ class Upload:
         return self.progress
 
     def pause_s(self, error: Unavailable, *, patience_s: float, now_s: float) -> float:
-        """How long to wait before the write is taken up again, after it was broken off.
+        """Return how long to wait before the write is continued, after it was interrupted.
 
         Args:
-            patience_s: for how long nothing may come of it.
+            patience_s: how long the write may go without a commit.
             now_s: the time, in seconds of any clock that does not go back.
 
         Raises:
-            Unavailable: `error`: the service was not there to begin with, or patience is at its end.
+            Unavailable: `error`, when the service was away from the start, or patience_s has passed.
         """
         if self._broken is None or self._broken[0] != self._acked:
             self._broken = self._acked, now_s
@@ -125,7 +128,7 @@ class Upload:
         return min(error.retry_after_s or _PAUSE_S, _PAUSE_S)
 
     def receive(self, message: bytes) -> list[bytes]:
-        """Takes an answer of the service; returns the messages to send now."""
+        """Take an answer of the service, and return the messages to send now."""
         response = pb.WriteBarsResponse.FromString(message)
         if response.HasField("ready"):
             self._next = response.ready.next_sequence
@@ -160,8 +163,13 @@ class Upload:
 
     def _batch(self, sequence: int) -> bytes:
         rows = slice((sequence - 1) * self._batch_rows, sequence * self._batch_rows)
-        rest = pb.BarBatch(sequence=sequence, symbol=self._symbol, interval=self._interval.proto)
-        columns = wire.columns_to_wire(self._bars[rows])
-        adjusted = b"" if self._adjusted is None else wire.packed(_ADJUSTED, np.asarray(self._adjusted[rows]))
-        batch = rest.SerializeToString() + wire.length_delimited(_COLUMNS, columns) + adjusted
-        return wire.length_delimited(_BATCH, batch)
+        rest = pb.BarBatch(sequence=sequence, symbol=self._symbol, interval=self._interval)
+        adjusted: wire.Parts = []
+        if self._adjusted is not None:
+            closes = np.asarray(self._adjusted[rows])
+            unknown = np.isnan(closes)
+            rest.adjusted_close_unknown.extend(np.flatnonzero(unknown).tolist())
+            adjusted = wire.packed_parts(_ADJUSTED, np.where(unknown, 0.0, closes))
+        columns = wire.columns_parts(self._bars[rows])
+        parts = wire.message_parts(rest, "columns", columns) + adjusted
+        return wire.joined(wire.message_parts(pb.WriteBarsRequest(), "batch", parts))

@@ -1,8 +1,8 @@
-"""What the client answers with: the contract's messages as frozen dataclasses.
+"""The client's answers: the contract's messages as frozen dataclasses.
 
-Field for field as in protos/finstage, which says what each means. Times are aware UTC datetimes, None when
-unset; enums are their names without the prefix ("HIT", "EQUITY"), empty when unspecified; an interval is an
-Interval; a google.rpc.Status is a FinstageError, None when OK.
+The fields are those of protos/finstage, which says what each means. Times are aware UTC datetimes, None when
+unset; durations are seconds; enums are their names without the prefix ("HIT", "EQUITY"), empty when
+unspecified; a google.rpc.Status is a FinstageError, None when OK.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
@@ -20,23 +20,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 
 from finstage_market.errors import FinstageError
-from finstage_market.interval import Interval
-from finstage_rpc.errors import from_status
+from finstage_market.statuses import from_status
 
-V = TypeVar("V", bound="Value")
-
-
-class Value:
-    """A value that never changes, so that a copy of a DataFrame need not copy what its attrs hold."""
-
-    __slots__ = ()
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
-class SeriesVersion(Value):
+class SeriesVersion:
     """finstage.market.v1.SeriesVersion."""
 
     epoch: int
@@ -44,15 +34,15 @@ class SeriesVersion(Value):
 
 
 @dataclass(frozen=True, slots=True)
-class ProviderAttempt(Value):
+class ProviderAttempt:
     """finstage.market.v1.ProviderAttempt."""
 
     provider: str
-    outcome: str
+    error_reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class Provenance(Value):
+class Provenance:
     """finstage.market.v1.Provenance."""
 
     source: str
@@ -63,12 +53,12 @@ class Provenance(Value):
 
     @property
     def is_simulated(self) -> bool:
-        """Whether any of the data was made by the local market of sim/."""
+        """Whether any of the data comes from the simulated market."""
         return "sim" in self.source.split("+")
 
 
 @dataclass(frozen=True, slots=True)
-class Gap(Value):
+class Gap:
     """finstage.market.v1.Gap."""
 
     start: datetime
@@ -79,7 +69,7 @@ class Gap(Value):
 
 
 @dataclass(frozen=True, slots=True)
-class BarFlag(Value):
+class BarFlag:
     """finstage.market.v1.BarFlag."""
 
     open_time: datetime
@@ -88,7 +78,7 @@ class BarFlag(Value):
 
 
 @dataclass(frozen=True, slots=True)
-class Coverage(Value):
+class Coverage:
     """finstage.market.v1.Coverage."""
 
     start: datetime | None
@@ -99,11 +89,11 @@ class Coverage(Value):
 
 
 @dataclass(frozen=True, slots=True)
-class SeriesInfo(Value):
+class SeriesInfo:
     """finstage.market.v1.BarSeries without its columns."""
 
     symbol: str
-    interval: Interval
+    interval: str
     adjustment: str
     version: SeriesVersion
     last_is_final: bool
@@ -114,7 +104,7 @@ class SeriesInfo(Value):
 
 
 @dataclass(frozen=True, slots=True)
-class Quote(Value):
+class Quote:
     """finstage.market.v1.Quote."""
 
     symbol: str
@@ -131,7 +121,7 @@ class Quote(Value):
 
 
 @dataclass(frozen=True, slots=True)
-class QuoteResult(Value):
+class QuoteResult:
     """finstage.market.v1.QuoteResult: a quote, or the error of a symbol that has none."""
 
     symbol: str
@@ -140,7 +130,7 @@ class QuoteResult(Value):
 
 
 @dataclass(frozen=True, slots=True)
-class Instrument(Value):
+class Instrument:
     """finstage.market.v1.Instrument."""
 
     symbol: str
@@ -156,7 +146,7 @@ class Instrument(Value):
 
 
 @dataclass(frozen=True, slots=True)
-class ParameterChoice(Value):
+class ParameterChoice:
     """finstage.indicators.v1.ParameterChoice."""
 
     value: int
@@ -164,7 +154,7 @@ class ParameterChoice(Value):
 
 
 @dataclass(frozen=True, slots=True)
-class ParameterInfo(Value):
+class ParameterInfo:
     """finstage.indicators.v1.ParameterInfo."""
 
     name: str
@@ -177,7 +167,7 @@ class ParameterInfo(Value):
 
 
 @dataclass(frozen=True, slots=True)
-class OutputInfo(Value):
+class OutputInfo:
     """finstage.indicators.v1.OutputInfo."""
 
     name: str
@@ -185,7 +175,7 @@ class OutputInfo(Value):
 
 
 @dataclass(frozen=True, slots=True)
-class VariantInfo(Value):
+class VariantInfo:
     """finstage.indicators.v1.VariantInfo."""
 
     name: str
@@ -193,7 +183,7 @@ class VariantInfo(Value):
 
 
 @dataclass(frozen=True, slots=True)
-class IndicatorInfo(Value):
+class IndicatorInfo:
     """finstage.indicators.v1.IndicatorInfo."""
 
     name: str
@@ -208,7 +198,7 @@ class IndicatorInfo(Value):
 
 
 @dataclass(frozen=True, slots=True)
-class Catalogue(Value):
+class Catalogue:
     """finstage.indicators.v1.ListIndicatorsResponse."""
 
     indicators: tuple[IndicatorInfo, ...]
@@ -216,7 +206,7 @@ class Catalogue(Value):
 
 
 @dataclass(frozen=True, slots=True)
-class IndicatorResult(Value):
+class IndicatorResult:
     """finstage.indicators.v1.IndicatorResult without its values; status is None when it has some."""
 
     id: str
@@ -231,11 +221,11 @@ class IndicatorResult(Value):
 
 
 @dataclass(frozen=True, slots=True)
-class FrameInfo(Value):
+class FrameInfo:
     """finstage.indicators.v1.IndicatorFrame without its time axis and values."""
 
     symbol: str
-    interval: Interval
+    interval: str
     adjustment: str
     version: SeriesVersion
     results: tuple[IndicatorResult, ...]
@@ -245,7 +235,7 @@ class FrameInfo(Value):
 
 
 @dataclass(frozen=True, slots=True)
-class RowCounts(Value):
+class RowCounts:
     """finstage.ingest.v1.RowCounts."""
 
     sent: int
@@ -261,30 +251,37 @@ class RowCounts(Value):
 
 
 @dataclass(frozen=True, slots=True)
-class ChunkFailure(Value):
+class ChunkFailure:
     """finstage.ingest.v1.ChunkFailure."""
 
     symbol: str
-    interval: Interval
+    interval: str
     error: FinstageError | None
 
 
 @dataclass(frozen=True, slots=True)
-class Job(Value):
+class BarRange:
+    """finstage.market.v1.BarRange."""
+
+    start: datetime | None
+    end: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
     """finstage.ingest.v1.Job."""
 
     id: str
     state: str
     symbols: tuple[str, ...]
-    intervals: tuple[Interval, ...]
-    start: datetime | None
-    end: datetime | None
+    intervals: tuple[str, ...]
+    range: BarRange | None
     chunks_total: int
     chunks_done: int
     chunks_failed: int
     rows: RowCounts
     rows_per_second: float | None
-    remaining_s: float | None
+    remaining: float | None
     created_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
@@ -292,16 +289,16 @@ class Job(Value):
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more will come of it."""
+        """Whether it has succeeded, failed or been cancelled."""
         return self.state not in ("QUEUED", "RUNNING")
 
 
 @dataclass(frozen=True, slots=True)
-class RejectedBar(Value):
+class RejectedBar:
     """finstage.ingest.v1.RejectedBar."""
 
     symbol: str
-    interval: Interval
+    interval: str
     open_time_ms: int
     row: int
     reason: str
@@ -312,17 +309,25 @@ class RejectedBar(Value):
 
 
 @dataclass(frozen=True, slots=True)
-class UpstreamError(Value):
+class UpstreamError:
     """finstage.ingest.v1.UpstreamError."""
 
     at: datetime
-    outcome: str
+    reason: str
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
-class ProviderStatus(Value):
-    """finstage.ingest.v1.ProviderStatus; durations are seconds."""
+class ErrorCount:
+    """finstage.ingest.v1.ErrorCount."""
+
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderStatus:
+    """finstage.ingest.v1.ProviderStatus."""
 
     provider: str
     rate_per_s: float
@@ -333,12 +338,13 @@ class ProviderStatus(Value):
     in_flight: int
     max_in_flight: int
     retry_after: float | None
-    outcomes: Mapping[str, int]
+    succeeded: int
+    failed: tuple[ErrorCount, ...]
     last_errors: tuple[UpstreamError, ...]
 
 
 def decode(kind: type[V], message: Message) -> V:
-    """The dataclass `kind` of a message that has at least its fields."""
+    """Return the dataclass `kind` of a message that has at least its fields."""
     values: dict[str, Any] = {}
     for name, nested, optional in _fields(kind):  # type: ignore[arg-type]  # a class is hashable
         field: FieldDescriptor = message.DESCRIPTOR.fields_by_name[name]  # type: ignore[assignment]
@@ -369,8 +375,6 @@ def _one(field: FieldDescriptor, value: Any, nested: type[Any] | None) -> Any:
 def _enum(enum: EnumDescriptor, number: int) -> str:
     if number == 0 or number not in enum.values_by_number:
         return ""
-    if enum.name == "Interval":
-        return Interval.from_proto(number)
     prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
     return enum.values_by_number[number].name.removeprefix(prefix)
 

@@ -1,6 +1,6 @@
 """Clients' writes: batches with a ledger, so that each is counted once however often it is sent."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC
 from typing import Any
@@ -207,10 +207,14 @@ def count_columns(rows: RowCounts) -> dict[str, int]:
     }
 
 
-def key_reused(resource_type: str, name: str, how: str) -> AlreadyExists:
+def key_reused(
+    resource_type: str, name: str, how: str, metadata: Mapping[str, str] | None = None
+) -> AlreadyExists:
     """A name that a client chose came before with other content."""
     message = f"{resource_type} {name} {how}"
-    return AlreadyExists(Reason.KEY_REUSED, message, resource_type=resource_type, resource_name=name)
+    return AlreadyExists(
+        Reason.KEY_REUSED, message, resource_type=resource_type, resource_name=name, metadata=metadata
+    )
 
 
 def _write(
@@ -320,6 +324,7 @@ def _find(connection: Connection, header: WriteHeader) -> Row[Any] | None:
             "idempotency_key",
             header.idempotency_key,
             f"came before with mode {row.mode}, source {row.source}",
+            {"source": row.source, "mode": row.mode},
         )
     return row
 

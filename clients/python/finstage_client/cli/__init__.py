@@ -1,5 +1,21 @@
 """The `finstage` command."""
 
-from finstage_client.cli.app import main
+import sys
+from collections.abc import Sequence
+
+# What the extra `cli` installs.
+_EXTRA = ("typer", "rich", "pandas", "finstage_barfile", "pyarrow")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and exit, as finstage_client.cli.app.main does."""
+    try:
+        from finstage_client.cli import app
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] not in _EXTRA:
+            raise
+        sys.exit(f"finstage: the command needs {error.name}: pip install 'finstage-client[cli]'")
+    app.main(arguments)
+
 
 __all__ = ["main"]

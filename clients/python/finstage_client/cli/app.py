@@ -1,4 +1,4 @@
-"""The command line: options of all commands, and how each error is told."""
+"""The command line: the options of all commands, and the line and exit code of each error."""
 
 import sys
 from collections.abc import Sequence
@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from finstage_client import calls
-from finstage_client.cli import files, jobs, launch, market, output, status
+from finstage_client.cli import files, jobs, market, output, status, up
 from finstage_client.cli.output import error_line
 from finstage_client.cli.targets import Targets
+from finstage_client.connection import DEFAULT_TARGETS
 from finstage_client.up.plan import CannotStart
-from finstage_market.errors import FinstageError
+from finstage_market.errors import FinstageError, InvalidRequest
 
 app = typer.Typer(
     name="finstage",
@@ -20,8 +20,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for part in (market, jobs, files, status, launch):
-    part.add_to(app)
+for commands in (market, jobs, files, status, up):
+    commands.add_to(app)
 
 
 @app.callback()
@@ -29,25 +29,29 @@ def options(
     context: typer.Context,
     price: Annotated[
         str, typer.Option("--price-target", envvar="FINSTAGE_PRICE_TARGET", help="HOST:PORT of price.")
-    ] = calls.PRICE_TARGET,
+    ] = DEFAULT_TARGETS["price"],
     indicators: Annotated[
         str,
         typer.Option(
             "--indicators-target", envvar="FINSTAGE_INDICATORS_TARGET", help="HOST:PORT of indicators."
         ),
-    ] = calls.INDICATORS_TARGET,
+    ] = DEFAULT_TARGETS["indicators"],
     ingest: Annotated[
         str, typer.Option("--ingest-target", envvar="FINSTAGE_INGEST_TARGET", help="HOST:PORT of ingest.")
-    ] = calls.INGEST_TARGET,
+    ] = DEFAULT_TARGETS["ingest"],
 ) -> None:
     context.obj = Targets(price=price, indicators=indicators, ingest=ingest)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command and exits: 0 when all went well, 1 on an error, 2 when it was called wrongly, 3 when
-    some rows were refused."""
+    """Run the command and exit: 0 when all went well, 1 on an error, 2 for a wrong call, 3 when some rows
+    were refused."""
+    code = 1
     try:
         app(arguments)
+    except InvalidRequest as error:
+        error_line(error.message)
+        code = 2
     except FinstageError as error:
         error_line(output.told(error))
     except CannotStart as error:
@@ -56,4 +60,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"  {line}", file=sys.stderr)
     except OSError as error:
         error_line(str(error))
-    sys.exit(1)
+    sys.exit(code)

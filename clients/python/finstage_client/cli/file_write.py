@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,6 @@ from finstage_market.interval import Interval
 
 # As long as a source may be, with what stands before the name.
 _LONGEST_NAME = 128 - len("file:")
-_BEFORE = re.compile(r"came before with mode \w+, source (file:.+)$")
 
 
 @dataclass(slots=True)
@@ -54,10 +52,10 @@ class FileWrite:
             client.write(self._upload, progress)
         except AlreadyExists as error:
             # The same content goes by the name that it had when it was first sent.
-            before = _BEFORE.search(error.message)
-            if before is None or before[1] == self.source:
+            source = error.metadata.get("source", "")
+            if not source.startswith("file:") or source == self.source:
                 raise
-            self.source = before[1]
+            self.source = source
             self._upload = self._new_upload()
             client.write(self._upload, progress)
 

@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import typer
-from rich.markup import escape
 from rich.progress import Progress, TaskProgressColumn
 
 import finstage_barfile as barfile
@@ -18,7 +17,7 @@ from finstage_barfile import BarFile
 from finstage_client.cli import file_report, output
 from finstage_client.cli.file_write import FileWrite
 from finstage_client.cli.market import IntervalOption, Json, one_of, symbol_of
-from finstage_client.cli.output import error_line, out, print_json
+from finstage_client.cli.output import error_line, print_json
 from finstage_client.cli.targets import Targets
 from finstage_client.sync import Client
 from finstage_client.upload import WriteProgress
@@ -213,20 +212,23 @@ def rejected(
         return
     cells = [
         (
-            escape(each.symbol),
-            each.interval or "",
+            each.symbol,
+            each.interval,
             str(np.datetime64(each.open_time_ms, "ms")),
             str(each.row),
             each.reason,
-            escape(each.detail),
-            escape(each.values),
-            escape(each.source),
+            each.detail,
+            each.values,
+            each.source,
             output.moment(each.rejected_at),
         )
         for each in found
     ]
     names = ("symbol", "interval", "open time (UTC)", "row", "reason", "detail", "values", "source")
-    table = output.table(
-        output.counted(len(cells), "refused row"), (*names, "refused (UTC)"), cells, right=("row",)
+    output.print_table(
+        output.counted(len(cells), "refused row"),
+        (*names, "refused (UTC)"),
+        cells,
+        right=("row",),
+        text=("detail", "values", "source"),
     )
-    out().print(table)

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.progress import MofNCompleteColumn
 
 from finstage_client.cli import output
@@ -16,7 +15,7 @@ from finstage_market.interval import Interval
 
 
 def add_to(app: typer.Typer) -> None:
-    """Adds the commands."""
+    """Add the commands."""
     for command in (backfill, jobs, job):
         app.command()(command)
 
@@ -32,15 +31,15 @@ def backfill(
     ] = "",
     start: Start = None,
     end: End = None,
-    request_id: Annotated[
+    idempotency_key: Annotated[
         str,
         typer.Option(
-            help="A name for the job: given again, it follows that job, and tries again what failed."
+            help="A name for this request: given again, it follows the same job, and tries again what failed."
         ),
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Brings series in from the provider, and shows how it goes."""
+    """Bring series in from the provider, with progress."""
     if bool(symbols) == bool(universe):
         raise typer.BadParameter("give either SYMBOL... or --universe NAME")
     targets: Targets = context.obj
@@ -51,14 +50,14 @@ def backfill(
             start=start,
             end=end,
             universe=universe,
-            request_id=request_id,
+            idempotency_key=idempotency_key,
         )
         job = follow(job, client.watch_job(job.id), quiet=as_json)
     _show(job, as_json=as_json)
 
 
 def follow(job: Job, updates: Iterable[Job], *, quiet: bool = False) -> Job:
-    """The last of the updates of `job`, with a progress bar on stderr until then."""
+    """Return the last of the updates of `job`, with a progress bar on stderr until then."""
     with output.progress(MofNCompleteColumn(), quiet=quiet) as progress:
         task = progress.add_task("backfill", total=job.chunks_total or None, note="")
         for now in updates:
@@ -71,7 +70,7 @@ def follow(job: Job, updates: Iterable[Job], *, quiet: bool = False) -> Job:
 
 
 def _show(job: Job, *, as_json: bool) -> None:
-    """What became of a job; exits with 1 where it did not succeed."""
+    """Print the outcome of a job; exit with 1 unless it succeeded."""
     if as_json:
         print_json({"job": job})
     else:
@@ -83,7 +82,7 @@ def _show(job: Job, *, as_json: bool) -> None:
 
 
 def jobs(context: typer.Context, limit: int = 20, as_json: Json = False) -> None:
-    """The newest backfill jobs."""
+    """Print the newest backfill jobs."""
     targets: Targets = context.obj
     with targets.client() as client:
         found = client.jobs(limit=limit)
@@ -97,15 +96,20 @@ def jobs(context: typer.Context, limit: int = 20, as_json: Json = False) -> None
             f"{job.chunks_done}/{job.chunks_total}",
             str(job.chunks_failed),
             f"{job.rows.sent:,}",
-            escape(", ".join(job.symbols[:5]) + ("…" if len(job.symbols) > 5 else "")),
+            ", ".join(job.symbols[:5])
+            + (f" and {len(job.symbols) - 5} more" if len(job.symbols) > 5 else ""),
             ", ".join(job.intervals),
             output.moment(job.created_at),
         )
         for job in found
     ]
     names = ("id", "state", "chunks", "failed", "rows", "symbols", "intervals", "created (UTC)")
-    out().print(
-        output.table(output.counted(len(cells), "job"), names, cells, right=("chunks", "failed", "rows"))
+    output.print_table(
+        output.counted(len(cells), "job"),
+        names,
+        cells,
+        right=("chunks", "failed", "rows"),
+        text=("symbols", "intervals"),
     )
 
 
@@ -115,7 +119,7 @@ def job(
     cancel: Annotated[bool, typer.Option("--cancel", help="End it; what it has committed stays.")] = False,
     as_json: Json = False,
 ) -> None:
-    """One backfill job, followed to its end."""
+    """Follow one backfill job to its end."""
     targets: Targets = context.obj
     with targets.client() as client:
         found = client.cancel_job(job_id) if cancel else client.job(job_id)

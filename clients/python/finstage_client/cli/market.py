@@ -1,19 +1,20 @@
 """quote, bars, search, indicators, compute."""
 
 from collections.abc import Callable
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
-import pandas as pd
 import typer
-from rich.markup import escape
 
 from finstage_client import specs
-from finstage_client.calls import SeriesOptions
 from finstage_client.cli import output
 from finstage_client.cli.output import error_line, out, print_json
 from finstage_client.cli.targets import Targets
+from finstage_client.plain import info
 from finstage_client.specs import IndicatorSpec
-from finstage_client.values import IndicatorInfo, IndicatorResult, ParameterInfo, Quote
+from finstage_client.times import moment
+from finstage_client.values import FrameInfo, IndicatorInfo, IndicatorResult, ParameterInfo, Quote, SeriesInfo
+from finstage_market.errors import InvalidRequest
 from finstage_market.interval import Interval
 from finstage_market.symbol import parse_symbol
 
@@ -25,25 +26,36 @@ def _spec(text: str | IndicatorSpec) -> IndicatorSpec:
         raise typer.BadParameter(str(error)) from None
 
 
-def time(text: str) -> str:
-    """ISO 8601 text, checked."""
+def time(text: str | datetime) -> datetime:
+    """Return the time that `text` names."""
     try:
-        pd.Timestamp(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no time; write 2024-01-31 or 2024-01-31T14:30Z") from None
-    return text
+        return moment("", text)
+    except InvalidRequest as error:
+        raise typer.BadParameter(error.message) from None
 
 
 def symbol_of(text: str) -> str:
-    """A symbol in its one form."""
+    """Return a symbol in its one form."""
     try:
         return parse_symbol(text)
     except ValueError as error:
         raise typer.BadParameter(f"{text!r}: {error}") from None
 
 
+def _limit(text: str | int) -> int | Literal["all"]:
+    if text == "all":
+        return "all"
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise typer.BadParameter(f"{text!r} is neither a number of bars nor 'all'")
+    return number
+
+
 def one_of(*names: str) -> Callable[[str], str]:
-    """Takes these words, in any case."""
+    """Return a parser that accepts these words, in any case."""
 
     def parse(text: str) -> str:
         if text.lower() not in names:
@@ -60,15 +72,25 @@ Symbol = Annotated[
         parser=symbol_of, metavar="SYMBOL", help="As providers write it: AAPL, ^GSPC, BTC-USD, EURUSD=X."
     ),
 ]
-IntervalOption = Annotated[Interval, typer.Option("--interval", "-i", help="What one bar covers.")]
+IntervalOption = Annotated[Interval, typer.Option("--interval", "-i", help="The time that one bar covers.")]
 Start = Annotated[
-    str | None, typer.Option(parser=time, metavar="TIME", help="Bars that opened at or after this (UTC).")
+    datetime | None,
+    typer.Option(
+        parser=time,
+        metavar="TIME",
+        help="Bars that opened at or after this: 2024-01-31, 2024-01-31T14:30Z, -30d (back from now).",
+    ),
 ]
 End = Annotated[
-    str | None, typer.Option(parser=time, metavar="TIME", help="Bars that opened before this (UTC).")
+    datetime | None, typer.Option(parser=time, metavar="TIME", help="Bars that opened before this.")
 ]
 Limit = Annotated[
-    int | None, typer.Option(help="The newest N bars. [default: 20, without --start and --end]", min=1)
+    Any,
+    typer.Option(
+        parser=_limit,
+        metavar="N",
+        help="The newest N bars, or all. [default: 500, without --start and --end]",
+    ),
 ]
 Adjustment = Annotated[
     str,
@@ -81,41 +103,31 @@ Indicators = Annotated[
 
 
 def add_to(app: typer.Typer) -> None:
-    """Adds the commands."""
+    """Add the commands."""
     for command in (quote, bars, search, indicators, compute):
         app.command()(command)
 
 
 def quote(
     context: typer.Context,
-    symbols: Annotated[list[str], typer.Argument(metavar="SYMBOL...")],
+    symbols: Annotated[list[str], typer.Argument(parser=symbol_of, metavar="SYMBOL...")],
     as_json: Json = False,
 ) -> None:
-    """The latest quotes."""
+    """Print the latest quotes."""
     targets: Targets = context.obj
     with targets.client() as client:
         results = client.quotes(symbols)
     if as_json:
         print_json({"quotes": results})
     elif quotes := [result.quote for result in results if result.quote]:
-        names = (
-            "symbol",
-            "price",
-            "currency",
-            "change",
-            "day low",
-            "day high",
-            "volume",
-            "market",
-            "as of (UTC)",
-        )
-        table = output.table(
+        numbers = ("price", "change", "day low", "day high", "volume")
+        names = ("symbol", "price", "currency", "change", "day low", "day high", "volume", "market")
+        output.print_table(
             "Quotes",
-            (*names, "cache", "source"),
+            (*names, "as of (UTC)", "cache", "source"),
             [_quote_row(each) for each in quotes],
-            right=("price", "change", "day low", "day high", "volume"),
+            right=numbers,
         )
-        out().print(table)
     failed = [result for result in results if result.error]
     for result in failed:
         error_line(f"{result.symbol}: {result.error}")
@@ -127,9 +139,9 @@ def _quote_row(quote: Quote) -> list[str]:
     digits = quote.price_precision
     change = "" if not quote.previous_close else f"{quote.price / quote.previous_close - 1:+.2%}"
     return [
-        escape(quote.symbol),
+        quote.symbol,
         output.number(quote.price, digits),
-        escape(quote.currency),
+        quote.currency,
         change,
         output.number(quote.day_low, digits),
         output.number(quote.day_high, digits),
@@ -151,19 +163,28 @@ def bars(
     adjustment: Adjustment = "splits",
     as_json: Json = False,
 ) -> None:
-    """Bars of one series, oldest first."""
+    """Print bars of one series, oldest first."""
     targets: Targets = context.obj
     with targets.client() as client:
-        frame = client.bars(symbol, interval, **_options(start, end, limit, adjustment))
+        frame = client.bars(symbol, interval, start=start, end=end, limit=limit, adjustment=adjustment)
     if as_json:
         print_json(frame.attrs | {"bars": output.rows(frame)})
         return
-    out().print(output.frame_table(frame, f"{frame.attrs['symbol']} {interval} {frame.attrs['currency']}"))
-    out().print(output.series_note(frame.attrs), soft_wrap=True)
+    known = info(frame)
+    named = f"{known.symbol} {known.interval}"
+    currency = known.currency if isinstance(known, SeriesInfo) else ""
+    output.print_frame(frame, f"{named} {currency}".rstrip() if len(frame) else _none(named, start, end))
+    output.print_series_note(known)
+
+
+def _none(named: str, start: datetime | None, end: datetime | None) -> str:
+    since = f" from {output.moment(start)} UTC" if start else ""
+    until = f" before {output.moment(end)} UTC" if end else ""
+    return f"{named}: there are no bars{since}{until}"
 
 
 def search(context: typer.Context, query: str, limit: int = 10, as_json: Json = False) -> None:
-    """Instruments by a part of their symbol or name."""
+    """Find instruments by a part of their symbol or name."""
     targets: Targets = context.obj
     with targets.client() as client:
         found = client.search(query, limit=limit)
@@ -172,18 +193,18 @@ def search(context: typer.Context, query: str, limit: int = 10, as_json: Json = 
         return
     cells = [
         (
-            escape(each.symbol),
-            escape(each.name),
+            each.symbol,
+            each.name,
             each.type.lower(),
-            escape(each.exchange_name or each.exchange),
-            escape(each.currency),
+            each.exchange_name or each.exchange,
+            each.currency,
             output.source(each.provenance),
         )
         for each in found
     ]
     names = ("symbol", "name", "type", "exchange", "currency", "source")
-    out().print(
-        output.table(f"{output.counted(len(found), 'instrument')} for {escape(repr(query))}", names, cells)
+    output.print_table(
+        f"{output.counted(len(found), 'instrument')} for {query!r}", names, cells, text=("name", "exchange")
     )
 
 
@@ -192,7 +213,7 @@ def indicators(
     query: Annotated[str, typer.Argument(help="A part of a name.")] = "",
     as_json: Json = False,
 ) -> None:
-    """The catalogue of indicators."""
+    """Print the catalogue of indicators."""
     targets: Targets = context.obj
     with targets.client() as client:
         catalogue = client.indicators(query)
@@ -200,19 +221,25 @@ def indicators(
         print_json({"engine": catalogue.engine, "indicators": catalogue.indicators})
         return
     cells = [_indicator_row(each) for each in catalogue.indicators]
-    names = ("name", "what", "parameters", "outputs", "lookback", "variants")
-    out().print(output.table(output.counted(len(cells), "indicator"), names, cells, right=("lookback",)))
-    out().print(f"engine: {escape(catalogue.engine)}")
+    names = ("name", "title", "parameters", "outputs", "lookback", "variants")
+    output.print_table(
+        output.counted(len(cells), "indicator"),
+        names,
+        cells,
+        right=("lookback",),
+        text=("title", "parameters", "outputs", "variants"),
+    )
+    out().print(f"engine: {catalogue.engine}", markup=False)
 
 
 def _indicator_row(info: IndicatorInfo) -> list[str]:
     return [
         info.name,
-        escape(info.display_name),
-        escape(", ".join(_parameter(p) for p in info.parameters)),
-        escape(", ".join(o.name for o in info.outputs)),
+        info.display_name,
+        ", ".join(_parameter(p) for p in info.parameters),
+        ", ".join(o.name for o in info.outputs),
         str(info.default_lookback),
-        escape(", ".join(v.name for v in info.variants)),
+        ", ".join(v.name for v in info.variants),
     ]
 
 
@@ -232,19 +259,23 @@ def compute(
     adjustment: Adjustment = "splits",
     as_json: Json = False,
 ) -> None:
-    """Indicators of one series, bar by bar."""
+    """Print indicators of one series, bar by bar."""
     targets: Targets = context.obj
     with targets.client() as client:
-        frame = client.compute(symbol, indicator, interval, **_options(start, end, limit, adjustment))
-    results: tuple[IndicatorResult, ...] = frame.attrs["results"]
+        frame = client.compute(
+            symbol, indicator, interval, start=start, end=end, limit=limit, adjustment=adjustment
+        )
+    known = info(frame)
+    results = known.results if isinstance(known, FrameInfo) else ()
     if as_json:
         print_json(frame.attrs | {"rows": output.rows(frame)})
     else:
-        out().print(output.frame_table(frame, f"{frame.attrs['symbol']} {interval}"))
-        out().print(output.series_note(frame.attrs), soft_wrap=True)
+        named = f"{known.symbol} {known.interval}"
+        output.print_frame(frame, named if len(frame) else _none(named, start, end))
+        output.print_series_note(known)
         for each in results:
             if not each.status:
-                out().print(f"{escape(each.id)}: {escape(_used(each))}", soft_wrap=True)
+                out().print(f"{each.id}: {_used(each)}", markup=False)
     failed = [each for each in results if each.status]
     for each in failed:
         error_line(f"{each.id}: {each.status}")
@@ -255,9 +286,3 @@ def compute(
 def _used(result: IndicatorResult) -> str:
     params = ", ".join(f"{name}={value:g}" for name, value in sorted(result.params.items()))
     return f"{result.name}({params}) as {result.variant} defines it, over {result.bars_used} bars"
-
-
-def _options(start: str | None, end: str | None, limit: int | None, adjustment: str) -> SeriesOptions:
-    if start is None and end is None and limit is None:
-        limit = 20
-    return {"start": start, "end": end, "limit": limit, "adjustment": adjustment}

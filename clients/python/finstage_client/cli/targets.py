@@ -1,9 +1,8 @@
-"""Where the services are."""
+"""The services that a command calls."""
 
 from dataclasses import asdict, dataclass
 
 from finstage_client.sync import Client
-from finstage_rpc.settings import ChannelSettings, load
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,5 +14,5 @@ class Targets:
     ingest: str
 
     def client(self) -> Client:
-        """A client of them. A wrong setting in the environment ends the process with a line that names it."""
-        return Client(**asdict(self), settings=load(ChannelSettings))
+        """Return a client of these services."""
+        return Client(**asdict(self))

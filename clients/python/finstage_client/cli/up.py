@@ -1,4 +1,4 @@
-"""up: the whole system on this machine."""
+"""up: the whole system on this machine, from a checkout."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from finstage_client.up.run import run
 
 
 def add_to(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     app.command()(up)
 
 
@@ -28,9 +28,10 @@ def up(
     ingest_metrics_port: Annotated[int, _port("ingest_metrics_port")] = USUAL.ingest_metrics_port,
     sim_port: Annotated[int, _port("sim_port")] = USUAL.sim_port,
 ) -> None:
-    """Runs the three services and a local market here, until Ctrl-C.
+    """Run the three services and a simulated market on this machine, until Ctrl-C.
 
-    Data and logs are kept in ./var. With FINSTAGE_PROVIDER=yahoo the real upstream is used instead.
+    Runs from a checkout of Finstage. Data and logs are kept in ./var. With FINSTAGE_PROVIDER=yahoo the real
+    upstream is used instead.
     """
     ports = Ports(
         price_port=price_port,
