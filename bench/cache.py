@@ -1,7 +1,7 @@
-"""libs/cache against what one would use instead: python -m bench.cache
+"""libs/cache against the alternatives: python -m bench.cache
 
-Times are per operation, one after the other, over keys that are all there. Hit ratios: bench/cache_traces.py.
-Redis is a private server on this machine, over loopback.
+Times are per operation, sequentially, over keys that are all held. Redis is a private server on this machine, over
+loopback. Hit ratios come from bench/cache_traces.py.
 """
 
 import asyncio
@@ -24,6 +24,8 @@ KEYS = [f"price:v1:quote:S{number}" for number in range(1000)]
 POLICY = Policy(fresh_s=cache_peers.TTL_S)
 VALUE = cache_peers.VALUE
 MANY = 200
+SETS = sized(20_000, 500)
+PEER_ENTRIES = 10_000
 SHARE = 0.01
 EQUAL = report.Goal("equal (ratio ≤ 1.05)", lambda value, ratio: ratio is not None and ratio <= 1.05)
 
@@ -61,7 +63,7 @@ async def load() -> bytes:
 
 
 async def hits(url: str) -> list[report.Row]:
-    """What a hit in memory costs."""
+    """The cost of a hit in memory."""
     async with Cache(MemoryBackend()) as memory, open_cache(f"memory+{url}") as tiered:
         assert isinstance(tiered.backend, TieredBackend)
         await tiered.backend.ready()
@@ -106,16 +108,16 @@ async def nothing(key: str) -> None:
 
 
 async def sets() -> list[report.Row]:
-    """What storing a new key costs when another has to leave."""
+    """The cost of storing a new key in a full cache, which evicts another one."""
 
-    def at_capacity(entries: int) -> Callable[[], Awaitable[float]]:
+    def ours(entries: int) -> Callable[[], Awaitable[float]]:
         cache = Cache(MemoryBackend(entries=entries, size=2**40))
         numbers = itertools.count()
 
         async def run() -> float:
             while cache.stats().entries < entries:
                 await cache.set(f"k{next(numbers)}", VALUE, POLICY)
-            keys = [f"k{next(numbers)}" for _ in range(sized(20_000, 500))]
+            keys = [f"k{next(numbers)}" for _ in range(SETS)]
             began = time.perf_counter()
             for key in keys:
                 await cache.set(key, VALUE, POLICY)
@@ -123,20 +125,46 @@ async def sets() -> list[report.Row]:
 
         return run
 
-    sizes = (1_000, 10_000, 100_000)
-    times = await report.interleaved_async({f"{n:,}": at_capacity(n) for n in sizes})
-    goal = report.value_at_most(3, "µs")
+    def theirs(store: cache_peers.Set, entries: int) -> Callable[[], float]:
+        numbers = itertools.count()
+        for _ in range(entries):
+            store(f"k{next(numbers)}")
+
+        def run() -> float:
+            keys = [f"k{next(numbers)}" for _ in range(SETS)]
+            began = time.perf_counter()
+            for key in keys:
+                store(key)
+            return (time.perf_counter() - began) / len(keys)
+
+        return run
+
+    cases: dict[str, Callable[[], Awaitable[float] | float]] = {
+        f"memory at {entries:,} entries": ours(entries) for entries in (1_000, PEER_ENTRIES, 100_000)
+    }
+    for name, store in cache_peers.sync_sets(PEER_ENTRIES).items():
+        cases[name] = theirs(store, PEER_ENTRIES)
+    times = await report.interleaved_async(cases)
+    us = f"memory at {PEER_ENTRIES:,} entries"
+    compared = [
+        (us, "theine", report.at_most(1.25)),
+        (us, "cachetools.TTLCache with a lock", report.at_most(1.5)),
+        ("memory at 1,000 entries", us, None),
+        ("memory at 100,000 entries", us, report.at_most(1.5)),
+        ("theine", "theine", None),
+        ("cachetools.TTLCache with a lock", "theine", None),
+    ]
     return [
         report.row(
-            f"memory: set with eviction at {n} entries",
-            figure,
+            f"set with eviction: {name}",
+            times[name],
             "µs",
             scale=1e6,
-            against="at 1,000 entries",
-            base=times["1,000"],
-            goal=goal if n == "10,000" else None,
+            against=against,
+            base=times[against],
+            goal=goal,
         )
-        for n, figure in times.items()
+        for name, against, goal in compared
     ]
 
 
@@ -162,7 +190,7 @@ def hit_ratios() -> list[report.Row]:
 
 
 async def over_redis(url: str) -> list[report.Row]:
-    """What a get from Redis costs."""
+    """The cost of a get from Redis."""
     keys = KEYS[:MANY]
     async with open_cache(url + "?prefix=ours:") as ours, redis.asyncio.from_url(url) as bare:
         await ours.set_many(dict.fromkeys(keys, VALUE), POLICY)

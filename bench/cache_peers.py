@@ -1,9 +1,10 @@
-"""What libs/cache is measured against, each made ready with the same keys, as a user would use it."""
+"""The libraries that libs/cache is measured against, each set up with the same keys, as a user would."""
 
 import functools
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import aiocache  # type: ignore[import-untyped]
@@ -13,6 +14,7 @@ import theine
 from dogpile.cache import make_region
 
 Get = Callable[[str], Any]
+Set = Callable[[str], Any]
 GetAsync = Callable[[str], Awaitable[Any]]
 
 TTL_S = 3600.0
@@ -20,7 +22,7 @@ VALUE = b"v" * 100
 
 
 class ExpiringDict:
-    """The bare dict with expiry: the least that a cache of this kind can do."""
+    """A dict with expiry: the least work that a cache of this kind can do."""
 
     def __init__(self) -> None:
         self._held: dict[str, tuple[bytes, float]] = {}
@@ -75,8 +77,25 @@ def sync_gets(keys: Sequence[str]) -> dict[str, Get]:
     }
 
 
+def sync_sets(entries: int) -> dict[str, Set]:
+    """Stores of VALUE in caches that hold `entries`, by name."""
+    ttl_cache: cachetools.TTLCache[str, bytes] = cachetools.TTLCache(entries, TTL_S)
+    lock = threading.Lock()
+    tiny: theine.Cache[str, bytes] = theine.Cache(entries)
+    ttl = timedelta(seconds=TTL_S)
+
+    def locked(key: str) -> None:
+        with lock:
+            ttl_cache[key] = VALUE
+
+    return {
+        "cachetools.TTLCache with a lock": locked,
+        "theine": lambda key: tiny.set(key, VALUE, ttl),
+    }
+
+
 async def async_gets(keys: Sequence[str]) -> dict[str, GetAsync]:
-    """The same for asyncio."""
+    """Gets of hot keys from caches for asyncio, by name."""
     cashews_cache = cashews.Cache()
     cashews_cache.setup("mem://?size=10000")
     aiocache_cache = aiocache.SimpleMemoryCache()
@@ -87,7 +106,7 @@ async def async_gets(keys: Sequence[str]) -> dict[str, GetAsync]:
 
 
 async def cashews_over_redis(url: str, keys: Sequence[str]) -> tuple[GetAsync, Callable[[], Awaitable[None]]]:
-    """cashews' Redis backend, and what closes it."""
+    """A get of cashews' Redis backend, and the function that closes it."""
     cache = cashews.Cache()
     cache.setup(url, client_side=False)
     for key in keys:

@@ -1,4 +1,4 @@
-"""Hit ratios: two traces, and the policies that play them."""
+"""Hit ratios: two traces, and the eviction policies that run them."""
 
 import heapq
 from collections import OrderedDict
@@ -29,7 +29,7 @@ def zipf() -> Trace:
 
 
 def zipf_with_scans() -> Trace:
-    """The same, and after every `SCAN_EVERY` of it `SCAN_LENGTH` keys that never come again."""
+    """The same trace, with `SCAN_LENGTH` keys that never come again after every `SCAN_EVERY` accesses."""
     trace: Trace = []
     fresh = KEYS
     source = zipf()
@@ -41,7 +41,7 @@ def zipf_with_scans() -> Trace:
 
 
 def ours(trace: Trace) -> float:
-    """libs/cache's memory."""
+    """The memory store of libs/cache."""
     store = MemoryStore(entries=ROOM, size=2**40, clock=SYSTEM)
     answer = Answer(b"", Status.HIT, 0.0, 3600.0, 0.0, 3600.0, 0.0, 0)
     names = _names(trace)
@@ -85,7 +85,7 @@ def lru(trace: Trace) -> float:
 
 
 def belady(trace: Trace) -> float:
-    """The optimum, which knows the future: evict what is used last."""
+    """The optimum, which knows the future: evict the key whose next use is farthest away."""
     never = len(trace)
     next_use = [never] * len(trace)
     last: dict[int, int] = {}

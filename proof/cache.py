@@ -1,6 +1,6 @@
-"""libs/cache proven at length: python -m proof.cache
+"""The long proof of libs/cache: python -m proof.cache
 
-A million inputs for the envelope decoder, and a Redis that goes away twenty times under load.
+The envelope decoder gets a million inputs, and Redis fails twenty times under load.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ CALLERS = 100
 
 
 def fuzz() -> dict[str, Any]:
-    """Never an exception but its own, never a wrong value."""
+    """The decoder raises only its own two errors, and never returns a wrong value."""
     outcomes: dict[str, int] = {}
     failures: list[str] = []
     for seed, inputs in seeds(1, INPUTS, PER_SEED):
@@ -36,7 +36,7 @@ def fuzz() -> dict[str, Any]:
 
 
 async def faults() -> list[dict[str, Any]]:
-    """No error reaches a caller, p99 stays bounded, one load per key, recovery by itself."""
+    """No error reaches a caller, p99 is bounded, each key has one load, and the cache recovers by itself."""
     reports = []
     for tiered in (False, True):
         for fault in ("kill", "pause"):

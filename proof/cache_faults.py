@@ -1,4 +1,4 @@
-"""Callers of a cache while its Redis is killed, paused and started again."""
+"""Callers of a cache whose Redis is killed, paused and started again."""
 
 import asyncio
 import functools
@@ -13,18 +13,18 @@ KEYS = 20
 POLICY = Policy(fresh_s=0.5, stale_s=0.5, stale_on_error_s=60)
 OPTIONS = "timeout_s=0.25&retry_s=0.3&claim_s=1"
 LOAD_S = 0.01
-# A call is at most one read, one claim, one load and one store; the rest is the machine's.
+# A call makes at most one read, one claim, one load and one store; the rest is slack for the machine.
 BOUND_S = 3 * TIMEOUT_S + LOAD_S + 0.75
 
 
 def url_of(server: RedisServer, *, tiered: bool) -> str:
-    """The cache's URL: over Redis alone, or memory over Redis."""
+    """The URL of a cache over Redis, or of memory over Redis."""
     return f"memory+{server.url}?{OPTIONS}&lag_s=0.5" if tiered else f"{server.url}?{OPTIONS}"
 
 
 @dataclass
 class Load:
-    """Callers over some keys until they are stopped, and what they met."""
+    """Calls of a cache for some keys until stopped, with their waits and errors."""
 
     cache: Cache
     waits: list[float] = field(default_factory=list)
@@ -63,11 +63,11 @@ class Load:
         return key.encode()
 
     def p99_s(self) -> float:
-        """The wait that 99 of 100 calls did not exceed."""
+        """The 99th percentile of the waits."""
         return sorted(self.waits)[int(len(self.waits) * 0.99)]
 
     def failures(self) -> list[str]:
-        """What broke the promises: errors, two loads of one key at once, a p99 beyond its bound."""
+        """The broken promises: errors, two loads of one key at once, a p99 above its bound."""
         failed = self.errors[:20]
         if self.doubled:
             failed.append(f"{self.doubled} loads of a key that was being loaded already")
@@ -77,7 +77,7 @@ class Load:
 
 
 async def strike(cache: Cache, server: RedisServer, fault: str, *, away_s: float) -> None:
-    """One fault under load, and the wait for the recovery. Raises TimeoutError if there is none."""
+    """Cause one fault under load, and wait for the recovery. Raises TimeoutError if it does not come."""
     if fault == "kill":
         await asyncio.to_thread(server.kill)
     else:
@@ -91,7 +91,7 @@ async def strike(cache: Cache, server: RedisServer, fault: str, *, away_s: float
 
 
 async def _recovered(cache: Cache, server: RedisServer) -> None:
-    """What another process stores is seen by this cache again."""
+    """Wait until this cache sees the stores of another process again."""
     async with open_cache(server.url) as other:
         ends = time.monotonic() + 20
         while True:
@@ -102,5 +102,5 @@ async def _recovered(cache: Cache, server: RedisServer) -> None:
                 if answer is not None and answer.value == stamp:
                     return
             if time.monotonic() > ends:
-                raise TimeoutError("the cache did not find back to Redis")
+                raise TimeoutError("the cache did not return to Redis")
             await asyncio.sleep(0.05)

@@ -1,7 +1,6 @@
-"""Inputs for the envelope decoder: random, mutated, spliced, and wrong ones under a right checksum.
+"""Inputs for the envelope decoder: random, mutated, spliced, and wrong contents under a right checksum.
 
-Whatever comes in, `open_` gives the answer that was sealed, or raises Damaged or OtherSchema: never another
-error, never another value.
+For every input, `open_` must return the sealed answer, or raise Damaged or OtherSchema.
 """
 
 import random
@@ -26,7 +25,7 @@ _FLOATS = (0.0, -0.0, 1.0, -1.0, 1e-300, 1e11, 1e12, 1e300, float("nan"), float(
 
 @dataclass
 class Fuzz:
-    """Tries inputs and counts what came of each; `failures` has the seed's inputs that broke the promise."""
+    """Tries inputs and counts their outcomes; `failures` has the inputs that broke the promise."""
 
     seed: int
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -70,7 +69,7 @@ class Fuzz:
 
 @dataclass(frozen=True)
 class Sealed:
-    """A right envelope, and what is in it."""
+    """A right envelope and its contents."""
 
     name: bytes
     codec: Codec[Any]
@@ -102,7 +101,7 @@ def _value(chance: random.Random, codec: Codec[Any]) -> Any:
 
 
 def _input(chance: random.Random, one: Sealed, other: Sealed) -> tuple[str, bytes, Codec[Any], bytes]:
-    """An input, of a kind, from one or two right envelopes."""
+    """An input of one kind, made of one or two right envelopes."""
     data = bytearray(one.data)
     match chance.randrange(10):
         case 0:
@@ -132,7 +131,7 @@ def _input(chance: random.Random, one: Sealed, other: Sealed) -> tuple[str, byte
 
 
 def _resealed(chance: random.Random, one: Sealed) -> bytes:
-    """A right checksum and codec around wrong times, flags or payload."""
+    """A right checksum and schema around wrong times, flags or payload."""
     times = [chance.choice([*_FLOATS, chance.uniform(-10, 100)]) for _ in range(5)]
     if chance.random() < 0.5:
         times = list(struct.unpack("<5d", one.data[8:48]))
@@ -147,10 +146,10 @@ def _resealed(chance: random.Random, one: Sealed) -> bytes:
 
 
 def _wrong_resealed(answer: Answer[Any], codec: Codec[Any], data: bytes) -> str | None:
-    """What is wrong with an answer from a well-formed envelope, if anything is."""
+    """The fault of an answer from a well-formed envelope, or None."""
     stored, fresh, stale, lasts, load = struct.unpack("<5d", data[8:48])
     if (answer.stored, answer.fresh_for, answer.stale_s, answer.error_for) != (stored, fresh, stale, lasts):
-        return "times that do not stand there"
+        return "other times than in the envelope"
     if not (0 <= fresh <= fresh + stale <= lasts < 1e12 and 0 <= load < 1e12 and abs(stored) < 1e12):
         return "impossible times"
     if answer.absent:
@@ -158,7 +157,7 @@ def _wrong_resealed(answer: Answer[Any], codec: Codec[Any], data: bytes) -> str 
     try:
         codec.weigh(answer.value)
     except CodecError:
-        return "a value that the codec does not hold"
+        return "a value that the codec refuses"
     return None if _equal(answer.value, codec.decode(data[48:-4]), codec) else "another value"
 
 
@@ -178,6 +177,6 @@ def _equal(one: Any, other: Any, codec: Codec[Any]) -> bool:
 
 
 def seeds(first: int, total: int, each: int) -> Iterator[tuple[int, int]]:
-    """`total` inputs as (seed, inputs) of at most `each`."""
+    """`total` inputs as pairs (seed, inputs) of at most `each`."""
     for number, start in enumerate(range(0, total, each)):
         yield first + number, min(each, total - start)
