@@ -1,6 +1,7 @@
 """Row truth: which rows can be bars, which cannot and why, and which are odd but kept.
 
-A row is refused when a value is not finite or below zero; when high is below low, or open or close outside
+A row is refused when a value is not finite; when the volume is below zero, or a price is and the instrument's
+kind does not trade there (futures and indices do); when high is below low, or open or close outside
 them, by more than rounding; when a client's adjusted close is 0 for a close above 0, or more than 20 times
 the close; when its open time is before the row's before it, there already, in the future, before 1800 or
 after 2200, or no bar of the interval can open then. Rounding is what a float32 loses (1e-6 of the price) or,
@@ -8,8 +9,9 @@ where the price precision is known, half a unit of the last digit (at most 1e-3 
 
 The grid of open times:
 
-- intraday: multiples of the interval, but of 15 minutes for 30m and 1h, which count from the session's start,
-  and sessions open at :15, :30 and :45 too;
+- intraday: the session's start plus whole intervals, and any multiple of the interval or of 15 minutes,
+  because most sessions start at one, also after a lunch break. Where the session is not known, the times show
+  its start: more than half of the rows, and at least two, are a whole number of intervals apart;
 - daily and longer: any time of day, but a day, week or month never has two bars, within one batch as between
   two (Grid.periods).
 
@@ -19,6 +21,7 @@ dates are midnights of no zone, and the day begins 14 h before UTC's at the most
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import tzinfo
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +30,7 @@ from finstage_market.columns import PRICES, VALUES, Columns, Float64s, Int64s
 from finstage_market.interval import Interval
 from services.ingest.hours.grid import GRIDS, HOUR_MS, MINUTE_MS, Grid
 from services.ingest.hours.zones import DAY_MS
+from services.ingest.scale import out_of_scale
 from services.ingest.series import BarFlag, FlagReason, RejectedRow, RejectReason
 
 Mask = npt.NDArray[np.bool_]
@@ -62,12 +66,32 @@ class _Rows:
     now_ms: int
     price_precision: int | None
     of_client: bool
+    may_be_negative: bool
+    zone: tzinfo | None
+    session_starts: Int64s | None
 
     @property
     def latest_ms(self) -> int:
         """The last time at which a bar may open."""
         ahead_ms = 10_000 if self.interval.is_intraday else 14 * HOUR_MS
         return min(self.now_ms + ahead_ms, END_MS - 1)
+
+    @property
+    def off_grid(self) -> Mask:
+        """bool[n]: where no bar can open."""
+        times, step_ms = self.columns.open_time_ms, self.interval.nominal_ms
+        if not self.interval.is_intraday:
+            return np.zeros(len(times), dtype=np.bool_)
+        off: Mask = times % min(step_ms, 15 * MINUTE_MS) != 0
+        if not off.any():
+            return off
+        if self.session_starts is not None:
+            counted = (times - self.session_starts) % step_ms == 0
+        else:
+            offsets, counts = np.unique(times[off] % step_ms, return_counts=True)
+            shown = counts.max() > 1 and 2 * counts.max() > len(times)
+            counted = (times % step_ms == offsets[np.argmax(counts)]) & shown
+        return off & ~(counted & (times % MINUTE_MS == 0))
 
     @property
     def off_close(self) -> Mask:
@@ -87,8 +111,11 @@ def check(
     adjusted_close: Float64s | None = None,
     price_precision: int | None = None,
     of_client: bool = False,
+    may_be_negative: bool = False,
+    zone: tzinfo | None = None,
+    session_starts: Int64s | None = None,
 ) -> Checked:
-    """Part rows into bars and refused ones.
+    """Split rows into bars and refused rows.
 
     Args:
         adjusted_close: float64[len(columns)]; NaN is "none", anything else must be a price.
@@ -96,8 +123,21 @@ def check(
         of_client: whether a client sent them, not a provider. Then an adjusted close must go with its close,
             and is among a refused row's values; a provider's changes from one refresh to the next, and a bad
             bar that each of them meets must look the same to be kept once.
+        may_be_negative: whether prices of the instrument's kind may be zero or below.
+        zone: the exchange's, where it is known.
+        session_starts: int64[len(columns)], the start of each row's session, where it is known.
     """
-    rows = _Rows(interval, columns, adjusted_close, now_ms, price_precision, of_client)
+    rows = _Rows(
+        interval=interval,
+        columns=columns,
+        adjusted_close=adjusted_close,
+        now_ms=now_ms,
+        price_precision=price_precision,
+        of_client=of_client,
+        may_be_negative=may_be_negative,
+        zone=zone,
+        session_starts=session_starts,
+    )
     if not _is_clean(rows):
         return _part(rows)
     return Checked(
@@ -105,7 +145,7 @@ def check(
         np.arange(len(columns)),
         adjusted_close,
         (),
-        tuple(jumps(columns.open_time_ms[1:], columns.close)),
+        tuple(_odd_scales(columns)),
     )
 
 
@@ -118,17 +158,12 @@ def is_over(interval: Interval, open_time_ms: int, now_ms: int) -> bool:
     return open_time_ms + length_ms <= now_ms
 
 
-def grid_ms(interval: Interval) -> int | None:
-    """Open times of an intraday interval are multiples of this; None: of a daily or longer one."""
-    return min(interval.nominal_ms, 15 * MINUTE_MS) if interval.is_intraday else None
-
-
 def _is_clean(rows: _Rows) -> bool:
     """Whether nothing is to refuse or to mark but jumps: the usual case, in as few passes as can be."""
     columns, adjusted = rows.columns, rows.adjusted_close
     if not len(columns):
         return True
-    times, grid = columns.open_time_ms, grid_ms(rows.interval)
+    times = columns.open_time_ms
     return bool(
         # Every comparison with NaN is false; low <= the others <= high < inf leaves no infinity either.
         np.all(columns.low > 0)
@@ -144,10 +179,10 @@ def _is_clean(rows: _Rows) -> bool:
             adjusted is None
             or not np.any(rows.off_close if rows.of_client else np.isinf(adjusted) | (adjusted < 0))
         )
-        and np.all(np.diff(GRIDS[rows.interval].periods(times)) > 0)
+        and np.all(np.diff(GRIDS[rows.interval].periods(times, rows.zone)) > 0)
         and np.min(times) >= FIRST_MS
         and np.max(times) <= rows.latest_ms
-        and (grid is None or not np.any(times % grid))
+        and not np.any(rows.off_grid)
     )
 
 
@@ -159,13 +194,13 @@ def _part(given: _Rows) -> Checked:
             if row not in refused:
                 refused[row] = reason, detail(row)
     rows = np.setdiff1d(np.arange(len(columns)), np.fromiter(refused, np.int64, len(refused)))
-    late = _misplaced(columns.open_time_ms[rows], rows, GRIDS[given.interval])
+    late = _misplaced(columns.open_time_ms[rows], rows, GRIDS[given.interval], given.zone)
     refused |= late
     rows = rows[~np.isin(rows, np.fromiter(late, np.int64, len(late)))]
 
     listed = adjusted_close if given.of_client else None
     kept, marked = _widened(columns[rows])
-    flags = [*_zeros(kept), *marked, *jumps(kept.open_time_ms[1:], kept.close)]
+    flags = [*_zeros(kept), *marked, *_odd_scales(kept)]
     return Checked(
         kept,
         rows,
@@ -197,14 +232,15 @@ def _faults(rows: _Rows) -> Iterator[tuple[RejectReason, Mask, Callable[[int], s
     all_finite = np.logical_and.reduce(list(finite.values()))
     infinite = {name: ~mask for name, mask in finite.items()}
     yield RejectReason.NOT_FINITE, ~all_finite, lambda row: named(row, infinite, "a finite number")
-    negative = {name: values < 0 for name, values in given.items()}
+    bounded = ["volume"] if rows.may_be_negative else list(given)
+    negative = {name: given[name] < 0 for name in bounded}
     yield (
         RejectReason.NEGATIVE,
         np.logical_or.reduce(list(negative.values())),
         lambda row: named(row, negative, "0 or above"),
     )
     open_, high, low, close = (np.where(all_finite, given[name], 0.0) for name in PRICES)
-    room = _rounding(np.maximum(high, low), rows.price_precision)
+    room = _rounding(np.maximum(np.abs(high), np.abs(low)), rows.price_precision)
     yield (
         RejectReason.HIGH_BELOW_LOW,
         high < low - room,
@@ -237,18 +273,22 @@ def _faults(rows: _Rows) -> Iterator[tuple[RejectReason, Mask, Callable[[int], s
         times > rows.latest_ms,
         lambda row: f"{instant(row)}, and now is {_iso(rows.now_ms)}; at most {ahead} ahead is accepted",
     )
-    if grid := grid_ms(interval):
-        yield (
-            RejectReason.OFF_GRID,
-            times % grid != 0,
-            lambda row: f"{instant(row)}; a {interval} bar opens at a multiple of {grid // MINUTE_MS} min",
-        )
+    step = f"multiple of {min(interval.nominal_ms // MINUTE_MS, 15)} min"
+    yield (
+        RejectReason.OFF_GRID,
+        rows.off_grid,
+        lambda row: (
+            f"{instant(row)}; a {interval} bar opens whole intervals after its session, or at a {step}"
+        ),
+    )
 
 
-def _misplaced(times: Int64s, rows: Int64s, grid: Grid) -> dict[int, tuple[RejectReason, str]]:
+def _misplaced(
+    times: Int64s, rows: Int64s, grid: Grid, zone: tzinfo | None
+) -> dict[int, tuple[RejectReason, str]]:
     """The rows that do not follow the last kept one before them."""
     refused: dict[int, tuple[RejectReason, str]] = {}
-    periods = grid.periods(times)
+    periods = grid.periods(times, zone)
     if np.all(np.diff(periods) > 0):
         return refused
     kept: set[int] = set()
@@ -292,9 +332,16 @@ def _widened(columns: Columns) -> tuple[Columns, list[BarFlag]]:
 
 
 def _zeros(columns: Columns) -> Iterator[BarFlag]:
-    for i in np.flatnonzero(columns.low == 0):
-        names = ", ".join(name for name in PRICES if getattr(columns, name)[i] == 0)
+    zero = {name: getattr(columns, name) == 0 for name in PRICES}
+    for i in np.flatnonzero(np.logical_or.reduce(list(zero.values()))):
+        names = ", ".join(name for name in PRICES if zero[name][i])
         yield BarFlag(int(columns.open_time_ms[i]), FlagReason.ZERO_PRICE, f"{names} = 0")
+
+
+def _odd_scales(columns: Columns) -> Iterator[BarFlag]:
+    """A flag for each bar with prices of another scale than the bar before it, or than each other."""
+    yield from jumps(columns.open_time_ms[1:], columns.close)
+    yield from out_of_scale(columns)
 
 
 def jumps(times: Int64s, closes: Float64s) -> Iterator[BarFlag]:
