@@ -1,7 +1,7 @@
 """libs/cache against the alternatives: python -m bench.cache
 
-Times are per operation, sequentially, over keys that are all held. Redis is a private server on this machine, over
-loopback. Hit ratios come from bench/cache_traces.py.
+Times are per operation, sequentially, over keys that are all held. Redis is a private server over loopback.
+Hit ratios come from bench/cache_traces.py.
 """
 
 import asyncio
