@@ -28,7 +28,7 @@ LoadMany = Callable[[list[str]], Awaitable[Mapping[str, Any]]]
 exception: only this key failed."""
 
 FIRST_PAUSE_S = 0.005
-LONGEST_PAUSE_S = 0.1
+MAX_PAUSE_S = 0.1
 """The first and the longest pause between two looks at another process's load."""
 
 
@@ -84,7 +84,7 @@ class Loads:
                     if not waiting:
                         return
                     await asyncio.sleep(pause * (0.5 + self._random()))
-                    pause = min(pause * 1.5, LONGEST_PAUSE_S)
+                    pause = min(pause * 1.5, MAX_PAUSE_S)
         except TimeoutError:
             pass  # the remaining flights are failed below
         except asyncio.CancelledError:

@@ -1,4 +1,4 @@
-"""Parts of a service that run beside its calls."""
+"""Work that a service does beside its calls."""
 
 import asyncio
 from functools import partial
@@ -9,22 +9,22 @@ import structlog
 from finstage_runtime.background import kept_running, running
 
 
-async def test_a_part_that_fails_is_told_of_and_begun_anew() -> None:
+async def test_work_that_fails_is_logged_and_begins_again() -> None:
     begun = 0
 
-    async def part() -> None:
+    async def work() -> None:
         nonlocal begun
         begun += 1
         if begun < 3:
             raise RuntimeError("broken")
 
     with structlog.testing.capture_logs() as logs:
-        await asyncio.wait_for(kept_running("jobs", part, pause_s=0.0), 5)
+        await asyncio.wait_for(kept_running("jobs", work, pause_s=0.0), 5)
     assert begun == 3
     assert [(log["event"], log["part"]) for log in logs] == [("background_failed", "jobs")] * 2
 
 
-async def test_a_part_that_is_cancelled_ends() -> None:
+async def test_cancelled_work_ends() -> None:
     running = asyncio.create_task(kept_running("jobs", asyncio.Event().wait))  # type: ignore[arg-type]
     await asyncio.sleep(0)
     running.cancel()
@@ -32,16 +32,16 @@ async def test_a_part_that_is_cancelled_ends() -> None:
         await running
 
 
-async def test_parts_have_ended_when_their_context_is_left() -> None:
+async def test_all_work_has_ended_when_its_context_is_left() -> None:
     ended: list[str] = []
 
-    async def part(name: str) -> None:
+    async def work(name: str) -> None:
         try:
             await asyncio.Event().wait()
         finally:
             await asyncio.sleep(0)
             ended.append(name)
 
-    async with running({name: partial(part, name) for name in ("jobs", "feed")}):
+    async with running({name: partial(work, name) for name in ("jobs", "feed")}):
         await asyncio.sleep(0)
     assert sorted(ended) == ["feed", "jobs"]

@@ -58,7 +58,7 @@ async def test_a_cancelled_caller_stops_waiting_and_the_work_keeps_its_place_unt
     assert begun.is_set()
 
 
-async def test_who_leaves_it_waits_for_what_runs_and_drops_what_waits() -> None:
+async def test_leaving_it_waits_for_running_work_and_drops_waiting_work() -> None:
     go, done = threading.Event(), []
 
     def work() -> None:
