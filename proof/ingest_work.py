@@ -144,7 +144,7 @@ class Backfill:
             while time.monotonic() < give_up:
                 try:
                     # The same request: the same job, however often it is sent.
-                    state = client.job(client.backfill(SYMBOLS, ["1d"], request_id="proof").id).state
+                    state = client.job(client.backfill(SYMBOLS, ["1d"], idempotency_key="proof").id).state
                 except FinstageError as error:
                     self.errors.append(str(error))
                 if state not in ("QUEUED", "RUNNING", "not there"):
