@@ -1,4 +1,4 @@
-"""Binding: addresses, certificates and keys as the settings give them, or the one line that says why not."""
+"""Addresses, certificates and keys as the settings give them, or the one line that says what is wrong."""
 
 import socket
 import ssl
@@ -11,14 +11,14 @@ from finstage_rpc.settings import PREFIX, ServerSettings
 
 
 class StartError(Exception):
-    """The server cannot start; the message is the one line that says why."""
+    """The server cannot start. The message is one line and says why."""
 
 
 def read_keys(path: Path | None) -> ApiKeys | None:
-    """The keys in the file of API_KEYS_FILE; None without one.
+    """Return the keys in the file of API_KEYS_FILE; None without a file.
 
     Raises:
-        StartError: the file cannot be read, or is no such file.
+        StartError: the file cannot be read, or a line of it is wrong.
     """
     if path is None:
         return None
@@ -28,24 +28,24 @@ def read_keys(path: Path | None) -> ApiKeys | None:
         raise StartError(f"{PREFIX}API_KEYS_FILE: {path} cannot be used: {error}") from error
 
 
-def bind(server: grpc.aio.Server, settings: ServerSettings) -> int:
-    """Gives `server` the address and the certificates of `settings`; returns the port.
+def bind(server: grpc.aio.Server, settings: ServerSettings, *, setting: str, address: str) -> int:
+    """Bind `server` to `address`, which `setting` gave, with the certificates of `settings`. Return the port.
 
     Raises:
         StartError: the address cannot be bound, or a file cannot be used.
     """
     credentials = _credentials(settings)
-    _probe(settings.listen)
+    _probe(setting, address)
     try:
         if credentials is None:
-            return server.add_insecure_port(settings.listen)
-        return server.add_secure_port(settings.listen, credentials)
+            return server.add_insecure_port(address)
+        return server.add_secure_port(address, credentials)
     except RuntimeError as error:
-        raise cannot_bind("LISTEN", settings.listen, error) from error
+        raise cannot_bind(setting, address, error) from error
 
 
-def _probe(address: str) -> None:
-    """Binds and lets go of `address`: the system says why it cannot be had, gRPC does not."""
+def _probe(setting: str, address: str) -> None:
+    """Bind `address` and release it: unlike gRPC, the system says why an address cannot be bound."""
     host, port = split(address)
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -53,17 +53,17 @@ def _probe(address: str) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(where)
     except OSError as error:
-        raise cannot_bind("LISTEN", address, error) from error
+        raise cannot_bind(setting, address, error) from error
 
 
 def cannot_bind(setting: str, address: str, error: Exception) -> StartError:
-    """That `address`, given by `setting`, cannot be bound, and why."""
+    """Return the error for an `address`, given by `setting`, that cannot be bound."""
     why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return StartError(f"{PREFIX}{setting}: {address} cannot be bound: {why}")
 
 
 def split(address: str) -> tuple[str, int]:
-    """Host and port of an address; an IPv6 host without its brackets."""
+    """Return the host and the port of an address; an IPv6 host without its brackets."""
     host, _, port = address.rpartition(":")
     return host.strip("[]"), int(port)
 

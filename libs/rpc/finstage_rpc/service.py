@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import inspect
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -170,6 +170,25 @@ def generic_handler(service: Service, calls: Calls, metrics: CallMetrics) -> grp
         rpc = _Rpc(method, behaviour, calls, metrics, raw_request=name in service.raw_requests)
         handlers[name] = rpc.handler()
     return grpc.method_handlers_generic_handler(descriptor.full_name, handlers)
+
+
+class UnknownMethods(grpc.GenericRpcHandler):
+    """The handler of last resort. Methods that no service here has are UNIMPLEMENTED, with an ErrorInfo."""
+
+    def __init__(self, services: Sequence[str]) -> None:
+        """services: the full names of those that are here."""
+        self._services = ", ".join(services)
+
+    def service(self, details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any]":
+        message = f"this server has no method {details.method}; its services are {self._services}"
+
+        async def refuse(requests: AsyncIterator[bytes], context: Context) -> None:
+            status = to_status(Unimplemented(details.method, message))
+            await context.abort(code_of(status), status.message, trailers(status))
+
+        # On the wire, one message each way is a stream of one.
+        handler: grpc.RpcMethodHandler[Any, Any] = grpc.stream_stream_rpc_method_handler(refuse)
+        return handler
 
 
 class _Rpc:

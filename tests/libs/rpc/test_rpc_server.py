@@ -14,32 +14,18 @@ from typing import Any
 import grpc
 import pytest
 import requests
-from google.protobuf import descriptor_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2
 from prometheus_client.parser import text_string_to_metric_families
 
 from finstage.price.v1 import price_service_pb2 as pb
 from finstage_market.errors import FinstageError, Reason, Unavailable
 from finstage_rpc.server import Server, StartError
 from finstage_rpc.settings import ServerSettings
+from tests.libs.rpc.quick import Quick
 
 REPO = Path(__file__).resolve().parents[3]
 PRICE = "finstage.price.v1.PriceService"
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
-
-
-class Quick:
-    """PriceService that answers at once, or fails where the symbol is empty."""
-
-    async def GetQuote(self, request: pb.GetQuoteRequest, context: Any) -> pb.GetQuoteResponse:
-        if not request.symbol:
-            raise Unavailable(Reason.TOO_STALE, "old")
-        return pb.GetQuoteResponse()
-
-    async def StreamBars(self, request: pb.StreamBarsRequest, context: Any) -> AsyncIterator[bytes]:
-        for _ in range(3):
-            yield b""
 
 
 async def get(port: int, path: str, **headers: str) -> requests.Response:
@@ -55,17 +41,23 @@ async def health_of(channel: Any, service: str) -> Any:
 
 
 async def test_health_tells_of_each_service_and_of_the_whole(start: Any, connect: Any) -> None:
-    server = await start(Quick())
-    channel = connect(server)
-    assert [await health_of(channel, name) for name in ("", PRICE)] == [SERVING, SERVING]
-    await server.set_serving(False, PRICE)
-    assert [await health_of(channel, name) for name in ("", PRICE)] == [NOT_SERVING, NOT_SERVING]
-    assert not server.ready
-    await server.set_serving(True)
+    channel = connect(await start(Quick()))
     assert [await health_of(channel, name) for name in ("", PRICE)] == [SERVING, SERVING]
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await health_of(channel, "no.such.Service")
     assert raised.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_health_lists_the_services(start: Any, connect: Any) -> None:
+    server = await start(Quick())
+    stub = health_pb2_grpc.HealthStub(connect(server).grpc)
+    listed = (await stub.List(health_pb2.HealthListRequest())).statuses
+    assert {name: check.status for name, check in listed.items()} == {"": SERVING, PRICE: SERVING}
+    stopping = asyncio.create_task(server.stop(wait_s=0.2))
+    await asyncio.sleep(0.05)
+    listed = (await stub.List(health_pb2.HealthListRequest())).statuses
+    assert {name: check.status for name, check in listed.items()} == {"": NOT_SERVING, PRICE: NOT_SERVING}
+    await stopping
 
 
 async def test_who_watches_health_sees_the_server_stop(start: Any, connect: Any) -> None:
@@ -75,51 +67,6 @@ async def test_who_watches_health_sees_the_server_stop(start: Any, connect: Any)
     stopping = asyncio.create_task(server.stop(wait_s=0.05))
     assert (await watch.read()).status == NOT_SERVING
     await asyncio.wait_for(stopping, 5)
-
-
-# Reflection
-
-
-async def reflected(channel: Any, version: str, **request: str) -> reflection_pb2.ServerReflectionResponse:
-    method = channel.grpc.stream_stream(
-        f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
-        request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
-        response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
-    )
-    (reply,) = [r async for r in method(iter([reflection_pb2.ServerReflectionRequest(**request)]))]
-    return reply
-
-
-@pytest.mark.parametrize("version", ["v1", "v1alpha"])
-async def test_reflection_of_both_versions_lists_the_services(start: Any, connect: Any, version: str) -> None:
-    channel = connect(await start(Quick()))
-    reply = await reflected(channel, version, list_services="")
-    assert [service.name for service in reply.list_services_response.service] == [
-        PRICE,
-        "grpc.health.v1.Health",
-        "grpc.reflection.v1.ServerReflection",
-        "grpc.reflection.v1alpha.ServerReflection",
-    ]
-
-
-@pytest.mark.parametrize("version", ["v1", "v1alpha"])
-@pytest.mark.parametrize("symbol", [PRICE, "grpc.reflection.v1.ServerReflection", "grpc.health.v1.Health"])
-async def test_reflection_describes_each_service(start: Any, connect: Any, version: str, symbol: str) -> None:
-    channel = connect(await start(Quick()))
-    reply = await reflected(channel, version, file_containing_symbol=symbol)
-    files = [
-        descriptor_pb2.FileDescriptorProto.FromString(data)
-        for data in reply.file_descriptor_response.file_descriptor_proto
-    ]
-    package, _, name = symbol.rpartition(".")
-    assert any(file.package == package and name in [s.name for s in file.service] for file in files)
-
-
-async def test_the_descriptor_of_reflection_v1_speaks_of_v1_alone(start: Any, connect: Any) -> None:
-    channel = connect(await start(Quick()))
-    reply = await reflected(channel, "v1", file_by_filename="grpc/reflection/v1/reflection.proto")
-    (data,) = reply.file_descriptor_response.file_descriptor_proto
-    assert b"v1alpha" not in data
 
 
 # HTTP
@@ -173,10 +120,12 @@ async def test_healthz_and_readyz_say_whether_it_lives_and_whether_it_takes_call
     for path in ("/healthz", "/readyz"):
         reply = await get(server.metrics_port, path)
         assert (reply.status_code, reply.text) == (200, "ok\n")
-    await server.set_serving(False, PRICE)
+    stopping = asyncio.create_task(server.stop(wait_s=0.5))
+    await asyncio.sleep(0)
     assert (await get(server.metrics_port, "/readyz")).status_code == 503
     assert (await get(server.metrics_port, "/healthz")).status_code == 200
     assert (await get(server.metrics_port, "/elsewhere")).status_code == 404
+    await stopping
 
 
 # What stops a start
