@@ -1,7 +1,7 @@
 """MarketCache: quotes, series and instruments from the cache, and from ingest where the cache has none.
 
-What many callers wait for is loaded once and is not tied to the one that came first: it has its own time
-(at least LOAD_FLOOR_S), so that a caller with a short deadline leaves the answer behind for the next.
+Every call is answered in its caller's time: with what is held, marked stale, when the load does not come in
+time; with an error that says so when nothing is held. The load goes on for later callers.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,16 +12,40 @@ from typing import TypeVar
 
 from finstage.market.v1 import instrument_pb2, provenance_pb2, quote_pb2, series_pb2
 from finstage.store.v1 import market_store_service_pb2 as store_pb2
-from finstage_cache import ABSENT, Absent, Answer, Cache, Codec, Loaded, Policy, Status, keys, protobuf
-from finstage_market.errors import FinstageError, NotFound, Reason, Unavailable, symbol_not_found
+from finstage_cache import (
+    ABSENT,
+    Absent,
+    Answer,
+    Cache,
+    Codec,
+    Loaded,
+    LoadTimeout,
+    Policy,
+    Status,
+    keys,
+    protobuf,
+)
+from finstage_market.errors import (
+    DeadlineTooShort,
+    FinstageError,
+    NotFound,
+    Reason,
+    Unavailable,
+    symbol_not_found,
+)
 from finstage_market.interval import Interval
 from finstage_market.statuses import from_status
 from finstage_rpc.deadline import detached, time_left_s
 from services.price.held_series import HELD_SERIES, HeldSeries
 from services.price.market_store import MarketStore
 
-LOAD_FLOOR_S = 5.0
 LOAD_TIMEOUT_S = 30.0
+# A caller with an answer to fall back on does not wait longer than this for a load.
+PATIENCE_S = 3.0
+# Kept back from a caller's time: a share of it, within these bounds, so that the answer still arrives.
+MARGIN_SHARE, MIN_MARGIN_S, MAX_MARGIN_S = 0.05, 0.02, 0.25
+# A caller that joined a load of another with less time asks again; so often at most.
+MAX_JOINED = 3
 NEGATIVE_S = 5.0
 # When to ask again for a series that ingest could not refresh.
 UNREFRESHED_S = 10.0
@@ -94,8 +118,7 @@ class MarketCache:
                 raise found
             return found
 
-        name = keys.key("price.quote", symbol)
-        answer = await self._cache.get_or_load(name, load, self._policy(freshness.max_age_s), codec=_QUOTE)
+        answer = await self._one(keys.key("price.quote", symbol), load, freshness, codec=_QUOTE)
         return self._present(answer, symbol, freshness)
 
     async def quotes(
@@ -110,11 +133,13 @@ class MarketCache:
             return dict(zip(missing, map(_quote_or_error, results), strict=True))
 
         policy = self._policy(freshness.max_age_s)
-        batch = await self._cache.get_or_load_many(names, load, policy, codec=_QUOTE)
+        batch = await self._cache.get_or_load_many(names, load, policy, codec=_QUOTE, wait_s=_wait_s)
         by_symbol: dict[str, tuple[quote_pb2.Quote, CacheStatus] | FinstageError] = {}
         for name, symbol in names.items():
             try:
                 by_symbol[symbol] = self._present(batch[name], symbol, freshness)
+            except LoadTimeout:
+                by_symbol[symbol] = _too_late()
             except FinstageError as error:
                 by_symbol[symbol] = error
         return [by_symbol[symbol] for symbol in symbols]
@@ -194,13 +219,13 @@ class MarketCache:
             )
 
         name = keys.key("price.search", query.casefold(), sorted(types), limit)
-        answer = await self._cache.get_or_load(name, load, self._policy(600.0), codec=_SEARCH)
+        answer = await self._one(name, load, Freshness(max_age_s=600.0), codec=_SEARCH)
         return answer.value.instruments, _CACHE_STATUS[answer.status]
 
     async def _one(
         self,
         name: str,
-        load: Callable[[], Awaitable[_T | Loaded[_T]]],
+        load: Callable[[], Awaitable[_T | Absent | Loaded[_T]]],
         freshness: Freshness,
         *,
         codec: Codec[_T],
@@ -213,7 +238,17 @@ class MarketCache:
                     return ABSENT
                 raise
 
-        return await self._cache.get_or_load(name, found, self._policy(freshness.max_age_s), codec=codec)
+        policy = self._policy(freshness.max_age_s)
+        for _ in range(MAX_JOINED):
+            try:
+                return await self._cache.get_or_load(name, found, policy, codec=codec, wait_s=_wait_s)
+            except LoadTimeout:
+                break
+            except DeadlineTooShort:
+                left_s = _wait_s()
+                if left_s is not None and left_s <= MIN_MARGIN_S:
+                    raise
+        raise _too_late()
 
     def _present(
         self, answer: Answer[_T], symbol: str, freshness: Freshness, fetched_s: float | None = None
@@ -238,14 +273,26 @@ class MarketCache:
             stale_on_error_s=self._stale_for_s,
             negative_s=NEGATIVE_S,
             max_age_s=max_age_s,
+            patience_s=PATIENCE_S,
             load_timeout_s=LOAD_TIMEOUT_S,
         )
 
     async def _load(self, ask: Callable[[float], Awaitable[_T]]) -> _T:
-        left_s = time_left_s()
-        timeout_s = LOAD_TIMEOUT_S if left_s is None else min(LOAD_TIMEOUT_S, max(left_s, LOAD_FLOOR_S))
+        wait_s = _wait_s()
         with detached():
-            return await ask(timeout_s)
+            return await ask(LOAD_TIMEOUT_S if wait_s is None else min(wait_s, LOAD_TIMEOUT_S))
+
+
+def _wait_s() -> float | None:
+    """Return how long the current call may wait for a load; None: its caller set no deadline."""
+    left_s = time_left_s()
+    if left_s is None:
+        return None
+    return max(0.0, left_s - min(max(MARGIN_SHARE * left_s, MIN_MARGIN_S), MAX_MARGIN_S))
+
+
+def _too_late() -> DeadlineTooShort:
+    return DeadlineTooShort("ingest did not answer in the time given; it goes on, so ask again")
 
 
 def _series_key(symbol: str, interval: Interval, adjustment: series_pb2.Adjustment) -> str:

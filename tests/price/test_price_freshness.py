@@ -4,13 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
+import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from finstage.market.v1 import provenance_pb2, series_pb2
+from finstage.price.v1 import price_service_pb2 as pb
 from finstage_cache import Cache, ManualClock, MemoryBackend, open_cache
-from finstage_market.errors import NotFound, Reason, Unavailable
+from finstage_market.errors import DeadlineTooShort, FinstageError, NotFound, Reason, Unavailable
 from finstage_market.interval import Interval
+from finstage_market.statuses import from_rpc_error
 from tests.libs.cache.waiting import settled, until
 from tests.price.conftest import NOW_MS, Price, running_price
 
@@ -248,3 +251,37 @@ async def test_a_quote_is_as_old_as_its_load(price: Price) -> None:
     assert (await price.quote()).provenance.cache == HIT
     price.clock.advance(2)
     assert (await price.quote()).provenance.cache == MISS
+
+
+async def test_a_caller_gets_what_is_held_before_its_time_is_over(price: Price) -> None:
+    await price.bars()
+    price.store.gate.clear()
+    request = pb.GetBarsRequest(symbol="A", interval="1d", limit=3, max_age=Duration())
+    path = "/finstage.price.v1.PriceService/GetBars"
+    reply = await price.channel.call(path, request, pb.GetBarsResponse, timeout_s=0.4)
+    assert reply.series.provenance.cache == provenance_pb2.CACHE_STATUS_STALE
+    price.store.gate.set()
+
+
+async def test_a_caller_for_whom_nothing_is_held_is_told_why_before_its_time_is_over(price: Price) -> None:
+    price.store.gate.clear()
+    ask = price.channel.grpc.unary_unary("/finstage.price.v1.PriceService/GetBars")
+    request = pb.GetBarsRequest(symbol="A", interval="1d").SerializeToString()
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await ask(request, timeout=0.4)
+    assert isinstance(from_rpc_error(raised.value), DeadlineTooShort)
+    assert "ask again" in str(raised.value.details()), "it is the service's answer, not gRPC's own"
+    price.store.gate.set()
+
+
+async def test_a_caller_with_more_time_outlasts_the_load_of_one_with_less(price: Price) -> None:
+    price.store.gate.clear()
+    path = "/finstage.price.v1.PriceService/GetBars"
+    request = pb.GetBarsRequest(symbol="A", interval="1d", limit=3)
+    hasty = asyncio.create_task(price.channel.call(path, request, pb.GetBarsResponse, timeout_s=0.2))
+    await until(lambda: bool(price.store.calls))
+    patient = asyncio.create_task(price.channel.call(path, request, pb.GetBarsResponse, timeout_s=5))
+    with pytest.raises(FinstageError):
+        await hasty
+    price.store.gate.set()
+    assert len((await patient).series.columns.close) == 3

@@ -132,6 +132,7 @@ class Cache:
         policy: Policy,
         *,
         codec: Codec[T] | None = None,
+        wait_s: Callable[[], float | None] | None = None,
     ) -> Answer[T]: ...
 
     @overload
@@ -142,10 +143,17 @@ class Cache:
         policy: Policy,
         *,
         codec: Codec[T] | None = None,
+        wait_s: Callable[[], float | None] | None = None,
     ) -> Answer[T]: ...
 
     async def get_or_load(
-        self, key: str, loader: Callable[[], Any], policy: Policy, *, codec: Codec[Any] | None = None
+        self,
+        key: str,
+        loader: Callable[[], Any],
+        policy: Policy,
+        *,
+        codec: Codec[Any] | None = None,
+        wait_s: Callable[[], float | None] | None = None,
     ) -> Answer[Any]:
         """The held answer if `policy` allows it, else the answer of `loader`, stored under `policy`.
 
@@ -154,6 +162,9 @@ class Cache:
         returns ABSENT if the value does not exist, and `Loaded` for a value that is older than the load.
 
         A caller that waited for another's load, and got an answer older than its own `max_age_s`, asks again.
+
+        wait_s: called when a load is needed, for the seconds that this call waits; None: to the load's end.
+            After that an old answer that may be served on error is served as STALE. The load goes on.
 
         Raises:
             Exception: the loader's, when no old answer may be served; a copy for callers that only waited.
@@ -170,7 +181,7 @@ class Cache:
         async def load(keys: list[str]) -> Mapping[str, Any]:
             return {keys[0]: await call(loader, executor)}
 
-        batch = await self._lookups.get_or_load(_checked([key]), load, policy, codec or self._codec)
+        batch = await self._lookups.get_or_load(_checked([key]), load, policy, codec or self._codec, wait_s)
         if batch.errors:
             raise batch.errors[key]
         return batch.answers[key]
@@ -183,6 +194,7 @@ class Cache:
         policy: Policy,
         *,
         codec: Codec[T] | None = None,
+        wait_s: Callable[[], float | None] | None = None,
     ) -> Batch[T]:
         """`get_or_load` for many keys, with one call of `loader` for all keys that must be loaded.
 
@@ -198,7 +210,7 @@ class Cache:
             return values
 
         keys = _checked(list(dict.fromkeys(keys)))
-        return await self._lookups.get_or_load(keys, load, policy, codec or self._codec)
+        return await self._lookups.get_or_load(keys, load, policy, codec or self._codec, wait_s)
 
     # Writing
 

@@ -22,7 +22,8 @@ class ValueAbsent(CacheError, LookupError):
 
 
 class LoadTimeout(CacheError, TimeoutError):
-    """A load, or the wait for another process's load, took longer than `Policy.load_timeout_s`."""
+    """A load, or the wait for another process's load, took longer than `Policy.load_timeout_s`; or it goes on
+    for longer than this call waits."""
 
 
 class LoadCancelled(CacheError):

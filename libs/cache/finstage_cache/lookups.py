@@ -11,9 +11,9 @@ from finstage_runtime.flight import fresh_copy
 from .answer import Answer, Held, Status
 from .backend import Backend
 from .codecs import Codec
-from .errors import Unavailable
+from .errors import LoadTimeout, Unavailable
 from .freshness import Freshness, freshness
-from .load_flight import LoadFlight, LoadFlights
+from .load_flight import Landed, LoadFlight, LoadFlights
 from .loading import LoadMany, Loads
 from .policy import Policy
 from .reads import Reads
@@ -60,7 +60,12 @@ class Lookups:
         self._failed: dict[str, float] = {}
 
     async def get_or_load(
-        self, keys: list[str], loader: LoadMany, policy: Policy, codec: Codec[Any]
+        self,
+        keys: list[str],
+        loader: LoadMany,
+        policy: Policy,
+        codec: Codec[Any],
+        wait_s: Callable[[], float | None] | None = None,
     ) -> Batch[Any]:
         """An answer or an error for each of the keys, which must differ."""
         batch: Batch[Any] = Batch({}, {})
@@ -88,7 +93,9 @@ class Lookups:
         if refresh:
             self._begin(refresh, loader, policy, codec, held, refresh=True)
         if load:
-            await self._load(batch, load, fallback, loader, policy, codec, held)
+            seconds = None if wait_s is None else wait_s()
+            ends = None if seconds is None else self._monotonic() + seconds
+            await self._load(batch, load, fallback, loader, policy, codec, held, ends)
         return batch
 
     async def _load(
@@ -100,6 +107,7 @@ class Lookups:
         policy: Policy,
         codec: Codec[Any],
         held: Mapping[str, Held],
+        ends: float | None,
     ) -> None:
         joined = {key: flight for key in keys if (flight := self.flights.current.get(key)) is not None}
         led = self._begin(
@@ -109,8 +117,12 @@ class Lookups:
         for key in keys:
             leader = key in led
             flight = (led if leader else joined)[key]
+            until = ends
+            if key in fallback and policy.patience_s is not None:
+                patient = flight.began + policy.patience_s
+                until = patient if ends is None else min(patient, ends)
             try:
-                landed = await flight.outcome(leader=leader)
+                landed = await self._outcome(flight, leader=leader, until=until)
             except Exception as error:
                 if key in fallback:
                     self._give(batch, key, fallback[key])
@@ -125,9 +137,24 @@ class Lookups:
                 batch.answers[key] = landed.answer.marked(status)
                 self._recorder.answered(key, status)
         if again:
-            more = await self.get_or_load(again, loader, policy, codec)
+            wait_s = None if ends is None else lambda: ends - self._monotonic()
+            more = await self.get_or_load(again, loader, policy, codec, wait_s)
             batch.answers.update(more.answers)
             batch.errors.update(more.errors)
+
+    async def _outcome(self, flight: LoadFlight, *, leader: bool, until: float | None) -> Landed:
+        """Wait for a flight until a time in monotonic seconds; None: to its end.
+
+        Raises:
+            LoadTimeout: the time is over; the flight goes on.
+        """
+        try:
+            async with asyncio.timeout(None if until is None else until - self._monotonic()) as waiting:
+                return await flight.outcome(leader=leader)
+        except TimeoutError:
+            if not waiting.expired():
+                raise
+            raise LoadTimeout(f"the load of {flight.key} goes on for longer than this call waits") from None
 
     def _falls_short(self, flight: LoadFlight, answer: Answer[Any], policy: Policy) -> bool:
         """Whether a caller who joined the flight must ask again: the answer is outdated, or older than the

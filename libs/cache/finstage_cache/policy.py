@@ -34,6 +34,9 @@ class Policy:
     with the duration of the load (XFetch with beta 1: Vattani, Chierichetti, Lowenstein, VLDB 2015)."""
     retry_s: float = 1.0
     """After a failed load the next one waits this long, as long as the old answer may be served on error."""
+    patience_s: float | None = None
+    """Reading: from this long after a load began, the old answer is served as STALE if it may be served on
+    error, and the load goes on. None: callers wait for the end of the load."""
     load_timeout_s: float = 30.0
     """A load, and the wait for another process's load, may take this long (> 0)."""
 
@@ -46,9 +49,9 @@ class Policy:
         for name in ("stale_s", "stale_on_error_s", "negative_s", "retry_s"):
             _check(name, getattr(self, name), "0 or above", lambda x: x >= 0)
         _check("jitter", self.jitter, "from 0 to below 1", lambda x: 0 <= x < 1)
-        if self.max_age_s is not None:
-            _check("max_age_s", self.max_age_s, "0 or above, or None", lambda x: x >= 0)
-
+        for name in ("max_age_s", "patience_s"):
+            if getattr(self, name) is not None:
+                _check(name, getattr(self, name), "0 or above, or None", lambda x: x >= 0)
         object.__setattr__(self, "max_stale_s", max(self.stale_s, self.stale_on_error_s))
 
     def replace(self, **changes: Any) -> "Policy":

@@ -116,6 +116,47 @@ async def test_when_the_load_fails_the_old_answer_is_served_as_stale(
         await cache.get_or_load("k", upstream, POLICY)
 
 
+async def test_a_caller_who_may_not_wait_for_the_load_gets_the_old_answer_and_the_load_goes_on(
+    cache: Cache, upstream: Upstream, clock: ManualClock
+) -> None:
+    await cache.get_or_load("k", upstream, POLICY)
+    clock.advance(120)
+    upstream.gate.clear()
+    upstream.value = b"v2"
+    late = await cache.get_or_load("k", upstream, POLICY, wait_s=lambda: 0.01)
+    assert (late.value, late.status) == (b"v1", Status.STALE)
+    upstream.gate.set()
+    await settled(cache)
+    assert (await cache.get_or_load("k", upstream, POLICY)).value == b"v2"
+    assert upstream.calls == 2
+
+
+async def test_a_caller_who_has_nothing_to_fall_back_on_is_told_when_its_wait_ends(
+    cache: Cache, upstream: Upstream
+) -> None:
+    upstream.gate.clear()
+    with pytest.raises(LoadTimeout, match="goes on"):
+        await cache.get_or_load("k", upstream, POLICY, wait_s=lambda: 0.01)
+    upstream.gate.set()
+    await settled(cache)
+    assert (await cache.get_or_load("k", upstream, POLICY)).status is Status.HIT
+
+
+async def test_patience_counts_from_the_begin_of_the_load_for_every_caller(
+    cache: Cache, upstream: Upstream, clock: ManualClock
+) -> None:
+    policy = POLICY.replace(patience_s=0.05)
+    await cache.get_or_load("k", upstream, policy)
+    clock.advance(120)
+    upstream.gate.clear()
+    assert (await cache.get_or_load("k", upstream, policy)).status is Status.STALE
+    clock.advance(1)
+    async with asyncio.timeout(0.04):
+        assert (await cache.get_or_load("k", upstream, policy)).status is Status.STALE
+    upstream.gate.set()
+    assert upstream.calls == 2
+
+
 async def test_a_reader_may_refuse_stale_answers(
     cache: Cache, upstream: Upstream, clock: ManualClock
 ) -> None:
