@@ -5,17 +5,17 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from finstage_market.columns import Columns, Int64s
-from services.ingest.series import BarFlag, Event, EventKind, FlagReason
+from services.ingest.series import BarFlag, Event, FlagReason
 
 # A high, low or open so many times away from the bar's other prices is a slip of the decimal point, or pence
 # among pounds: the known factors are 10 and 100.
 SCALE_FACTOR = 5.0
-# Smaller splits than this are lost among ordinary moves.
-MIN_SPLIT = 1.1
-# A move is of a split's size when it differs from it by less than this, in natural logarithms.
+# Sizes of splits are natural logarithms of their ratios. Smaller ones are lost among ordinary moves.
+_MIN_SIZE = np.log(1.1)
+# A move is of a split's size when it differs from it by less than this.
 _SAME_SIZE = 0.1
-# Moves of the size of a split of less than this happen on ordinary days, so only those near the split count.
-_STRIKING_SPLIT = 1.5
+# Moves of a smaller size happen on ordinary days, so they count near the split only.
+_STRIKING_SIZE = np.log(2.0) - 1e-9
 # How many bars away from its day a split may have been applied.
 _NEAR_BARS = 5
 
@@ -42,35 +42,35 @@ def out_of_scale(columns: Columns) -> Iterator[BarFlag]:
         yield BarFlag(int(columns.open_time_ms[row]), FlagReason.SUSPICIOUS_JUMP, detail)
 
 
-def split_jumps(columns: Columns, days: Int64s, events: Sequence[tuple[int, Event]]) -> Iterator[BarFlag]:
+def split_jumps(
+    columns: Columns, days: Int64s, splits: Sequence[tuple[int, Event]], *, anywhere: bool
+) -> Iterator[BarFlag]:
     """A flag for each bar at which the closes move as by a listed split, which should not show in them.
 
     Args:
-        days: int64[n], the bars' local dates; grows.
-        events: corporate actions with their local dates; only splits count.
+        days: int64[n], the day, week or month of each bar; grows.
+        splits: with theirs.
+        anywhere: whether moves of a split's size far from it count too: a part of the history was adjusted
+            once too often, or not at all.
     """
     closes = columns.close
     if len(closes) < 2 or not (closes > 0).all():
         return
-    moves = np.log(closes[:-1] / closes[1:])  # of the bars from the second on
-    for day, event in events:
-        ratio = (event.numerator or 1.0) / (event.denominator or 1.0)
-        if event.kind is not EventKind.SPLIT or not max(ratio, 1 / ratio) >= MIN_SPLIT:
+    moves = np.log(closes[:-1] / closes[1:])  # into the bars from the second on
+    for day, split in splits:
+        size = float(np.log((split.numerator or 1.0) / (split.denominator or 1.0)))
+        if abs(size) < _MIN_SIZE:
             continue
-        size = float(np.log(ratio))
         at = int(np.searchsorted(days, day)) - 1  # the move into the first bar of the split's day
         near = np.abs(np.arange(len(moves)) - at) <= _NEAR_BARS
-        alike = np.abs(moves - size) < min(_SAME_SIZE, abs(size) / 4)
-        if max(ratio, 1 / ratio) >= _STRIKING_SPLIT:
-            # Anywhere else: a part of the history was adjusted once too often, or not at all.
-            alike = np.abs(np.abs(moves) - abs(size)) < _SAME_SIZE
-        else:
-            alike &= near
+        alike = near & (np.abs(moves - size) < min(_SAME_SIZE, abs(size) / 4))
+        if anywhere and abs(size) >= _STRIKING_SIZE:
+            alike |= np.abs(np.abs(moves) - abs(size)) < _SAME_SIZE
         if 0 <= at < len(moves):
             alike[at] |= abs(moves[at] - size) < abs(moves[at])
         for row in np.flatnonzero(alike).tolist():
             detail = (
-                f"close {float(closes[row])!r} to {float(closes[row + 1])!r}, and a split of "
-                f"{event.numerator:g}:{event.denominator:g} is listed: it may not be applied"
+                f"close {float(closes[row])!r} to {float(closes[row + 1])!r}; a split of "
+                f"{split.numerator:g}:{split.denominator:g} is listed and may not be applied here"
             )
             yield BarFlag(int(columns.open_time_ms[row + 1]), FlagReason.SUSPICIOUS_JUMP, detail)

@@ -91,7 +91,8 @@ class _Rows:
             offsets, counts = np.unique(times[off] % step_ms, return_counts=True)
             shown = counts.max() > 1 and 2 * counts.max() > len(times)
             counted = (times % step_ms == offsets[np.argmax(counts)]) & shown
-        return off & ~(counted & (times % MINUTE_MS == 0))
+        stray: Mask = off & ~(counted & (times % MINUTE_MS == 0))
+        return stray
 
     @property
     def off_close(self) -> Mask:

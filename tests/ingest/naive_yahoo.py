@@ -1,7 +1,9 @@
 """A slow, obvious reader of recorded chart replies: the second opinion that the provider's is held against.
 
-One rule: rows that fall into the same slot are one bar (first open, highest high, lowest low, last close,
-largest volume); rows that lack a price, or whose prices contradict one another, are none.
+Rows that fall into the same slot are one bar (first open, highest high, lowest low, last close, largest
+volume). Rows that lack a price, or whose prices contradict one another, are not bars. A price that is a
+float32 is the shortest decimal that is the same float32, or the number of the instrument's precision that is
+as near.
 """
 
 import json
@@ -10,6 +12,8 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
+
+import numpy as np
 
 Row = tuple[float, float, float, float, float]
 
@@ -25,12 +29,21 @@ def read_bars(path: Path) -> dict[datetime, Row]:
     zone = ZoneInfo(meta["exchangeTimezoneName"])
     opens = datetime.fromtimestamp(times[0], zone).timetz() if times else None
     for i, stamp in enumerate(times):
-        row = tuple(quote[name][i] if name in quote else None for name in ("open", "high", "low", "close"))
+        names = ("open", "high", "low", "close")
+        row = tuple(_decimal(quote[name][i], meta) if name in quote else None for name in names)
         slot = _slot(datetime.fromtimestamp(stamp, zone), opens, meta)
         if slot is not None and None not in row:
             rows_of[slot].append((*row, quote["volume"][i]))
     bars = {slot: _one(rows) for slot, rows in rows_of.items()}
     return {slot: bar for slot, bar in bars.items() if _possible(bar)}
+
+
+def _decimal(value: float | None, meta: dict[str, Any]) -> float | None:
+    if value is None or abs(value - float(np.float32(value))) > 1e-14 * abs(value):
+        return value
+    rounded = round(value, meta["priceHint"]) if "priceHint" in meta else value + 1
+    single = np.float32(value)
+    return rounded if abs(rounded - value) <= np.spacing(abs(single)) else float(str(single))
 
 
 def _slot(when: datetime, opens: Any, meta: dict[str, Any]) -> datetime | None:

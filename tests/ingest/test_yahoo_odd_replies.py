@@ -227,7 +227,7 @@ def test_a_second_row_of_a_past_day_is_refused() -> None:
 def test_a_live_row_is_merged_with_the_row_of_its_slot(interval: Interval, regular: str, live: str) -> None:
     """Open of the first, close of the live one, extremes of both; the larger volume, not the sum."""
     rows = [(regular, 10.0, 12.0, 9.0, 11.0, 500, 11.0), (live, 11.5, 13.0, 11.0, 12.5, 100, 12.5)]
-    found = bars(interval, body(rows, sessions=[MONDAY] if interval.is_intraday else ()))
+    found = bars(interval, body(rows, sessions=[MONDAY] if interval.is_intraday else ()), now=live)
     assert found.columns.open_time_ms.tolist() == [ms(regular)]
     assert last(found) == [10.0, 13.0, 9.0, 12.5, 500.0]
     assert (found.last_is_final, found.as_of_ms) == (False, ms(live))

@@ -74,7 +74,7 @@ _OTHER_SESSIONS = {"CMES", "24/5"}
 class Calendar:
     """The sessions of an exchange, n of them, in order.
 
-    zone: the exchange's time zone. days: datetime64[D][n], the sessions' dates there. opens_ms, closes_ms: int64[n].
+    zone: the exchange's. days: datetime64[D][n], the sessions' dates there. opens_ms, closes_ms: int64[n].
     breaks_ms: int64[n, 2], start and end of the lunch break; the least int64 where there is none.
     sessions_are_days: whether a session lies within the day that its bars are stamped with.
     """

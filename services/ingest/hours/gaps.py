@@ -95,7 +95,7 @@ def _closed_days(
 
 
 def _missing_sessions(days: Days, sessions: Days, calendar: Calendar, zone: tzinfo) -> Iterator[Gap]:
-    """Runs of `sessions` that are not among the days with bars. A closed day ends a run, a weekend does not."""
+    """Runs of sessions on days without bars. A closed day ends a run, a weekend does not."""
     missing = sessions[~np.isin(sessions, days)]
     every = np.union1d(_usual_days(calendar), calendar.days)
     for at, count in _runs(np.searchsorted(every, missing).astype(np.int64)):
@@ -108,7 +108,8 @@ def _usual_days(calendar: Calendar) -> Days:
     """The days of a calendar's time on whose weekday the exchange is open in most weeks."""
     every = np.arange(calendar.days[0], calendar.days[-1] + 1)
     sessions = np.bincount(_weekday(calendar.days), minlength=7)
-    return every[sessions[_weekday(every)] > sessions.max() / 2]
+    usual: Days = every[sessions[_weekday(every)] > sessions.max() / 2]
+    return usual
 
 
 def _missing_within_sessions(

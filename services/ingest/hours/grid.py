@@ -25,7 +25,7 @@ def midnight(moment: datetime, *, days: int = 0) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The time that one bar covers: step_ms of a session, or a number of days or months from local midnight."""
+    """The time that one bar covers: step_ms of a session, or days or months from local midnight."""
 
     step_ms: int = 0
     days: int = 0

@@ -32,8 +32,14 @@ def local(ms: int, zone: tzinfo) -> datetime:
 
 def local_days(times: Int64s, zone: tzinfo) -> Int64s:
     """int64[n]: the local date of each time, in days since 1970-01-01. Needs no order."""
+    return clock_times(times, zone) // DAY_MS
+
+
+def clock_times(times: Int64s, zone: tzinfo) -> Int64s:
+    """int64[n]: what clocks in the zone show, as milliseconds since they showed 1970-01-01 00:00."""
     starts, offsets = _offsets(zone)
-    return (times + offsets[np.searchsorted(starts, times, side="right") - 1]) // DAY_MS
+    shown: Int64s = times + offsets[np.searchsorted(starts, times, side="right") - 1]
+    return shown
 
 
 @lru_cache(maxsize=256)

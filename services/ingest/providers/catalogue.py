@@ -25,11 +25,11 @@ from services.ingest.upstream.retry import Retrier, RetryPolicy
 from services.ingest.upstream.shutdown import Shutdown
 from services.ingest.upstream.transport import RequestsTransport, Transport
 
-# The only place that names hosts.
+# Hosts are named here only.
 YAHOO_URL = "https://query1.finance.yahoo.com"
 YAHOO_COOKIE_URL = "https://fc.yahoo.com"
 SIM_URL = "http://127.0.0.1:8080"
-# Whose address may be another one, by UpstreamSettings.url.
+# The providers whose address UpstreamSettings.url replaces.
 MOVABLE = frozenset({"yahoo"})
 
 
@@ -37,8 +37,8 @@ MOVABLE = frozenset({"yahoo"})
 class UpstreamSettings:
     """How upstreams are asked.
 
-    url: instead of the own address of the provider of MOVABLE; empty: that.
-    sim_url: where the local market is: an address of its own, so that no other provider is aimed at it.
+    url: the address of the provider of MOVABLE; empty: its own.
+    sim_url: the address of the local market, apart from `url` so that no other provider is aimed at it.
     max_rate_per_s: requests a second at most; None: the provider's own.
     max_in_flight: requests of one provider at once.
     files: the folder of the provider "file".
@@ -59,11 +59,11 @@ class UpstreamSettings:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What providers are built of.
+    """The parts that providers are built of.
 
     sleep: how to wait; None: until the client is closed at most.
-    redis: where the pace is shared with other replicas; None: it is this process's own.
-    calendars: what gaps are explained by.
+    redis: where replicas share the pace of their requests; None: each process has its own.
+    calendars: explain gaps.
     """
 
     settings: UpstreamSettings
@@ -74,8 +74,14 @@ class Parts:
     redis: Redis | None = None
     calendars: Calendars = field(default_factory=Calendars)
 
-    def client(self, name: str, url: str, pace: PacePolicy) -> UpstreamClient:
-        """An HTTP client for the provider `name` at `url`."""
+    def client(
+        self, name: str, url: str, pace: PacePolicy, *, transport: Transport | None = None
+    ) -> UpstreamClient:
+        """Return an HTTP client of one host, with a pace, a breaker and a budget of its own.
+
+        name: the provider's, or of a second host of it.
+        transport: shared with the provider's other host, as cookies are; None: a new one.
+        """
         settings, clock, shutdown = self.settings, self.clock, Shutdown()
         sleep = self.sleep or shutdown.sleep
         if settings.max_rate_per_s is not None:
@@ -100,7 +106,7 @@ class Parts:
         return UpstreamClient(
             name=name,
             base_url=url,
-            transport=self._transport(),
+            transport=transport or self.transport(),
             retrier=Retrier(settings.retry, clock=clock, sleep=sleep, rng=self.rng, provider=name),
             guard=guard,
             shutdown=shutdown,
@@ -110,9 +116,10 @@ class Parts:
             timeout_s=settings.timeout_s,
         )
 
-    def _transport(self) -> Transport:
+    def transport(self) -> Transport:
+        """Return a new transport, with cookies and connections of its own."""
         if self.settings.impersonate:
-            # Here, because only who opted in has it installed.
+            # Imported here because only those who opted in have it installed.
             from services.ingest.upstream.transport_curl import CurlTransport
 
             return CurlTransport(clock=self.clock)
@@ -121,10 +128,11 @@ class Parts:
 
 def _yahoo(parts: Parts) -> Provider:
     pace = PacePolicy(max_rate_per_s=5.0, min_rate_per_s=0.5, burst=20)
-    url = parts.settings.url
-    client = parts.client("yahoo", url or YAHOO_URL, pace)
-    crumbs = Crumbs(client, cookie_url=url or YAHOO_COOKIE_URL, clock=parts.clock)
-    return YahooProvider(client, clock=parts.clock, batch=BatchQuotes(client, crumbs))
+    transport, url = parts.transport(), parts.settings.url
+    client = parts.client("yahoo", url or YAHOO_URL, pace, transport=transport)
+    cookies = client if url else parts.client("yahoo-cookie", YAHOO_COOKIE_URL, pace, transport=transport)
+    batch = BatchQuotes(client, Crumbs(client, cookies, clock=parts.clock))
+    return YahooProvider(client, clock=parts.clock, batch=batch)
 
 
 def _sim(parts: Parts) -> Provider:
@@ -141,18 +149,18 @@ PROVIDERS: dict[str, Callable[[Parts], Provider]] = {
 
 
 def open_provider(name: str, parts: Parts) -> Provider:
-    """The provider of that name.
+    """Return the provider of that name.
 
     Raises:
-        KeyError: there is none.
+        KeyError: there is none of that name.
     """
     return PROVIDERS[name](parts)
 
 
 def open_providers(names: Sequence[str], parts: Parts) -> Providers:
-    """Providers that are asked in this order until one has an answer.
+    """Return providers that are asked in this order until one has an answer.
 
     Raises:
-        KeyError: one is not there.
+        KeyError: there is none of one of the names.
     """
     return Providers([open_provider(name, parts) for name in names], parts.calendars)

@@ -17,9 +17,10 @@ from finstage_runtime.clock import Clock
 from services.ingest.hours.grid import HOUR_MS, MINUTE_MS
 from services.ingest.hours.zones import DAY_MS
 from services.ingest.providers.yahoo_bars import GRANULARITIES, Window, fetched_bars
-from services.ingest.providers.yahoo_batch import LEAST, MOST, BatchQuotes
-from services.ingest.providers.yahoo_chart import INSTRUMENT_TYPES, Chart, read_chart, read_json
+from services.ingest.providers.yahoo_batch import MAX_SYMBOLS, MIN_SYMBOLS, BatchQuotes
+from services.ingest.providers.yahoo_chart import Chart, read_chart, read_json
 from services.ingest.providers.yahoo_quote import quote_of
+from services.ingest.providers.yahoo_symbols import INSTRUMENT_TYPES, is_symbol, not_asked_for
 from services.ingest.series import FetchedBars, Gap, GapReason, Instrument, Quote, SeriesKey
 from services.ingest.upstream.client import UpstreamClient
 from services.ingest.upstream.guard import ProviderStatus
@@ -33,13 +34,13 @@ _EVENTS = "div,split,capitalGains"
 # A request reaches the upstream, whose clock may differ, a moment later than its start was computed.
 _LIMIT_MARGIN_MS = HOUR_MS
 _YEAR_MS = 365 * DAY_MS
-# Nothing is older.
+# No history begins earlier.
 _FIRST_MS = -2_208_988_800_000  # 1900-01-01
 
 
 @dataclass(frozen=True, slots=True)
 class _Reach:
-    """What the upstream gives of an interval: so much a request, so far back (None: all that there is).
+    """How much of an interval the upstream gives in a request, and how far back; None: all that there is.
 
     A week or month at the edge of a request may be cut off there: `whole_ms` more is asked for on both sides.
     """
@@ -86,45 +87,37 @@ class YahooProvider:
         if reach.back_ms is not None:
             earliest_ms = now_ms - reach.back_ms + _LIMIT_MARGIN_MS
         from_ms = earliest_ms if start_ms is None else max(start_ms, earliest_ms)
-        parts: list[FetchedBars] = []
+        replies: list[FetchedBars] = []
         for window in _requests(from_ms, end_ms, reach):
-            part = self._part(key, window, now_ms, reach, deadline)
-            parts.append(part)
-            first_ms = part.instrument.first_bar_ms
+            reply = self._bars(key, window, now_ms, reach, deadline)
+            replies.append(reply)
+            first_ms = reply.instrument.first_bar_ms
             if reach.back_ms is None and (first_ms is None or window.start_ms <= first_ms):
                 break
-        limits = list(_limits(start_ms, from_ms, end_ms, parts))
-        whole = FetchedBars(
-            key=key,
-            start_ms=from_ms if start_ms is None else start_ms,
-            end_ms=end_ms,
-            columns=Columns.empty(),
-            last_is_final=True,
-            instrument=Instrument(key.symbol, source=self.name, fetched_at_ms=now_ms),
-            source=self.name,
-            fetched_at_ms=now_ms,
-            gaps=tuple(limits),
+        start_ms = from_ms if start_ms is None else start_ms
+        whole = replace(
+            self._without_bars(key, Window(start_ms, end_ms), now_ms), gaps=_limit(start_ms, from_ms, end_ms)
         )
-        return _joined(whole, parts[::-1])
+        return _joined(whole, replies[::-1])
 
     def fetch_quotes(self, symbols: Sequence[str], *, deadline: float | None) -> list[Quote | FinstageError]:
         found: dict[str, Quote] = {}
-        if len(symbols) >= LEAST:
-            for first in range(0, len(symbols), MOST):
-                some = [s for s in symbols[first : first + MOST] if is_symbol(s)]
+        if len(symbols) >= MIN_SYMBOLS:
+            for first in range(0, len(symbols), MAX_SYMBOLS):
+                some = [s for s in symbols[first : first + MAX_SYMBOLS] if is_symbol(s)]
                 quotes = self._batch.fetch(some, now_ms=self._now_ms(), deadline=deadline)
                 if isinstance(quotes, Failure):
                     break
                 found |= quotes
-        # What the batch lacks is asked for alone, which tells why there is none.
+        # A symbol that the batch lacks is asked for alone, which tells why there is no quote.
         return [found.get(symbol) or self._quote(symbol, deadline) for symbol in symbols]
 
     def instrument(self, symbol: str, *, deadline: float | None) -> Instrument:
-        chart = self._chart(symbol, {"interval": "1d", "range": "5d"}, deadline)
+        chart = self._chart(symbol, {"interval": "1d", "range": "5d"}, deadline, needs_rows=False)
         if isinstance(chart, Failure):
             raise chart.as_error(symbol, "instrument")
-        if chart.symbol and chart.symbol != symbol:
-            raise malformed(f"asked for {symbol}, it sent {chart.symbol}").as_error(symbol, "instrument")
+        if failure := not_asked_for(symbol, chart.symbol):
+            raise failure.as_error(symbol, "instrument")
         return replace(chart.instrument, symbol=symbol, source=self.name, fetched_at_ms=self._now_ms())
 
     def search(self, query: str, *, limit: int, deadline: float | None) -> list[Instrument]:
@@ -140,12 +133,12 @@ class YahooProvider:
 
     def close(self) -> None:
         self._client.close()
+        self._batch.close()
 
     def _quote(self, symbol: str, deadline: float | None) -> Quote | FinstageError:
         try:
-            chart = self._chart(
-                symbol, {"interval": "1m", "range": "1d", "includePrePost": "false"}, deadline
-            )
+            params: dict[str, str | int] = {"interval": "1m", "range": "1d", "includePrePost": "false"}
+            chart = self._chart(symbol, params, deadline, needs_rows=False)
         except FinstageError as error:
             return error
         if not isinstance(chart, Failure):
@@ -155,10 +148,10 @@ class YahooProvider:
             chart = chart_or_quote
         return chart.as_error(symbol, "quote")
 
-    def _part(
+    def _bars(
         self, key: SeriesKey, window: Window, now_ms: int, reach: _Reach, deadline: float | None
     ) -> FetchedBars:
-        """The bars of one request; without bars when it has none."""
+        """The answer to one request, which may have no bars."""
         until_ms = min(window.end_ms + reach.whole_ms, now_ms + 1000)
         params: dict[str, str | int] = {
             "interval": GRANULARITIES[key.interval],
@@ -181,6 +174,9 @@ class YahooProvider:
             raise bars.as_error(key.symbol, key.interval)
         beyond = "within the last" in bars.detail or "allowed to be fetched" in bars.detail
         limit = Gap(window.start_ms, window.end_ms, GapReason.PROVIDER_LIMIT, None, bars.detail)
+        return replace(self._without_bars(key, window, now_ms), gaps=(limit,) if beyond else ())
+
+    def _without_bars(self, key: SeriesKey, window: Window, now_ms: int) -> FetchedBars:
         return FetchedBars(
             key=key,
             start_ms=window.start_ms,
@@ -190,16 +186,33 @@ class YahooProvider:
             instrument=Instrument(key.symbol, source=self.name, fetched_at_ms=now_ms),
             source=self.name,
             fetched_at_ms=now_ms,
-            gaps=(limit,) if beyond else (),
         )
 
-    def _chart(self, symbol: str, params: dict[str, str | int], deadline: float | None) -> Chart | Failure:
+    def _chart(
+        self,
+        symbol: str,
+        params: dict[str, str | int],
+        deadline: float | None,
+        *,
+        needs_rows: bool = True,
+    ) -> Chart | Failure:
         if not is_symbol(symbol):
             raise InvalidRequest([Violation("symbol", f"a symbol is {ACCEPTED}")])
         path = CHART_PATH + quote(symbol, safe="")
-        return self._client.get(
-            path, params, lambda reply: read_chart(reply.status, reply.body), deadline=deadline
-        )
+
+        def ask() -> Chart | Failure:
+            return self._client.get(
+                path,
+                params,
+                lambda reply: read_chart(reply.status, reply.body, needs_rows=needs_rows),
+                deadline=deadline,
+            )
+
+        chart = ask()
+        if isinstance(chart, Chart) and not_asked_for(symbol, chart.symbol):
+            # Replies to two requests have been mixed up before. Twice the same is what the upstream means.
+            chart = ask()
+        return chart
 
     @staticmethod
     def _read_search(reply: Reply) -> list[Instrument] | Failure:
@@ -215,14 +228,6 @@ class YahooProvider:
         return round(self._clock.wall() * 1000)
 
 
-def is_symbol(text: str) -> bool:
-    """Whether `text` is a symbol in its one form."""
-    try:
-        return parse_symbol(text) == text
-    except ValueError:
-        return False
-
-
 def _requests(start_ms: int, end_ms: int, reach: _Reach) -> Iterator[Window]:
     """The windows of single requests that make up [start_ms, end_ms), the newest first."""
     while start_ms < end_ms:
@@ -231,38 +236,34 @@ def _requests(start_ms: int, end_ms: int, reach: _Reach) -> Iterator[Window]:
         end_ms = from_ms
 
 
-def _limits(start_ms: int | None, from_ms: int, end_ms: int, parts: Sequence[FetchedBars]) -> Iterator[Gap]:
-    """Why nothing is there before from_ms, or before the instrument was listed."""
-    if start_ms is None:
-        return
-    if start_ms < from_ms:
-        detail = "the provider keeps no older bars of this interval"
-        yield Gap(start_ms, min(from_ms, end_ms), GapReason.PROVIDER_LIMIT, None, detail)
-    first_ms = next((p.instrument.first_bar_ms for p in parts if p.instrument.first_bar_ms is not None), None)
-    if first_ms is not None and first_ms > max(start_ms, from_ms):
-        yield Gap(max(start_ms, from_ms), min(first_ms, end_ms), GapReason.BEFORE_LISTING, 0)
+def _limit(start_ms: int, from_ms: int, end_ms: int) -> tuple[Gap, ...]:
+    """The gap between the start of a range and the oldest time that the upstream can be asked for."""
+    if start_ms >= from_ms:
+        return ()
+    detail = "the provider keeps no older bars of this interval"
+    return (Gap(start_ms, min(from_ms, end_ms), GapReason.PROVIDER_LIMIT, None, detail),)
 
 
-def _joined(whole: FetchedBars, parts: Sequence[FetchedBars]) -> FetchedBars:
-    """`whole` with what the parts, oldest first, have."""
-    newest = next((p for p in reversed(parts) if len(p.columns)), None)
-    known = next((p.instrument for p in reversed(parts) if p.instrument.currency), whole.instrument)
+def _joined(whole: FetchedBars, replies: Sequence[FetchedBars]) -> FetchedBars:
+    """`whole` with the contents of the replies, oldest first."""
+    newest = next((r for r in reversed(replies) if len(r.columns)), None)
+    known = next((r.instrument for r in reversed(replies) if r.instrument.currency), whole.instrument)
     adjusted: Float64s | None = None
-    if any(p.adjusted_close is not None for p in parts):
-        empty = [np.full(len(p.columns), np.nan) for p in parts]
-        given = [p.adjusted_close for p in parts]
+    if any(r.adjusted_close is not None for r in replies):
+        empty = [np.full(len(r.columns), np.nan) for r in replies]
+        given = [r.adjusted_close for r in replies]
         adjusted = np.concatenate([e if a is None else a for a, e in zip(given, empty, strict=True)])
     return replace(
         whole,
-        columns=Columns.concat([p.columns for p in parts]),
+        columns=Columns.concat([r.columns for r in replies]),
         adjusted_close=adjusted,
         last_is_final=newest.last_is_final if newest else True,
         as_of_ms=newest.as_of_ms if newest else None,
         instrument=known,
-        gaps=(*whole.gaps, *(gap for p in parts for gap in p.gaps)),
-        flags=tuple(flag for p in parts for flag in p.flags),
-        rejected=tuple(row for p in parts for row in p.rejected),
-        events=tuple(sorted({e for p in parts for e in p.events}, key=lambda event: event.time_ms)),
+        gaps=(*whole.gaps, *(gap for r in replies for gap in r.gaps)),
+        flags=tuple(flag for r in replies for flag in r.flags),
+        rejected=tuple(row for r in replies for row in r.rejected),
+        events=tuple(sorted({e for r in replies for e in r.events}, key=lambda event: event.time_ms)),
     )
 
 
@@ -273,7 +274,7 @@ def _instruments(quotes: list[object]) -> Iterator[Instrument]:
         text = {name: value for name, value in found.items() if isinstance(value, str)}
         try:
             symbol = parse_symbol(text.get("symbol", ""))
-        except ValueError:  # a kind of instrument that is not served here
+        except ValueError:  # of a kind that is not served here
             continue
         yield Instrument(
             symbol=symbol,

@@ -1,8 +1,9 @@
-"""From a chart to bars: what is data is taken, the rest is dropped, refused or marked, and said.
+"""From a chart to bars. Data are taken; the rest is dropped, refused or flagged, and told.
 
 README.md beside this file lists each decision with the test that holds it.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +12,7 @@ import structlog
 from finstage_market.columns import Columns, Float64s
 from finstage_market.interval import Interval
 from services.ingest.hours.grid import GRIDS, MINUTE_MS, Grid
+from services.ingest.hours.zones import zone_of
 from services.ingest.providers.yahoo_chart import ADJUSTED, CLOSE, VOLUME, Chart
 from services.ingest.providers.yahoo_rows import (
     DATA_DELAY_MS,
@@ -18,13 +20,16 @@ from services.ingest.providers.yahoo_rows import (
     Mask,
     Rows,
     keep_sessions,
+    mend_midnights,
     place_live_row,
     same,
-    session_like,
-    whole,
+    trading_end_ms,
 )
+from services.ingest.providers.yahoo_symbols import not_asked_for
+from services.ingest.scale import split_jumps
 from services.ingest.series import (
     BarFlag,
+    EventKind,
     FetchedBars,
     FlagReason,
     Gap,
@@ -33,7 +38,7 @@ from services.ingest.series import (
     RejectReason,
     SeriesKey,
 )
-from services.ingest.upstream.outcomes import Failure, malformed
+from services.ingest.upstream.outcomes import Failure, Outcome
 from services.ingest.validate import check
 
 GRANULARITIES = {
@@ -51,9 +56,8 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What was asked for.
+    """The range of a request: bars that open in [start_ms, end_ms).
 
-    start_ms, end_ms: bars that open in [start_ms, end_ms) are wanted.
     asked_until_ms: period2 of the request. A week or month that ends later may be cut off there, unless it
         is the current one; None: not known.
     """
@@ -84,15 +88,15 @@ class CleanBars:
 def fetched_bars(
     chart: Chart, key: SeriesKey, window: Window, *, now_ms: int, source: str
 ) -> FetchedBars | Failure:
-    """The bars of `chart` as the answer to a request for `key`.
+    """Return the bars of `chart` as the answer to a request for `key`.
 
-    It is malformed when it is of another symbol or granularity than was asked for.
+    A reply for another instrument, or of another granularity, has no bars of the series.
     """
-    if chart.symbol and chart.symbol != key.symbol:
-        return malformed(f"asked for {key.symbol}, it sent {chart.symbol}")
+    if failure := not_asked_for(key.symbol, chart.symbol):
+        return failure
     granularity = GRANULARITIES[key.interval]
     if chart.granularity and chart.granularity != granularity:
-        return malformed(f"asked for bars of {granularity}, it sent {chart.granularity}")
+        return Failure(Outcome.NO_DATA, f"asked for bars of {granularity}, it sent {chart.granularity}")
     bars = clean(chart, key.interval, GRIDS[key.interval], window, now_ms=now_ms)
     if bars.dropped:
         _log.debug("bars_dropped", series=str(key), provider=source, **bars.dropped)
@@ -115,11 +119,14 @@ def fetched_bars(
 
 
 def clean(chart: Chart, interval: Interval, grid: Grid, window: Window, *, now_ms: int) -> CleanBars:
-    """The bars of `chart` that open in the window. `interval` chooses the rules of validate.check()."""
+    """Return the bars of `chart` that open in the window. validate.check() applies the interval's rules."""
     rows = Rows.of(chart)
+    if not grid.is_intraday:
+        mend_midnights(rows, chart)
     rows.put_in_order()
-    session_starts = keep_sessions(rows, chart) if grid.is_intraday else None
-    live = place_live_row(rows, chart, grid, session_starts, now_ms)
+    if grid.is_intraday:
+        keep_sessions(rows, chart)
+    live = place_live_row(rows, chart, grid, now_ms)
     _drop_collisions(rows, chart, grid)
     _drop_outside(rows, chart, grid, window, now_ms)
     gaps = _take_out_missing(rows, chart, grid, now_ms)
@@ -127,7 +134,7 @@ def clean(chart: Chart, interval: Interval, grid: Grid, window: Window, *, now_m
 
 
 def _drop_collisions(rows: Rows, chart: Chart, grid: Grid) -> None:
-    """Leaves one row a slot. Of rows that differ, on one slot, none can be trusted: both are refused."""
+    """Leave one row a slot. When two rows of one slot differ, neither can be trusted: both are refused."""
     close_by = np.diff(rows.times) < grid.shortest_ms
     off_minute = rows.times % 1000 != 0 if not grid.is_intraday else rows.times % MINUTE_MS != 0
     if not close_by.any() and not off_minute.any():
@@ -140,7 +147,7 @@ def _drop_collisions(rows: Rows, chart: Chart, grid: Grid) -> None:
         if off_minute[row]:
             keep[row] = False
             if not missing[row]:
-                rows.reject(row, RejectReason.OFF_GRID, "it opens at no full minute")
+                rows.reject(row, RejectReason.OFF_GRID, "it does not open at a full minute")
             continue
         if kept is None or ms >= grid.end_ms(int(rows.times[kept]), chart.zone):
             kept = row
@@ -165,7 +172,7 @@ def _drop_collisions(rows: Rows, chart: Chart, grid: Grid) -> None:
 
 
 def _drop_outside(rows: Rows, chart: Chart, grid: Grid, window: Window, now_ms: int) -> None:
-    """Drops rows outside the window, and a last week or month that the request cut off."""
+    """Drop rows outside the window, and a last week or month that the request cut off."""
     inside = (rows.times >= window.start_ms) & (rows.times < window.end_ms)
     rows.rejected = [r for r in rows.rejected if window.start_ms <= r.open_time_ms < window.end_ms]
     rows.drop(~inside, "outside_window")
@@ -177,7 +184,7 @@ def _drop_outside(rows: Rows, chart: Chart, grid: Grid, window: Window, now_ms: 
 
 
 def _take_out_missing(rows: Rows, chart: Chart, grid: Grid, now_ms: int) -> list[Gap]:
-    """Takes out rows without prices; gaps for those whose time is over."""
+    """Take out rows without prices, and return gaps for those whose time is over."""
     missing = rows.missing()
     if not missing.any():
         return []
@@ -211,8 +218,8 @@ def _checked(
     now_ms: int,
     live: Live | None,
 ) -> CleanBars:
-    """The rules for every bar, then flags, gaps where bars were refused, and whether the last is final."""
-    zero = (rows.values[:4] == 0).any(axis=0)
+    """Apply the rules for every bar; add flags, gaps of refused bars, and whether the last one is final."""
+    zero = rows.zero()
     if zero.any():
         for row in np.flatnonzero(zero).tolist():
             rows.reject(row, RejectReason.OUTSIDE_RANGE, "one of its prices is zero, others are not")
@@ -226,6 +233,9 @@ def _checked(
         now_ms=now_ms,
         adjusted_close=adjusted,
         price_precision=chart.instrument.price_precision,
+        may_be_negative=rows.may_be_negative,
+        zone=zone_of(chart.instrument.time_zone),
+        session_starts=rows.session_starts,
     )
     bars = judged.columns
     refused = [replace(r, row=int(rows.places[r.row])) for r in judged.rejected]
@@ -234,7 +244,11 @@ def _checked(
         held = set(bars.open_time_ms.tolist())
         for open_ms in sorted({r.open_time_ms for r in rejected if r.reason in _LEAVES_A_GAP} - held):
             gaps.append(Gap(open_ms, grid.end_ms(open_ms, chart.zone), GapReason.REJECTED, 1))
-    flags = [*judged.flags, *_volume_flags(bars, no_volume[judged.rows])]
+    flags = [
+        *judged.flags,
+        *_volume_flags(bars, no_volume[judged.rows]),
+        *_split_flags(bars, chart, grid),
+    ]
     is_final, as_of_ms = _end_of_last(bars, chart, grid, now_ms, live)
     return CleanBars(
         columns=bars,
@@ -256,6 +270,20 @@ _LEAVES_A_GAP = {
 }
 
 
+def _split_flags(bars: Columns, chart: Chart, grid: Grid) -> Iterator[BarFlag]:
+    """Bars where the prices move as by a listed split: the provider has not applied it everywhere."""
+    splits = [event for event in chart.events if event.kind is EventKind.SPLIT]
+    if splits:
+        days = GRIDS[Interval.D1] if grid.is_intraday else grid
+        times = np.array([event.time_ms for event in splits], dtype=np.int64)
+        yield from split_jumps(
+            bars,
+            days.periods(bars.open_time_ms, chart.zone),
+            list(zip(days.periods(times, chart.zone).tolist(), splits, strict=True)),
+            anywhere=grid.is_intraday or grid.days == 1,
+        )
+
+
 def _volume_flags(bars: Columns, absent: Mask) -> list[BarFlag]:
     """Bars without a volume: it was null, or zero in a series with volumes though the price moved."""
     unlikely = np.zeros(len(bars), dtype=bool)
@@ -274,31 +302,18 @@ def _volume_flags(bars: Columns, absent: Mask) -> list[BarFlag]:
 def _end_of_last(
     bars: Columns, chart: Chart, grid: Grid, now_ms: int, live: Live | None
 ) -> tuple[bool, int | None]:
-    """Whether the last bar is final, and the market time of the newest datum.
+    """Return whether the last bar is final, and the market time of the newest datum.
 
-    It is when the market's time is past its end, or the clock is by more than data can be late.
+    A bar is final when the market's time is past its end, or the clock is past it by more than data are late.
     """
     if not len(bars):
         return True, None
     open_ms = int(bars.open_time_ms[-1])
     if live is not None and live.slot_ms == open_ms:
         return False, max(live)
-    end_ms = _trading_end(open_ms, chart, grid)
+    end_ms = trading_end_ms(open_ms, chart, grid)
     market_ms = chart.market_time_ms
     if market_ms is None:
         return now_ms >= end_ms + DATA_DELAY_MS, min(end_ms, now_ms)
     is_final = market_ms >= end_ms or now_ms >= end_ms + DATA_DELAY_MS
     return is_final, market_ms if open_ms <= market_ms < end_ms else min(end_ms, now_ms)
-
-
-def _trading_end(open_ms: int, chart: Chart, grid: Grid) -> int:
-    """When trading in a bar ends: with its session, if that is sooner than the bar's nominal end."""
-    end_ms = grid.end_ms(open_ms, chart.zone)
-    if not grid.is_intraday and grid.days != 1:
-        return end_ms
-    sessions = [*chart.sessions, *([chart.current_session] if chart.current_session else [])]
-    for session in map(whole, sessions):
-        if session.start_ms <= open_ms < session.end_ms:
-            return min(end_ms, session.end_ms)
-    alike = session_like(whole(sessions[-1]), open_ms, chart) if sessions else None
-    return min(end_ms, alike.end_ms) if alike else end_ms

@@ -2,11 +2,15 @@
 
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from finstage_runtime.clock import Clock
+from services.ingest.providers.float32 import decimal
 from services.ingest.providers.yahoo_chart import read_json
+from services.ingest.providers.yahoo_quote import price_or_none
+from services.ingest.providers.yahoo_symbols import INSTRUMENT_TYPES, may_be_negative, same_instrument
 from services.ingest.series import Quote
 from services.ingest.upstream.client import UpstreamClient
 from services.ingest.upstream.outcomes import Failure, Outcome, malformed
@@ -14,10 +18,10 @@ from services.ingest.upstream.transport import Reply
 
 QUOTE_PATH = "/v7/finance/quote"
 CRUMB_PATH = "/v1/test/getcrumb"
-# Symbols a request; below the least the chart API is asked, which needs no crumb.
-MOST, LEAST = 50, 4
+# Symbols of one request. For fewer than MIN_SYMBOLS the chart API is asked, which needs no crumb.
+MIN_SYMBOLS, MAX_SYMBOLS = 4, 50
 
-# After a failure to get a crumb.
+# Seconds before a crumb is asked for again after a failure.
 FAILED_S = 600.0
 
 _CRUMB = re.compile(r"[\w./\\=%+-]{1,32}", re.ASCII)
@@ -26,58 +30,70 @@ _CRUMB = re.compile(r"[\w./\\=%+-]{1,32}", re.ASCII)
 class Crumbs:
     """The crumb that goes with the session's cookie; fetched when it is first needed. Never logged.
 
-    cookie_url: a page that sets the cookie; its status does not matter.
+    cookies: the client of the host whose front page sets the cookie, whatever its status.
     """
 
-    def __init__(self, client: UpstreamClient, *, cookie_url: str, clock: Clock) -> None:
+    def __init__(self, client: UpstreamClient, cookies: UpstreamClient, *, clock: Clock) -> None:
         self._client = client
-        self._cookie_url = cookie_url
+        self._cookies = cookies
         self._clock = clock
         self._crumb: str | Failure | None = None
         self._until = 0.0
         self._lock = threading.Lock()
 
     def get(self, deadline: float | None) -> str | Failure:
-        """The crumb, or why there is none. A failure is not asked about again for FAILED_S."""
-        with self._lock:
+        """Return the crumb, or why there is none. A failure is the answer for FAILED_S.
+
+        deadline: while another thread fetches the crumb, it is waited for until then.
+        """
+        wait_s = -1.0 if deadline is None else max(0.0, deadline - self._clock.monotonic())
+        if not self._lock.acquire(timeout=wait_s):
+            return Failure(Outcome.OUT_OF_TIME, "the crumb is being fetched")
+        try:
             failed = isinstance(self._crumb, Failure) and self._clock.monotonic() >= self._until
             if self._crumb is None or failed:
                 self._crumb = self._fetch(deadline)
                 self._until = self._clock.monotonic() + FAILED_S
+                if isinstance(self._crumb, Failure) and self._crumb.outcome is Outcome.OUT_OF_TIME:
+                    self._until = 0.0  # the next caller may have more time
             return self._crumb
+        finally:
+            self._lock.release()
 
     def forget(self, crumb: str) -> None:
-        """It was refused: the next call fetches another."""
+        """Forget a crumb that was refused: the next call fetches another."""
         with self._lock:
             if self._crumb == crumb:
                 self._crumb = None
 
     def give_up(self, failure: Failure) -> None:
-        """New ones are refused too: `failure` is the answer for FAILED_S."""
+        """Make `failure` the answer for FAILED_S: new crumbs are refused too."""
         with self._lock:
             self._crumb, self._until = failure, self._clock.monotonic() + FAILED_S
 
+    def close(self) -> None:
+        """Close the client of the cookies."""
+        self._cookies.close()
+
     def _fetch(self, deadline: float | None) -> str | Failure:
-        visited = self._client.get(
-            "/", {}, lambda reply: reply.status, deadline=deadline, base=self._cookie_url
-        )
+        visited = self._cookies.get("/", {}, lambda reply: reply.status, deadline=deadline)
         if isinstance(visited, Failure):
             return visited
         return self._client.get(CRUMB_PATH, {}, _read_crumb, deadline=deadline)
 
 
 def _read_crumb(reply: Reply) -> str | Failure:
-    """A crumb is a short word. "Too Many Requests" was once sent, and taken, for one."""
+    """Read a crumb, which is a short word. "Too Many Requests" was once taken for one."""
     text = reply.body.decode("utf-8", "replace").strip()
     if "too many requests" in text.lower():
         return Failure(Outcome.RATE_LIMITED, "Too Many Requests, instead of a crumb")
     if reply.status != 200 or not _CRUMB.fullmatch(text):
-        return malformed(f"status {reply.status} with what is no crumb")
+        return malformed(f"status {reply.status} without a crumb")
     return text
 
 
 class BatchQuotes:
-    """Quotes by /v7/finance/quote. crumbs: None where the endpoint asks for none."""
+    """Quotes of /v7/finance/quote. crumbs: None where the endpoint asks for none."""
 
     def __init__(self, client: UpstreamClient, crumbs: Crumbs | None) -> None:
         self._client = client
@@ -86,7 +102,7 @@ class BatchQuotes:
     def fetch(
         self, symbols: Sequence[str], *, now_ms: int, deadline: float | None
     ) -> dict[str, Quote] | Failure:
-        """The quotes of those symbols that the upstream has one for.
+        """Return the quotes of those symbols that the upstream has one for, by the symbol asked for.
 
         A refused crumb is fetched again, once.
         """
@@ -96,6 +112,11 @@ class BatchQuotes:
             if isinstance(answer, Failure) and _is_refusal(answer):
                 self._crumbs.give_up(answer)
         return answer
+
+    def close(self) -> None:
+        """Close the client of the crumbs."""
+        if self._crumbs:
+            self._crumbs.close()
 
     def _fetch(
         self, symbols: Sequence[str], now_ms: int, deadline: float | None
@@ -116,7 +137,7 @@ class BatchQuotes:
             results = response.get("result") if isinstance(response, dict) else None
             if reply.status != 200 or not isinstance(results, list):
                 return malformed(f"status {reply.status} without a list of quotes")
-            return {quote.symbol: quote for quote in _quotes(results, now_ms, source)}
+            return _by_symbol(symbols, _quotes(results, now_ms, source))
 
         answer = self._client.get(QUOTE_PATH, params, read, deadline=deadline)
         if self._crumbs and crumb is not None and _is_refusal(answer):
@@ -128,12 +149,34 @@ def _is_refusal(answer: object) -> bool:
     return isinstance(answer, Failure) and answer.outcome is Outcome.UNAUTHORIZED
 
 
+def _by_symbol(symbols: Sequence[str], quotes: Iterable[Quote]) -> dict[str, Quote]:
+    """Quotes by the symbol asked for, which the reply may call otherwise."""
+    sent = {quote.symbol: quote for quote in quotes}
+    found = {symbol: sent[symbol] for symbol in symbols if symbol in sent}
+    for symbol in symbols:
+        alias = next((name for name in sent if symbol not in found and same_instrument(symbol, name)), None)
+        if alias is not None:
+            found[symbol] = replace(sent[alias], symbol=symbol)
+    return found
+
+
 def _quotes(results: list[Any], now_ms: int, source: str) -> Iterator[Quote]:
     for entry in results:
         if not isinstance(entry, dict):
             continue
         symbol, currency, hint = entry.get("symbol"), entry.get("currency"), entry.get("priceHint")
-        price, time_s = _positive(entry, "regularMarketPrice"), entry.get("regularMarketTime")
+        precision = hint if type(hint) is int and 0 <= hint <= 12 else None
+        negative = may_be_negative(INSTRUMENT_TYPES.get(str(entry.get("quoteType")).upper(), ""))
+
+        def price_of(
+            name: str,
+            entry: Mapping[str, Any] = entry,
+            precision: int | None = precision,
+            negative: bool = negative,
+        ) -> float | None:
+            return price_or_none(decimal(_number(entry, name), precision), negative=negative)
+
+        price, time_s = price_of("regularMarketPrice"), entry.get("regularMarketTime")
         if not isinstance(symbol, str) or price is None or type(time_s) is not int:
             continue
         volume = _number(entry, "regularMarketVolume")
@@ -145,11 +188,11 @@ def _quotes(results: list[Any], now_ms: int, source: str) -> Iterator[Quote]:
             market_time_ms=time_s * 1000,
             source=source,
             fetched_at_ms=now_ms,
-            price_precision=hint if type(hint) is int and 0 <= hint <= 12 else None,
-            previous_close=_positive(entry, "regularMarketPreviousClose"),
-            day_open=_positive(entry, "regularMarketOpen"),
-            day_high=_positive(entry, "regularMarketDayHigh"),
-            day_low=_positive(entry, "regularMarketDayLow"),
+            price_precision=precision,
+            previous_close=price_of("regularMarketPreviousClose"),
+            day_open=price_of("regularMarketOpen"),
+            day_high=price_of("regularMarketDayHigh"),
+            day_low=price_of("regularMarketDayLow"),
             day_volume=volume if volume is not None and volume >= 0 else None,
             market_state="" if not isinstance(state, str) else "REGULAR" if state == "REGULAR" else "CLOSED",
         )
@@ -160,8 +203,3 @@ def _number(values: Mapping[str, Any], name: str) -> float | None:
     if type(value) is float:
         return value
     return float(value) if type(value) is int else None
-
-
-def _positive(values: Mapping[str, Any], name: str) -> float | None:
-    value = _number(values, name)
-    return value if value is not None and value > 0 else None

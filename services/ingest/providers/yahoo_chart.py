@@ -1,7 +1,7 @@
-"""Reading replies of the chart API: bytes in, one typed and aligned Chart out, or what else it was.
+"""Reading replies of the chart API: bytes in, one typed and aligned Chart out, or why there is none.
 
-Nothing is decided here about bars; that is yahoo_bars.py. What is not of the type that it should be counts as
-absent in `meta`, and makes the whole reply malformed in the arrays: a row that lost its place cannot be told.
+Bars are made in yahoo_bars.py. A value of the wrong type counts as absent in `meta`. In the arrays it makes
+the whole reply malformed, because no row can be trusted to be at its place.
 """
 
 import struct
@@ -15,28 +15,32 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 import orjson
+import structlog
 
 from finstage_market.columns import Float64s, Int64s
+from services.ingest.hours.zones import zone_of
+from services.ingest.providers.float32 import decimal, decimals
+from services.ingest.providers.yahoo_symbols import INSTRUMENT_TYPES
 from services.ingest.series import Event, EventKind, Instrument
 from services.ingest.upstream.outcomes import Failure, Outcome, malformed
 
-# What Yahoo calls the kinds of instruments, and the contract's names.
-INSTRUMENT_TYPES = {
-    "EQUITY": "EQUITY",
-    "ETF": "ETF",
-    "INDEX": "INDEX",
-    "FUTURE": "FUTURE",
-    "FUTURES": "FUTURE",
-    "CURRENCY": "CURRENCY",
-    "CRYPTOCURRENCY": "CRYPTOCURRENCY",
-    "MUTUALFUND": "FUND",
-}
 # The rows of Chart.values.
 OPEN, HIGH, LOW, CLOSE, VOLUME, ADJUSTED = range(6)
 _ROWS = ("open", "high", "low", "close", "volume", "adjclose")
-# Seconds outside of which a number is no time of a market: the years 1800 and 2200.
+# Seconds outside of which a number is not a time of a market: the years 1800 and 2200.
 _FIRST_S, _LAST_S = -5_364_662_400, 7_258_118_400
 _MAX_PRECISION = 12
+# Fractions of currencies that prices are quoted in, their currency, and how many make one of it.
+_FRACTIONS = {
+    "GBp": ("GBP", 100.0),
+    "GBX": ("GBP", 100.0),
+    "ZAc": ("ZAR", 100.0),
+    "ZAC": ("ZAR", 100.0),
+    "ILA": ("ILS", 100.0),
+    "KWF": ("KWD", 1000.0),
+    "USX": ("USD", 100.0),
+}
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +53,18 @@ class Session:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chart:
-    """One reply, as it came: n rows that may be null, unordered, doubled, off the grid.
+    """One reply: n rows as they came, which may be null, unordered, doubled or off the grid.
 
     symbol: as the reply names it; empty when it does not.
     granularity: "1d", "1wk", …; empty when it does not say.
     zone: the exchange's time zone; UTC when unknown.
     times_ms: int64[n].
-    values: float64[6, n]: OPEN, HIGH, LOW, CLOSE, VOLUME, ADJUSTED; NaN where null or absent.
+    values: float64[6, n]: OPEN, HIGH, LOW, CLOSE, VOLUME, ADJUSTED; NaN where null or absent. Prices are
+        without the noise of a float32 (float32.py).
     has_adjusted: False on intraday replies.
     sessions: the regular sessions of the days shown, in order; empty when it does not say.
     current_session: the running session, or the next one.
-    events: in order of time.
+    events: in order of time; amounts in the currency of the prices.
     price, market_time_ms, …: the quote in `meta`; None where it has none.
     """
 
@@ -81,8 +86,11 @@ class Chart:
     day_volume: float | None
 
 
-def read_chart(status: int, body: bytes) -> Chart | Failure:
-    """The chart of a reply of the chart API, whatever its status; why there is none otherwise."""
+def read_chart(status: int, body: bytes, *, needs_rows: bool = True) -> Chart | Failure:
+    """Return the chart of a reply of the chart API, whatever its status, or why there is none.
+
+    needs_rows: whether damaged arrays make the reply malformed. False: the chart then has no rows.
+    """
     reply = read_json(status, body)
     if isinstance(reply, Failure):
         return reply
@@ -100,28 +108,30 @@ def read_chart(status: int, body: bytes) -> Chart | Failure:
         return Failure(Outcome.NO_DATA, "an empty list of results")
     if not isinstance(results, list) or not isinstance(results[0], dict):
         return malformed("a reply with neither result nor error")
-    return _chart(results[0])
+    return _chart(results[0], needs_rows=needs_rows)
 
 
 def read_json(status: int, body: bytes) -> dict[str, Any] | Failure:
-    """The JSON object that a reply holds; why there is none otherwise."""
+    """Return the JSON object that a reply holds, or why there is none."""
     try:
         reply = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         # The edge of the upstream answers in plain text or HTML, sometimes with status 200.
         if b"too many requests" in body[:2000].lower():
-            return Failure(Outcome.RATE_LIMITED, "Too Many Requests, said without its status", mendable=True)
+            return Failure(
+                Outcome.RATE_LIMITED, "Too Many Requests, without the status that says so", mendable=True
+            )
         start = body[:40].decode("utf-8", "replace")
-        return malformed(f"status {status} with what is no JSON ({error}), beginning {start!r}")
-    return reply if isinstance(reply, dict) else malformed("JSON that is no object")
+        return malformed(f"status {status} with a body that is not JSON ({error}), beginning {start!r}")
+    return reply if isinstance(reply, dict) else malformed("JSON that is not an object")
 
 
 def _error(status: int, error: object) -> Failure | None:
-    """What an error envelope says; None when there is none."""
+    """The failure in an error envelope; None when there is none."""
     if error is None:
         return None
     if not isinstance(error, dict):
-        return malformed("an error that is no object")
+        return malformed("an error that is not an object")
     code, description = _text(error, "code"), _text(error, "description")
     said = f"{code}: {description}"
     lower = said.lower()
@@ -139,8 +149,44 @@ def _error(status: int, error: object) -> Failure | None:
     return malformed(f"status {status}, {said}")
 
 
-def _chart(result: Mapping[str, Any]) -> Chart | Failure:
+def _chart(result: Mapping[str, Any], *, needs_rows: bool) -> Chart | Failure:
     meta = _mapping(result.get("meta"))
+    zone = _zone(meta)
+    instrument = _instrument(meta, zone)
+    rows = _rows(result, instrument.price_precision)
+    if isinstance(rows, Failure):
+        if needs_rows:
+            return rows
+        rows = np.empty(0, np.int64), np.empty((6, 0)), False
+    times, values, has_adjusted = rows
+
+    def price(name: str) -> float | None:
+        return decimal(_number(meta, name), instrument.price_precision)
+
+    return Chart(
+        symbol=instrument.symbol,
+        granularity={"60m": "1h"}.get(_text(meta, "dataGranularity"), _text(meta, "dataGranularity")),
+        zone=zone,
+        instrument=instrument,
+        times_ms=times * 1000,
+        values=values,
+        has_adjusted=has_adjusted,
+        sessions=tuple(_sessions(meta.get("tradingPeriods"))),
+        current_session=next(_sessions(_mapping(meta.get("currentTradingPeriod")).get("regular")), None),
+        events=_events(_mapping(result.get("events")), instrument),
+        price=price("regularMarketPrice"),
+        market_time_ms=_time_ms(meta.get("regularMarketTime")),
+        previous_close=decimal(_previous_close(meta), instrument.price_precision),
+        day_high=price("regularMarketDayHigh"),
+        day_low=price("regularMarketDayLow"),
+        day_volume=_number(meta, "regularMarketVolume"),
+    )
+
+
+def _rows(
+    result: Mapping[str, Any], precision: int | None
+) -> tuple[Int64s, npt.NDArray[np.float64], bool] | Failure:
+    """Times in seconds, values, and whether there are adjusted closes."""
     indicators = _mapping(result.get("indicators"))
     quote = _first(indicators.get("quote"))
     adjusted = _first(indicators.get("adjclose")).get("adjclose")
@@ -151,7 +197,7 @@ def _chart(result: Mapping[str, Any]) -> Chart | Failure:
         stamps = []
     times = _packed(stamps, "q", np.dtype(np.int64)) if isinstance(stamps, list) else None
     if times is None:
-        return malformed("timestamps that are no list of whole numbers")
+        return malformed("timestamps that are not a list of whole numbers")
     n = len(times)
     if n and (times.min() < _FIRST_S or times.max() >= _LAST_S):
         return malformed("a timestamp outside the years 1800 to 2200")
@@ -160,31 +206,13 @@ def _chart(result: Mapping[str, Any]) -> Chart | Failure:
     for row, (name, numbers) in enumerate(zip(_ROWS, (*given, adjusted), strict=True)):
         column = _numbers(numbers, n)
         if column is None:
-            return malformed(f"{name} is no list of {n} numbers, one a timestamp")
-        values[row] = column
-    zone = _zone(meta)
-    return Chart(
-        symbol=_text(meta, "symbol").upper(),
-        granularity={"60m": "1h"}.get(_text(meta, "dataGranularity"), _text(meta, "dataGranularity")),
-        zone=zone,
-        instrument=_instrument(meta, zone),
-        times_ms=times * 1000,
-        values=values,
-        has_adjusted=adjusted is not None,
-        sessions=tuple(_sessions(meta.get("tradingPeriods"))),
-        current_session=next(_sessions(_mapping(meta.get("currentTradingPeriod")).get("regular")), None),
-        events=_events(_mapping(result.get("events"))),
-        price=_number(meta, "regularMarketPrice"),
-        market_time_ms=_time_ms(meta.get("regularMarketTime")),
-        previous_close=_previous_close(meta),
-        day_high=_number(meta, "regularMarketDayHigh"),
-        day_low=_number(meta, "regularMarketDayLow"),
-        day_volume=_number(meta, "regularMarketVolume"),
-    )
+            return malformed(f"{name} is not a list of {n} numbers, one a timestamp")
+        values[row] = column if row == VOLUME else decimals(column, precision)
+    return times, values, adjusted is not None
 
 
 def _numbers(values: object, n: int) -> Float64s | None:
-    """float64[n] of a JSON array of numbers and nulls; all NaN when it is absent; None when it is neither."""
+    """float64[n] of a JSON array of numbers and nulls, all NaN when absent; None: it is something else."""
     if values is None:
         return np.full(n, np.nan)
     if not isinstance(values, list) or len(values) != n:
@@ -198,8 +226,8 @@ def _numbers(values: object, n: int) -> Float64s | None:
 def _packed(values: list[Any], code: str, dtype: np.dtype[Any]) -> npt.NDArray[Any] | None:
     """The array of a list of numbers; None when it has anything else in it.
 
-    struct.pack() takes half of the time of np.array(), and refuses text and null; booleans, which it takes
-    for 0 and 1, are looked for.
+    struct.pack() takes half the time of np.array() and refuses text and null. It takes booleans for 0 and 1,
+    so these are looked for.
     """
     try:
         array = np.frombuffer(struct.pack(f"{len(values)}{code}", *values), dtype)
@@ -222,7 +250,7 @@ def _instrument(meta: Mapping[str, Any], zone: tzinfo) -> Instrument:
     return Instrument(
         symbol=_text(meta, "symbol").upper(),
         name=_text(meta, "longName") or _text(meta, "shortName"),
-        type=INSTRUMENT_TYPES.get(_text(meta, "instrumentType"), ""),
+        type=INSTRUMENT_TYPES.get(_text(meta, "instrumentType").upper(), ""),
         exchange=_text(meta, "exchangeName"),
         exchange_name=_text(meta, "fullExchangeName"),
         currency=_text(meta, "currency"),
@@ -233,12 +261,8 @@ def _instrument(meta: Mapping[str, Any], zone: tzinfo) -> Instrument:
 
 
 def _zone(meta: Mapping[str, Any]) -> tzinfo:
-    name = _text(meta, "exchangeTimezoneName")
-    if name:
-        try:
-            return ZoneInfo(name)
-        except (KeyError, ValueError, OSError):  # unknown, not a path of ours, or a folder of the zone files
-            pass
+    if zone := zone_of(_text(meta, "exchangeTimezoneName")):
+        return zone
     offset_s = meta.get("gmtoffset")
     if type(offset_s) is int and abs(offset_s) < 86_400:
         return timezone(timedelta(seconds=offset_s))
@@ -261,12 +285,12 @@ def _sessions(periods: object, depth: int = 0) -> Iterator[Session]:
                 yield Session(start_ms, end_ms)
 
 
-def _events(events: Mapping[str, Any]) -> tuple[Event, ...]:
+def _events(events: Mapping[str, Any], instrument: Instrument) -> tuple[Event, ...]:
     """Corporate actions by their own `date`: the key is the open time of the bar that they were put on."""
     found: list[Event] = []
     for kind, name in ((EventKind.DIVIDEND, "dividends"), (EventKind.CAPITAL_GAIN, "capitalGains")):
         for key, event in _items(events.get(name)):
-            time_ms, amount = _event_time_ms(key, event), _number(event, "amount")
+            time_ms, amount = _event_time_ms(key, event), _amount(event, instrument)
             if time_ms is not None and amount is not None and amount > 0:
                 found.append(Event(kind, time_ms, amount))
     for key, event in _items(events.get("splits")):
@@ -275,6 +299,25 @@ def _events(events: Mapping[str, Any]) -> tuple[Event, ...]:
         if time_ms is not None and numerator and denominator and numerator > 0 and denominator > 0:
             found.append(Event(EventKind.SPLIT, time_ms, None, numerator, denominator))
     return tuple(sorted(found, key=attrgetter("time_ms")))
+
+
+def _amount(event: Mapping[str, Any], instrument: Instrument) -> float | None:
+    """An event's amount in the currency of the prices; None where it cannot be told."""
+    amount, paid_in = _number(event, "amount"), _text(event, "currency")
+    if amount is None or not paid_in or not instrument.currency or paid_in == instrument.currency:
+        return amount
+    money, per_money = _FRACTIONS.get(paid_in, (paid_in.upper(), 1.0))
+    price_money, per_price_money = _FRACTIONS.get(instrument.currency, (instrument.currency.upper(), 1.0))
+    if money == price_money:
+        return amount * per_price_money / per_money
+    _log.warning(
+        "dividend_not_applied",
+        symbol=instrument.symbol,
+        amount=amount,
+        currency=paid_in,
+        price_currency=instrument.currency,
+    )
+    return None
 
 
 def _event_time_ms(key: str, event: Mapping[str, Any]) -> int | None:
@@ -309,7 +352,7 @@ def _number(values: Mapping[str, Any], name: str) -> float | None:
 
 
 def _time_ms(value: object) -> int | None:
-    """Milliseconds of whole seconds since 1970; None for what is no time of a market."""
+    """Milliseconds of whole seconds since 1970; None when it is not a time of a market."""
     if type(value) is int and _FIRST_S <= value < _LAST_S:
         return value * 1000
     return None

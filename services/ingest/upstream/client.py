@@ -17,14 +17,14 @@ T = TypeVar("T")
 
 DEFAULT_USER_AGENT = "finstage (+https://pypi.org/project/finstage/)"
 TIMEOUT_S = 10.0
-# Who does not answer in so long is not well; in less, only the caller's deadline was short.
+# An upstream that does not answer in this time is not well. In less, only the caller's deadline was short.
 PATIENCE_S = 2.0
 
 
 class UpstreamClient:
-    """GETs of one provider. Safe to use from many threads.
+    """GETs of one host of a provider. Safe to use from many threads.
 
-    name: the provider's, for logs and metrics.
+    name: for logs and metrics.
     base_url: scheme and host, and a path where all paths begin with one.
     """
 
@@ -60,23 +60,21 @@ class UpstreamClient:
         read: Callable[[Reply], T | Failure],
         *,
         deadline: float | None,
-        base: str = "",
     ) -> T | Failure:
-        """What `read` makes of the reply to a GET, tried again where that can mend it.
+        """Return what `read` makes of the reply to a GET, tried again where another try can help.
 
         Args:
             path: percent-encoded already.
-            read: sees replies of any status but those that say all by themselves: 401, 403, 429 and 5xx.
+            read: sees replies of every status but 401, 403, 429, 999 and 5xx, which need no reading.
             deadline: clock.monotonic() seconds by which the answer must be there; None: no deadline.
-            base: instead of the client's base_url, for pages of the upstream on another host.
 
         Raises:
             DeadlineTooShort: the deadline has passed.
-            Unavailable: SERVICE_UNAVAILABLE: the client is closed, or is meanwhile.
+            Unavailable: SERVICE_UNAVAILABLE: the client is closed, or was closed during the call.
         """
         if deadline is not None and deadline <= self._clock.monotonic():
             raise DeadlineTooShort(f"no time is left to ask {self.name}")
-        url = f"{base.rstrip('/') or self._base_url}{path}?{urlencode(params)}"
+        url = f"{self._base_url}{path}?{urlencode(params)}"
 
         def attempt() -> T | Failure:
             self._shutdown.check()
@@ -85,7 +83,7 @@ class UpstreamClient:
         return self._retrier.run(attempt, deadline=deadline, may_retry=self._guard.may_retry)
 
     def status(self) -> ProviderStatus:
-        """How the upstream fares."""
+        """Return how the upstream fares."""
         return self._guard.status()
 
     def close(self) -> None:

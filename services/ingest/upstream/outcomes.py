@@ -1,4 +1,4 @@
-"""Outcomes: what can come of asking an upstream, and the one place that makes domain errors of them."""
+"""Outcomes of asking an upstream, and the one place that turns them into domain errors."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,6 +6,7 @@ from enum import StrEnum
 from finstage_market.errors import (
     DeadlineTooShort,
     FinstageError,
+    NotFound,
     PreconditionFailed,
     RateLimited,
     Reason,
@@ -24,7 +25,7 @@ TIME_MAY_MEND = (DeadlineTooShort, RateLimited, Unavailable)
 
 
 class Outcome(StrEnum):
-    """What came of a request; the values are those of metrics, GetUpstreamStatus and provenance."""
+    """The outcome of a request; the values are those of metrics, GetUpstreamStatus and provenance."""
 
     DATA = "data"
     NOT_FOUND = Reason.SYMBOL_NOT_FOUND.value
@@ -38,7 +39,7 @@ class Outcome(StrEnum):
 
 
 class Trouble(StrEnum):
-    """What befell a connection."""
+    """What happened to a connection."""
 
     TIMEOUT = "timeout"
     RESET = "reset"
@@ -51,7 +52,8 @@ class Failure:
     detail: for people and logs; never holds a cookie, a key or a whole URL.
     retry_after_s: what the upstream asked us to wait; None when it did not say.
     mendable: whether sending the same request again can help.
-    trouble: what befell the connection, where that is why.
+    trouble: what happened to the connection, where that is the reason.
+    instead: the symbol that the upstream answers with, where it is another one than was asked for.
     """
 
     outcome: Outcome
@@ -59,10 +61,18 @@ class Failure:
     retry_after_s: float | None = None
     mendable: bool = False
     trouble: Trouble | None = None
+    instead: str = ""
 
     def as_error(self, symbol: str, what: str) -> FinstageError:
-        """The domain error of a request for `what` (an interval, "quote") of `symbol`."""
+        """Return the domain error of a request for `what` (an interval, "quote") of `symbol`."""
         match self.outcome:
+            case Outcome.NOT_FOUND if self.instead:
+                return NotFound(
+                    Reason.SYMBOL_NOT_FOUND,
+                    f"the upstream answers {self.instead} for {symbol}; ask for {self.instead}",
+                    resource_type="symbol",
+                    resource_name=symbol,
+                )
             case Outcome.NOT_FOUND:
                 return symbol_not_found(symbol)
             case Outcome.NO_DATA:
@@ -84,5 +94,5 @@ class Failure:
 
 
 def malformed(detail: str) -> Failure:
-    """The upstream answered with something that is not data."""
+    """Return the failure of an answer that is not data. Another request may bring data."""
     return Failure(Outcome.MALFORMED, detail)
