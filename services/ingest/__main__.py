@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from finstage_market.errors import Unavailable, over_limit
 from finstage_rpc import logs, settings
-from finstage_rpc.server import StartError, run, serve
+from finstage_rpc.server import Listener, StartError, run, serve
 from finstage_rpc.service import Service
 from finstage_runtime.background import running
 from finstage_runtime.clock import SYSTEM
@@ -93,10 +93,13 @@ async def main(config: IngestSettings) -> None:
             clock=SYSTEM,
             records_s=config.keep_records_days * 86_400,
         )
-        services = [
-            _ingest_service(config, store, threads, providers, jobs),
-            _market_store_service(store, threads, providers, refresher, feed),
-        ]
+        services = [_ingest_service(config, store, threads, providers, jobs)]
+        market_store = _market_store_service(store, threads, providers, refresher, feed)
+        at_its_own_address = []
+        if config.store_listen is None:
+            services.append(market_store)
+        else:
+            at_its_own_address.append(Listener("STORE_LISTEN", config.store_listen, [market_store]))
         beside: dict[str, Callable[[], Awaitable[None]]] = {
             "jobs": jobs.run,
             "commit_feed": feed.run,
@@ -105,7 +108,7 @@ async def main(config: IngestSettings) -> None:
             "pruning": pruning,
         }
         await stack.enter_async_context(running(beside))
-        await serve(config, services, registry=registry)
+        await serve(config, services, beside=at_its_own_address, registry=registry)
 
 
 def _open_redis(url: str | None, stack: AsyncExitStack) -> tuple[Redis | None, "redis.asyncio.Redis | None"]:

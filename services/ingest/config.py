@@ -12,7 +12,7 @@ from sqlalchemy.exc import ArgumentError
 from finstage_cache import check_url
 from finstage_market.interval import Interval
 from finstage_market.symbol import parse_symbol
-from finstage_rpc.settings import PREFIX, ServerSettings
+from finstage_rpc.settings import PREFIX, Address, ServerSettings
 
 # Settings know no domain, so that everything may be built from them: the names are those of
 # providers/catalogue.py, which a test compares.
@@ -96,6 +96,9 @@ class IngestSettings(ServerSettings):
 
     listen: str = Field("127.0.0.1:50053", description="HOST:PORT of the gRPC server")
     metrics_listen: str = Field("127.0.0.1:9053", description="HOST:PORT of metrics and health over HTTP")
+    store_listen: Address | None = Field(
+        None, description="HOST:PORT of MarketStoreService, which is internal; unset: on LISTEN as well"
+    )
     provider: Annotated[str, AfterValidator(_providers)] = Field(
         "sim", description=f"{', '.join(PROVIDERS)}; or several with commas between, asked in that order"
     )

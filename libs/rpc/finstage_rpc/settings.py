@@ -1,7 +1,7 @@
-"""Settings: what the environment may say to a process, typed, with defaults that run.
+"""Settings: the environment variables of a process, typed, with defaults that run.
 
-A service's config.py subclasses ServerSettings (and ChannelSettings when it calls another service), gives
-LISTEN and METRICS_LISTEN their defaults and adds its own; its __main__ calls `load`.
+A service's config.py subclasses ServerSettings (and ChannelSettings where it calls another service), gives
+LISTEN and METRICS_LISTEN their defaults and adds its own fields; its __main__ calls `load`.
 """
 
 import os
@@ -10,6 +10,7 @@ import sys
 from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     FilePath,
@@ -23,15 +24,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 PREFIX = "FINSTAGE_"
 
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]+):(\d{1,5})")
-# A password may have any character in it, and may stand where the port should. What stands before the last @
-# is not shown, nor from a port on that is none, nor an option that holds a secret.
+# A password may contain any character, and may stand in the port's place. So these are not shown: everything
+# before the last @, everything from a port that is not a number, and options that hold a secret.
 _CREDENTIALS = (
     (re.compile(r"(?s)^([\w+.-]*://)?.*@"), r"\1***@"),
     (re.compile(r"(?s)(//(?:\[[^\]]*\]|[^/:]*):)(?!\d*(?:[/?#]|$)).*"), r"\1***"),
     (re.compile(r"(?i)([?&;]\w*(?:pass|pwd|secret|token|key)\w*=)[^&;]*"), r"\1***"),
 )
 _QUOTED = re.compile(r"""(?s)['"].*['"]""")
-_SHOWN = 200
+_MAX_SHOWN = 200
 
 
 def _upper(value: Any) -> Any:
@@ -42,12 +43,22 @@ def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
+def _address(text: str) -> str:
+    found = _ADDRESS.fullmatch(text)
+    if found is None or int(found[2]) > 65535:
+        raise ValueError("it is not HOST:PORT")
+    return text
+
+
+Address = Annotated[str, AfterValidator(_address)]
+"""HOST:PORT."""
+
 Seconds = Annotated[float, Field(gt=0, le=86_400 * 30)]
-"""A duration that is not 0."""
+"""A duration above 0."""
 
 
 class Settings(BaseSettings):
-    """What every process has."""
+    """The settings of every process."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, env_ignore_empty=True)
 
@@ -68,12 +79,12 @@ class Settings(BaseSettings):
 
 
 class ServerSettings(Settings):
-    """What a server has."""
+    """The settings of a server."""
 
     listen: str = Field("127.0.0.1:0", description="HOST:PORT for gRPC")
     metrics_listen: str = Field("127.0.0.1:0", description="HOST:PORT for /metrics, /healthz and /readyz")
     tls_client_ca: FilePath | None = Field(
-        None, description="a PEM file: who must have signed a client's certificate (mTLS)"
+        None, description="a PEM file: the authorities that must have signed a client's certificate (mTLS)"
     )
     api_keys_file: FilePath | None = Field(
         None, description='a file of lines "NAME KEY"; KEY may be "sha256:HEX"'
@@ -84,15 +95,15 @@ class ServerSettings(Settings):
     max_concurrent_streams: int = Field(
         2000, ge=1, le=100_000, description="streams served at once, 1 to 100000"
     )
-    slow_call_s: Seconds = Field(1.0, description="unary calls that take as many seconds are logged")
+    slow_call_s: Seconds = Field(1.0, description="unary calls that take this many seconds are logged")
     memory_warning_mb: float = Field(
-        1024.0, gt=0, description="MiB of resident memory from which on a warning is logged"
+        1024.0, gt=0, description="MiB of resident memory above which a warning is logged"
     )
     max_connection_age_s: Seconds = Field(
-        1800.0, description="seconds after which a client is told to connect anew, and so finds new replicas"
+        1800.0, description="seconds after which a client is told to reconnect, and so finds new replicas"
     )
     max_connection_age_grace_s: Seconds = Field(
-        3600.0, description="seconds that calls on such a connection may still take"
+        3600.0, description="seconds that calls on such a connection then have"
     )
     drain_wait_s: float = Field(
         2.0,
@@ -104,13 +115,8 @@ class ServerSettings(Settings):
         6.0, ge=0, le=600, description="seconds that running calls then have; 0 to 600"
     )
 
-    @field_validator("listen", "metrics_listen")
-    @classmethod
-    def _address(cls, text: str) -> str:
-        found = _ADDRESS.fullmatch(text)
-        if found is None or int(found[2]) > 65535:
-            raise ValueError("it is not HOST:PORT")
-        return text
+    # Not Address: a service that gives an address another default declares its field anew, as a str.
+    _addresses = field_validator("listen", "metrics_listen")(_address)
 
     @model_validator(mode="after")
     def _mutual(self) -> Self:
@@ -120,14 +126,14 @@ class ServerSettings(Settings):
 
 
 class ChannelSettings(Settings):
-    """What a process has that calls a service. TLS_CERT and TLS_KEY are then its client certificate too."""
+    """The settings of a process that calls a service. TLS_CERT and TLS_KEY are its client certificate too."""
 
     tls_ca: FilePath | None = Field(
-        None, description="a PEM file: who signed the certificates of called services; unset is plain text"
+        None, description="a PEM file: the authority of the called services' certificates; unset: plain text"
     )
     api_key: SecretStr | None = Field(None, description="the API key for called services")
     call_timeout_s: Seconds = Field(
-        30.0, description="seconds that a call to another service may take when nobody set a deadline"
+        30.0, description="seconds that a call to another service may take at most"
     )
 
 
@@ -135,17 +141,17 @@ _S = TypeVar("_S", bound=BaseSettings)
 
 
 def load(kind: type[_S]) -> _S:
-    """The settings in the environment.
+    """Return the settings in the environment.
 
-    A wrong one ends the process with exit code 2 and a line on stderr for each: the variable, what was
-    given, what is accepted.
+    Wrong ones end the process with exit code 2 and a line each on stderr: the variable, what was given, what is
+    accepted.
     """
     try:
         return kind()
     except ValidationError as error:
         _exit(sorted({_line(kind, dict(found)) for found in error.errors()}))
     except SettingsError as error:
-        # Its text has the field alone: found where the value of a variable is no JSON.
+        # The value of a variable is not JSON. The error has the name of the field only in its text.
         found = re.search(r'field "(\w+)"', str(error))
         if found is None:
             _exit([str(error)])
@@ -177,7 +183,7 @@ def _line(kind: type[BaseSettings], error: dict[str, Any]) -> str:
 
 
 def _without_credentials(value: object, message: str) -> tuple[str, str]:
-    """What was given and what is wrong with it, for people; neither has what may be a password."""
+    """Return the value and the message for people, without what may be a password."""
     shown = value
     if isinstance(value, str):
         for pattern, instead in _CREDENTIALS:
@@ -185,4 +191,4 @@ def _without_credentials(value: object, message: str) -> tuple[str, str]:
     if shown != value:
         message = _QUOTED.sub("…", message)
     text = repr(shown)
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…", message
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 1]}…", message
