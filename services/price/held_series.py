@@ -12,7 +12,7 @@ from finstage_market.coverage import cut_coverage
 from finstage_market.errors import FinstageError
 from finstage_market.interval import Interval
 from finstage_market.statuses import from_status, to_status
-from finstage_market.times import timestamp
+from finstage_market.times import milliseconds, timestamp
 from finstage_market.wire import columns_from_wire, joined, message_parts, series_parts, take_field
 
 
@@ -62,7 +62,9 @@ class HeldSeries:
             adjustment=self.header.adjustment,
             version=self.header.version,
             last_is_final=self.header.last_is_final if has_newest else True,
-            coverage=cut_coverage(self.header.coverage, start_ms=start_ms, end_ms=end_ms),
+            coverage=cut_coverage(
+                self.header.coverage, start_ms=start_ms, end_ms=end_ms, due_ms=self._due_ms(now_ms)
+            ),
             provenance=self.header.provenance,
             currency=self.header.currency,
             time_zone=self.header.time_zone,
@@ -75,6 +77,12 @@ class HeldSeries:
             closed_ms = min(int(times[last]) + interval.nominal_ms, int(times[last + 1]))
             header.provenance.as_of.CopyFrom(timestamp(closed_ms))
         return header
+
+    def _due_ms(self, now_ms: int) -> int:
+        """Until when bars are due: to now, but not for less than an interval after the series was fetched."""
+        fetched_ms = milliseconds(self.header.coverage.end)
+        is_due = now_ms - fetched_ms >= Interval.parse(self.header.interval).nominal_ms
+        return now_ms if is_due else fetched_ms
 
 
 _SERIES_FIELD = store_pb2.ReadBarsHeader.DESCRIPTOR.fields_by_name["series"].number

@@ -60,3 +60,20 @@ def test_what_was_given_is_not_changed() -> None:
     given = whole()
     cut_coverage(given, start_ms=400, end_ms=450)
     assert given == whole()
+
+
+def unfetched(start_ms: int, end_ms: int) -> series_pb2.Gap:
+    reason = series_pb2.GAP_REASON_NOT_FETCHED
+    return series_pb2.Gap(start=timestamp(start_ms), end=timestamp(end_ms), reason=reason)
+
+
+def test_the_parts_of_a_range_that_were_not_fetched_are_gaps() -> None:
+    assert list(cut_coverage(whole(), start_ms=-500, end_ms=50).gaps) == [unfetched(-500, 0)]
+    assert list(cut_coverage(whole(), start_ms=950, end_ms=1100).gaps) == [unfetched(1000, 1100)]
+    assert list(cut_coverage(whole(), start_ms=2000, end_ms=2100).gaps) == [unfetched(2000, 2100)]
+    assert list(cut_coverage(whole(), start_ms=-200, end_ms=-100).gaps) == [unfetched(-200, -100)]
+
+
+def test_bars_that_are_not_due_yet_are_not_missed() -> None:
+    assert not cut_coverage(whole(), start_ms=950, end_ms=1100, due_ms=1000).gaps
+    assert list(cut_coverage(whole(), start_ms=950, end_ms=1100, due_ms=1050).gaps) == [unfetched(1000, 1050)]
