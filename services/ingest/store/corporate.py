@@ -9,7 +9,7 @@ from services.ingest.series import Event
 from services.ingest.store.schema import events
 
 # Providers stamp one event with the bar's time, the session's start or midnight, by interval.
-_SAME_EVENT_MS = 18 * 3_600_000
+SAME_EVENT_MS = 18 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def apply(connection: Connection, symbol: str, merged: Merged) -> None:
 
 
 def _near(one: Event, other: Event) -> bool:
-    return abs(one.time_ms - other.time_ms) < _SAME_EVENT_MS
+    return abs(one.time_ms - other.time_ms) < SAME_EVENT_MS
 
 
 def _values(event: Event) -> tuple[float | None, float | None, float | None]:

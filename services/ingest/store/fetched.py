@@ -44,7 +44,7 @@ class FetchedWriting(CommitLog):
                 Bars(fetched.columns, fetched.adjusted_close),
                 origin=Origin(
                     write_id=None,
-                    adjusted_to_ms=fetched.fetched_at_ms,
+                    adjusted_to_ms=_adjusted_to_ms(fetched),
                     paid_ms=paid_ms(read_events(connection, key.symbol)),
                     # A client's bars before a split that it did not know are on another scale.
                     replaces_clients=any(event.kind is EventKind.SPLIT for event in merged.all),
@@ -96,6 +96,15 @@ class FetchedWriting(CommitLog):
         target.fetched_at_ms = max(fetched.fetched_at_ms, target.fetched_at_ms or fetched.fetched_at_ms)
         if fetched.as_of_ms is not None:
             target.as_of_ms = max(fetched.as_of_ms, target.as_of_ms or fetched.as_of_ms)
+
+
+def _adjusted_to_ms(fetched: FetchedBars) -> int:
+    """The time up to which the fetched adjusted closes know dividends.
+
+    Those of the same reply are in them already, tomorrow's too. A known event may have another time of its day.
+    """
+    listed = [event.time_ms + corporate.SAME_EVENT_MS for event in fetched.events if pays(event)]
+    return max([fetched.fetched_at_ms, *listed])
 
 
 def _newest_dividend(events: tuple[Event, ...]) -> int | None:
