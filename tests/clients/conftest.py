@@ -34,6 +34,10 @@ CLOSES = 100 + np.sqrt(np.arange(60.0))
 BARS = Columns.of(
     FIRST_MS + DAY_MS * np.arange(60), CLOSES, CLOSES + 1, CLOSES - 1, CLOSES, np.arange(60.0) / 3
 )
+ONES = np.ones(12_000)
+# More than a pipe holds.
+LONG = Columns.of(FIRST_MS - DAY_MS * np.arange(12_000)[::-1], ONES, ONES, ONES, ONES, ONES)
+SERIES = {"AAPL": BARS, "LONG": LONG}
 
 
 def provenance() -> provenance_pb2.Provenance:
@@ -57,10 +61,29 @@ def header(symbol: str) -> series_pb2.BarSeries:
     return made
 
 
+def chosen(request: Any) -> Columns:
+    """The bars that a request asks for: all of its range, else the newest, 500 where it does not say."""
+    if request.symbol not in SERIES:
+        raise symbol_not_found(request.symbol)
+    bars, span = SERIES[request.symbol], request.range
+    limit = None if request.HasField("range") else request.limit or 500
+    ends = {
+        f"{end}_ms": getattr(span, end).ToMilliseconds() if span.HasField(end) else None
+        for end in ("start", "end")
+    }
+    return bars[bars.range_slice(**ends, limit=limit)]
+
+
 class Price:
-    """Knows AAPL: 60 days."""
+    """Knows AAPL, of 60 days, and LONG, of 12,000; keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.requests: list[Any] = []
+        self.metadata: list[dict[str, Any]] = []
 
     async def BatchGetQuotes(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        self.metadata.append(dict(context.invocation_metadata()))
         response = price_pb.BatchGetQuotesResponse()
         for symbol in request.symbols:
             result = response.results.add(symbol=symbol)
@@ -72,6 +95,9 @@ class Price:
                         currency="USD",
                         price_precision=2,
                         previous_close=188.0,
+                        day_low=187.25,
+                        day_high=191.5,
+                        day_volume=123_456_789.0,
                         market_state=quote_pb2.MARKET_STATE_REGULAR,
                         provenance=provenance(),
                     )
@@ -81,22 +107,28 @@ class Price:
         return response
 
     async def GetBars(self, request: Any, context: Any) -> bytes:
-        if request.symbol != "AAPL":
-            raise symbol_not_found(request.symbol)
-        page = wire.series_parts(header("AAPL"), BARS[slice(max(0, 60 - (request.limit or 500)), 60)])
+        self.requests.append(request)
+        page = wire.series_parts(header(request.symbol), chosen(request))
         return wire.joined(wire.message_parts(price_pb.GetBarsResponse(total_bars=60), "series", page))
 
     async def StreamBars(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        if request.symbol != "AAPL":
-            raise symbol_not_found(request.symbol)
-        yield price_pb.StreamBarsResponse(header=header("AAPL"))
-        for rows in (slice(0, 25), slice(25, 60)):
+        self.requests.append(request)
+        bars = chosen(request)
+        yield price_pb.StreamBarsResponse(header=header(request.symbol))
+        for rows in (slice(0, 25), slice(25, None)):
             empty = price_pb.StreamBarsResponse()
-            yield wire.joined(wire.message_parts(empty, "columns", wire.columns_parts(BARS[rows])))
+            yield wire.joined(wire.message_parts(empty, "columns", wire.columns_parts(bars[rows])))
+
+    async def SearchInstruments(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        return price_pb.SearchInstrumentsResponse()
 
 
 class Indicators:
     """Knows ma (with matype), macd (with two outputs) and long (needs more bars); rejects all else."""
+
+    def __init__(self) -> None:
+        self.requests: list[Any] = []
 
     async def ListIndicators(self, request: Any, context: Any) -> Any:
         response = indicators_pb.ListIndicatorsResponse(engine="TA-Lib 0.8.2")
@@ -110,6 +142,7 @@ class Indicators:
         return response
 
     async def ComputeIndicators(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
         frame = indicators_pb.IndicatorFrame(
             symbol=request.symbol,
             interval=request.interval,
@@ -141,6 +174,7 @@ class Ingest:
         self.breaks_after = 1000
         self.fails_on = 0.0
         self.batches: dict[str, list[ingest_pb.BarBatch]] = {}
+        self.requests: list[Any] = []
 
     async def WriteBars(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
         written: list[ingest_pb.BarBatch] = []
@@ -172,7 +206,19 @@ class Ingest:
             yield ingest_pb.WriteBarsResponse(ack=ack)
 
     async def CreateBackfill(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
         return ingest_pb.CreateBackfillResponse(job=_job(0, request.symbol_list.symbols))
+
+    async def ListJobs(self, request: Any, context: Any) -> Any:
+        symbols = ["AAPL", "MSFT", "SPY", "BTC-USD", "EURUSD=X"]
+        return ingest_pb.ListJobsResponse(jobs=[_job(2, symbols)])
+
+    async def ListRejectedBars(self, request: Any, context: Any) -> Any:
+        page = ingest_pb.ListRejectedBarsResponse()
+        page.bars.add(
+            symbol="AAPL", interval="1d", reason=ingest_pb.REJECT_REASON_NEGATIVE, detail="close is -1"
+        )
+        return page
 
     async def WatchJob(self, request: Any, context: Any) -> AsyncIterator[Any]:
         for done in range(3):
@@ -182,7 +228,7 @@ class Ingest:
 def _job(done: int, symbols: Any) -> jobs_pb2.Job:
     state = jobs_pb2.JOB_STATE_SUCCEEDED if done == 2 else jobs_pb2.JOB_STATE_RUNNING
     return jobs_pb2.Job(
-        id="j1",
+        id="682f399cbe0e45f2865f0d4bb3e803e9",
         state=state,
         symbols=symbols,
         intervals=["1d"],
@@ -194,25 +240,21 @@ def _job(done: int, symbols: Any) -> jobs_pb2.Job:
 
 @dataclass(frozen=True)
 class Services:
-    """Targets of the running services; `ingest` is to be looked into."""
+    """The running services and their targets."""
 
-    price: str
-    indicators: str
-    ingest_target: str
+    price: Price
+    indicators: Indicators
     ingest: Ingest
-
-    @property
-    def targets(self) -> dict[str, str]:
-        return {"price": self.price, "indicators": self.indicators, "ingest": self.ingest_target}
+    targets: dict[str, str]
 
 
 @contextmanager
-def serving(*parts: Service) -> Iterator[list[str]]:
+def serving(*parts: Service, settings: ServerSettings | None = None) -> Iterator[list[str]]:
     """The targets of the services, each on a port, on a loop in a thread of their own."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    servers = [Server(ServerSettings(), [part]) for part in parts]
+    servers = [Server(settings or ServerSettings(), [part]) for part in parts]
     try:
         for server in servers:
             asyncio.run_coroutine_threadsafe(server.start(), loop).result()
@@ -228,13 +270,14 @@ def serving(*parts: Service) -> Iterator[list[str]]:
 @pytest.fixture
 def services() -> Iterator[Services]:
     """The three services."""
-    ingest = Ingest()
+    price, indicators, ingest = Price(), Indicators(), Ingest()
     with serving(
-        Service(price_pb.DESCRIPTOR.services_by_name["PriceService"], Price()),
-        Service(indicators_pb.DESCRIPTOR.services_by_name["IndicatorService"], Indicators()),
+        Service(price_pb.DESCRIPTOR.services_by_name["PriceService"], price),
+        Service(indicators_pb.DESCRIPTOR.services_by_name["IndicatorService"], indicators),
         Service(ingest_pb.DESCRIPTOR.services_by_name["IngestService"], ingest),
     ) as targets:
-        yield Services(*targets, ingest)
+        named = dict(zip(("price", "indicators", "ingest"), targets, strict=True))
+        yield Services(price, indicators, ingest, named)
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ def test_errors_are_the_domains_own(client: Client) -> None:
 async def test_where_the_services_are_is_given_or_in_the_environment_or_here(
     services: SimpleNamespace, closed_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FINSTAGE_PRICE_TARGET", services.price)
+    monkeypatch.setenv("FINSTAGE_PRICE_TARGET", services.targets["price"])
     with Client() as client:
         assert len(client.bars("AAPL", limit=5)) == 5
     async with AsyncClient() as waiting:

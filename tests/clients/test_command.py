@@ -1,4 +1,4 @@
-"""The `finstage` command on three small services."""
+"""The `finstage` command on three small services. Its look in terminals and pipes: test_command_output.py."""
 
 from collections.abc import Callable
 from typing import Any
@@ -72,15 +72,15 @@ def test_an_indicator_without_a_value_is_a_line_of_its_own(finstage: Run) -> Non
 
 def test_a_violation_names_its_field(finstage: Run) -> None:
     done = finstage("compute", "AAPL", "--indicator", "nosuch")
-    assert (done.code, done.stdout) == (1, "")
+    assert (done.code, done.stdout) == (2, "")
     assert done.stderr == "error: specs[0].name: 'nosuch' is no indicator\n"
 
 
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("compute", "AAPL", "--indicator", "sma:x"), "'x' is not one param=value"),
-        (("bars", "AAPL", "--start", "soon"), "'soon' is no time"),
+        (("compute", "AAPL", "--indicator", "sma:x"), "'x' is not param=value"),
+        (("bars", "AAPL", "--start", "soon"), "'soon' is not a time"),
         (("bars", "AAPL", "-i", "3d"), "'3d' is not one of"),
         (("bars",), "Missing argument"),
         (("rejected", "--symbol", "a b"), "Invalid value for '--symbol': 'a b': a symbol is 1 to"),
@@ -89,6 +89,16 @@ def test_a_violation_names_its_field(finstage: Run) -> None:
         (("backfill", "AAPL", "--universe", "majors"), "give either SYMBOL... or --universe NAME"),
         (("bars", "AAPL", "--adjustment", "foo"), "'foo' is not one of 'splits', 'all'"),
         (("bars", "a b"), "'a b': a symbol is 1 to"),
+        (("quote", ""), "'': a symbol is 1 to"),
+        (("quote", "AAPL", "a b"), "'a b': a symbol is 1 to"),
+        (("bars", "AAPL", "--limit", "few"), "'few' is neither a number of bars nor 'all'"),
+        (("bars", "AAPL", "--start", "2024-01-01", "--limit", "5"), "limit: give either limit, or start"),
+        (("bars", "AAPL", "--start", "1767225600"), "'1767225600' is not a time"),
+        (("bars", "AAPL", "--start", "2024-01-01T10:00"), "has no time zone"),
+        (("jobs", "--limit", "0"), "Invalid value for '--limit'"),
+        (("backfill", "AAPL", "--request-id", "a"), "No such option"),
+        (("--price-target", "http://localhost:50051", "quote", "AAPL"), "write HOST:PORT, without http://"),
+        (("--price-target", "localhost:70000", "quote", "AAPL"), "ports are 1 to 65535"),
     ],
 )
 def test_a_wrong_call_is_exit_code_2(finstage: Run, arguments: tuple[str, ...], line: str) -> None:
@@ -103,12 +113,35 @@ def test_a_service_that_does_not_run_is_one_line_that_says_what_to_do(
     target = f"127.0.0.1:{closed_port}"
     done = finstage("--price-target", target, "quote", "AAPL")
     assert done.code == 1
-    assert done.stderr == f"error: price service at {target} does not answer; start it with `make run`\n"
+    why = "is not there: nothing listens on that port; start the services with `make run`"
+    assert done.stderr == f"error: price service at {target} {why}\n"
     monkeypatch.setenv("FINSTAGE_PRICE_TARGET", target)
     status = finstage("status", "--json")
     assert status.code == 1
     assert [each["health"] for each in status.json["services"][1:]] == ["SERVING", "SERVING"]
     assert status.json["services"][0]["health"]["reason"] == "SERVICE_UNAVAILABLE"
+
+
+def test_a_wrong_setting_is_one_line_that_names_the_variable(
+    finstage: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FINSTAGE_TLS_CA", "/nowhere/ca.pem")
+    done = finstage("quote", "AAPL")
+    assert done.code == 2
+    assert done.stderr == "error: FINSTAGE_TLS_CA: cannot read '/nowhere/ca.pem': No such file or directory\n"
+
+
+def test_a_range_without_bars_says_so(finstage: Run) -> None:
+    done = finstage("bars", "AAPL", "--start", "1999-01-01", "--end", "1999-02-01")
+    assert done.code == 0
+    first = "AAPL 1d: there are no bars from 1999-01-01 00:00:00 UTC up to 1999-02-01 00:00:00 UTC"
+    assert first in done.stdout.splitlines()
+    assert "open time" not in done.stdout
+
+
+def test_a_gap_is_a_line_with_its_range_and_reason(finstage: Run) -> None:
+    gap = "gap: 2024-01-11 00:00:00 to 2024-01-12 00:00:00 UTC, 1 bar missing, PROVIDER_MISSING"
+    assert gap in finstage("bars", "AAPL").stdout.splitlines()
 
 
 def test_the_catalogue_is_listed(finstage: Run) -> None:

@@ -63,7 +63,7 @@ def test_a_spec_is_read(text: str, spec: IndicatorSpec) -> None:
         "sma:source=x",
     ],
 )
-def test_what_is_no_spec_is_told_with_its_text(text: str) -> None:
+def test_a_text_that_does_not_follow_the_grammar_is_refused_and_shown(text: str) -> None:
     with pytest.raises(ValueError, match=f"indicator {text!r}: "):
         parse(text)
 
@@ -81,9 +81,9 @@ def test_a_choice_is_named_through_the_catalogue() -> None:
     assert not need_catalogue(with_ids(["ma:matype=1"]))
 
 
-def test_a_name_that_is_no_choice_is_a_violation_with_the_accepted_names() -> None:
+def test_an_unknown_choice_is_a_violation_that_lists_the_accepted_names() -> None:
     with pytest.raises(InvalidRequest) as caught:
         to_messages(with_ids(["rsi", "ma:matype=foo,timeperiod=x"]), CATALOGUE)
     told = {violation.field: violation.description for violation in caught.value.violations}
-    assert told["specs[1].params[matype]"] == "'foo' is not a number and none of sma, ema"
+    assert told["specs[1].params[matype]"] == "'foo' is not a number, nor one of sma, ema"
     assert told["specs[1].params[timeperiod]"] == "'x' is not a number"

@@ -76,7 +76,7 @@ def test_a_folder_that_cannot_be_written_to_is_one_line(tmp_path: Path) -> None:
 
 def test_a_process_that_ends_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
     part = program("print('FINSTAGE_PROVIDER: nonsense was given'); raise SystemExit(2)", tmp_path)
-    with Children(tmp_path) as children:
+    with Children(tmp_path, tmp_path) as children:
         children.start([part])
         with pytest.raises(CannotStart) as caught:
             children.wait_until_ready(timeout_s=30)
@@ -85,7 +85,7 @@ def test_a_process_that_ends_is_told_with_the_end_of_its_log(tmp_path: Path) -> 
 
 
 def test_a_process_that_is_never_ready_is_told_with_its_log(tmp_path: Path) -> None:
-    with Children(tmp_path) as children:
+    with Children(tmp_path, tmp_path) as children:
         children.start([program("import time; time.sleep(60)", tmp_path)])
         with pytest.raises(CannotStart, match=r"^not ready within 0 s: part \(.*part\.log\)$"):
             children.wait_until_ready(timeout_s=0.2)
@@ -93,7 +93,7 @@ def test_a_process_that_is_never_ready_is_told_with_its_log(tmp_path: Path) -> N
 
 def test_a_process_that_will_not_stop_is_killed(tmp_path: Path) -> None:
     deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up'); time.sleep(60)"
-    with Children(tmp_path, stop_s=0.5) as children:
+    with Children(tmp_path, tmp_path, stop_s=0.5) as children:
         children.start([program(deaf, tmp_path)])
         while "up" not in (tmp_path / "part.log").read_text():
             children.check()

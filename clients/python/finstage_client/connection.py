@@ -142,28 +142,47 @@ class Endpoint:
         return unreachable
 
     def _why(self, details: str) -> str:
-        """Return the end of a sentence that begins with the service's name, from what gRPC says."""
+        """Return the end of a sentence that begins with the service's name, from gRPC's own text."""
         host = self.target.rpartition("/")[2].rpartition(":")[0]
-        if "DNS resolution failed" in details or "could not resolve" in details.lower():
-            return f"cannot be found: the host name {host!r} is not known"
-        if "CERTIFICATE_VERIFY_FAILED" in details:
-            return "has a certificate that none of FINSTAGE_TLS_CA's has signed, or one that has expired"
-        if "Peer name" in details or "Hostname Verification" in details:
-            return f"has a certificate for another name than {host!r}"
-        if "WRONG_VERSION_NUMBER" in details:
-            return "does not speak TLS; unset FINSTAGE_TLS_CA to connect in plain text"
-        if "handshake" in details.lower():
-            return "refused the TLS handshake; it may want FINSTAGE_TLS_CERT and FINSTAGE_TLS_KEY"
+        has_tls = self.settings.tls_ca is not None
+        for signs, why in _CAUSES:
+            if any(sign in details for sign in signs):
+                return why.format(host=host)
         if "Connection refused" in details:
             start = "; start the services with `make run`" if host in _LOOPBACK else ""
             return f"is not there: nothing listens on that port{start}"
-        if self.settings.tls_ca is None and _cut_off(details):
-            return "closed the connection at once; if it speaks TLS, set FINSTAGE_TLS_CA"
+        if any(sign in details for sign in ("Socket closed", "Connection reset", "Broken pipe")):
+            return _CLOSED_OVER_TLS if has_tls else _CLOSED
         return "does not answer"
 
 
-def _cut_off(details: str) -> bool:
-    return any(text in details for text in ("Socket closed", "Connection reset", "HTTP2", "GOAWAY"))
+# gRPC tells the cause of a failed connection in its text alone.
+_CAUSES = (
+    (
+        ("Domain name not found", "DNS resolution failed", "lookup error", "not known"),
+        "cannot be found: the host name {host!r} is not known",
+    ),
+    (
+        ("CERTIFICATE_VERIFY_FAILED",),
+        "has a certificate that FINSTAGE_TLS_CA does not vouch for, or one that has expired",
+    ),
+    (("Hostname Verification", "Peer name"), "has a certificate for another name than {host!r}"),
+    (("WRONG_VERSION_NUMBER",), "does not speak TLS; unset FINSTAGE_TLS_CA to connect in plain text"),
+    (
+        ("timed out before receiving SETTINGS frame",),
+        "accepts the connection and says nothing; another program may listen on that port",
+    ),
+    (
+        ("Failed parsing HTTP/2", "SETTINGS frame"),
+        "does not speak gRPC in plain text; another program listens on that port, or it wants TLS "
+        "(FINSTAGE_TLS_CA)",
+    ),
+)
+_CLOSED = "closed the connection at once; if it wants TLS, set FINSTAGE_TLS_CA"
+_CLOSED_OVER_TLS = (
+    "closed the TLS connection at once; it may want a client certificate that it trusts "
+    "(FINSTAGE_TLS_CERT, FINSTAGE_TLS_KEY)"
+)
 
 
 def endpoints(

@@ -12,7 +12,8 @@ from finstage.price.v1 import price_service_pb2
 from finstage_client.plain import plain
 from finstage_client.values import FrameInfo, SeriesInfo, decode
 from finstage_market import wire
-from finstage_market.columns import VALUES, Columns, Float64s, Int64s
+from finstage_market.columns import PRICES, VALUES, Columns, Float64s, Int64s
+from finstage_market.interval import Interval
 
 try:
     import pandas as pd
@@ -62,8 +63,10 @@ def bars_frame(info: SeriesInfo, columns: Columns) -> pd.DataFrame:
     return frame
 
 
-def columns_of(frame: pd.DataFrame) -> Columns:
-    """Return the bars of a DataFrame such as `bars_frame` makes.
+def columns_of(frame: pd.DataFrame, interval: Interval) -> Columns:
+    """Return the bars of a DataFrame such as `bars_frame` makes; a volume that is NaN is 0.
+
+    The date of a day, week or month is the one that the index shows in its own zone; it is sent as midnight UTC.
 
     Raises:
         ValueError: the index does not hold times with a zone, or a column is missing or not of numbers.
@@ -73,8 +76,13 @@ def columns_of(frame: pd.DataFrame) -> Columns:
         raise ValueError("the index must be a DatetimeIndex with a time zone: the bars' open times")
     if missing := [name for name in VALUES if name not in frame]:
         raise ValueError(f"columns missing: {', '.join(missing)}")
+    if not interval.is_intraday and str(index.tz) != "UTC":
+        index = index.tz_localize(None).normalize().tz_localize("UTC")
     open_time_ms = index.tz_convert("UTC").as_unit("ms").asi8
-    return Columns.of(open_time_ms, *(frame[name].to_numpy(dtype=np.float64) for name in VALUES))
+    prices = (frame[name].to_numpy(dtype=np.float64) for name in PRICES)
+    return Columns.of(
+        open_time_ms, *prices, np.nan_to_num(frame["volume"].to_numpy(dtype=np.float64), nan=0.0)
+    )
 
 
 def indicators_frame(frame: indicator_service_pb2.IndicatorFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Indicator specs as people write them: name[:param=value[,param=value]][@variant][#id]."""
+"""Indicator specs as text: name[:param=value[,param=value]][@variant][#id]."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,12 +16,12 @@ _SOURCES = {
 
 @dataclass(frozen=True, slots=True)
 class IndicatorSpec:
-    """One computation, as finstage.indicators.v1.IndicatorSpec.
+    """One computation: finstage.indicators.v1.IndicatorSpec.
 
-    params: values by parameter; a choice may be named ("ema" for a matype).
-    source: the column that it reads ("open" … "ohlc4"), for indicators that choose one; empty: close.
+    params: values by parameter; a choice may be given by its name ("ema" for a matype).
+    source: the prices to read ("open" … "ohlc4"), for indicators that have a choice; empty: close.
     variant: the definition; empty: the indicator's first.
-    id: the client's name for it; empty: see `with_ids`.
+    id: the caller's name for the spec; empty: see `with_ids`.
     """
 
     name: str
@@ -32,12 +32,12 @@ class IndicatorSpec:
 
 
 def parse(text: str) -> IndicatorSpec:
-    """The spec that `text` is in the grammar above; `source` is written as a parameter.
+    """Return the spec that `text` writes in GRAMMAR; `source` is written as a parameter.
 
     Examples: "rsi", "sma:timeperiod=20", "sma:timeperiod=20,source=hl2", "ma:matype=ema", "rsi@cutler#slow".
 
     Raises:
-        ValueError: it is none.
+        ValueError: `text` does not follow the grammar; the message says where.
     """
     rest, _, spec_id = text.strip().partition("#")
     rest, _, variant = rest.partition("@")
@@ -46,11 +46,13 @@ def parse(text: str) -> IndicatorSpec:
     for part in filter(None, given.split(",")):
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if not (key and equals and value) or key in params:
-            raise ValueError(f"indicator {text!r}: {part.strip()!r} is not one param=value; write {GRAMMAR}")
+            raise ValueError(
+                f"indicator {text!r}: {part.strip()!r} is not param=value, once; write {GRAMMAR}"
+            )
         params[key] = _number_or_name(value)
     source = str(params.pop("source", ""))
     if not name.strip() or source not in ("", *_SOURCES):
-        what = f"source {source!r} is none of {', '.join(_SOURCES)}" if source else f"write {GRAMMAR}"
+        what = f"source {source!r} is not one of {', '.join(_SOURCES)}" if source else f"write {GRAMMAR}"
         raise ValueError(f"indicator {text!r}: {what}")
     return IndicatorSpec(name.strip(), params, source, variant.strip(), spec_id.strip())
 
@@ -63,11 +65,17 @@ def _number_or_name(text: str) -> float | str:
 
 
 def with_ids(specs: Iterable["IndicatorSpec | str"]) -> list[IndicatorSpec]:
-    """The specs, parsed where they are text; one without an id gets its name as id, if no other has that.
+    """Return the specs, parsed where they are text, with the name as the id of each that has none.
 
-    The others keep an empty id, for which the service writes "sma(timeperiod=20)".
+    Where several share a name they keep an empty id, which the service fills: "sma(timeperiod=20)".
+
+    Raises:
+        InvalidRequest: a text does not follow the grammar.
     """
-    parsed = [parse(spec) if isinstance(spec, str) else spec for spec in specs]
+    try:
+        parsed = [parse(spec) if isinstance(spec, str) else spec for spec in specs]
+    except ValueError as error:
+        raise InvalidRequest([Violation("indicators", str(error))]) from None
     names = [spec.id or spec.name.lower() for spec in parsed]
     return [
         replace(spec, id=name if spec.id or names.count(name) == 1 else "")
@@ -76,12 +84,12 @@ def with_ids(specs: Iterable["IndicatorSpec | str"]) -> list[IndicatorSpec]:
 
 
 def need_catalogue(specs: Iterable[IndicatorSpec]) -> bool:
-    """Whether a choice is named, so that its number must be looked up."""
+    """Tell whether a choice is given by its name, whose number is in the catalogue."""
     return any(isinstance(value, str) for spec in specs for value in spec.params.values())
 
 
 def to_messages(specs: Sequence[IndicatorSpec], catalogue: Catalogue | None) -> list[pb.IndicatorSpec]:
-    """The contract's messages; named choices become numbers by the catalogue.
+    """Return the contract's messages; the catalogue turns named choices into numbers.
 
     Raises:
         InvalidRequest: a value is neither a number nor the name of a choice.
@@ -125,4 +133,4 @@ def _choice(parameter: ParameterInfo | None, name: str) -> int | None:
 
 def _accepted(parameter: ParameterInfo | None, given: str) -> str:
     names = ", ".join(c.name.lower() for c in parameter.choices) if parameter else ""
-    return f"{given!r} is not a number" + (f" and none of {names}" if names else "")
+    return f"{given!r} is not a number" + (f", nor one of {names}" if names else "")

@@ -1,7 +1,7 @@
 """One write of bars: what to send next, after each answer. The clients only carry its messages."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from finstage.ingest.v1 import ingest_service_pb2 as pb
 from finstage_client.calls import enum_number
 from finstage_client.values import RejectedBar, RowCounts, SeriesVersion, decode
 from finstage_market import wire
-from finstage_market.columns import Columns, Float64s
+from finstage_market.columns import Columns, Float64s, Int64s
 from finstage_market.errors import Reason, Unavailable
 from finstage_market.interval import Interval
 
@@ -25,6 +25,19 @@ _PAUSE_S = 0.5
 PATIENCE_S = 30.0
 
 _ADJUSTED = pb.BarBatch.DESCRIPTOR.fields_by_name["adjusted_close"].number
+
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Slices(Protocol[T_co]):
+    """A sequence that is read by slices."""
+
+    def __len__(self) -> int:
+        """The number of its rows."""
+
+    def __getitem__(self, rows: slice, /) -> T_co:
+        """Return these rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +66,20 @@ class Upload:
 
     def __init__(
         self,
-        bars: "Columns | pd.DataFrame",
+        bars: "Slices[Columns] | pd.DataFrame",
         *,
         symbol: str,
         interval: Interval | str,
         source: str,
         idempotency_key: str,
         mode: str = "upsert",
-        adjusted_close: Float64s | None = None,
+        adjusted_close: "Slices[Float64s] | None" = None,
         batch_rows: int = BATCH_ROWS,
     ) -> None:
         """Prepare a write of bars, oldest first and split-adjusted, to one series.
 
-        bars: columns, or a DataFrame such as Client.bars() returns.
+        bars: columns, or what gives them by slices; or a DataFrame such as Client.bars() returns, in any order: a
+            volume that is NaN is 0, and the days of an index with a zone are those of that zone.
         source: the sender, for the provenance: "file:spx.csv", "client:NAME".
         idempotency_key: names this write, so that it can be continued; the same content needs the same key.
         mode: "upsert", "insert" (existing bars are rejected) or "update" (missing bars are rejected).
@@ -75,13 +89,19 @@ class Upload:
             ValueError: the DataFrame has another form, or the interval is not supported.
             InvalidRequest: the mode is not supported.
         """
-        if not isinstance(bars, Columns):
+        self._interval = Interval.parse(interval)
+        self._order: Int64s | None = None
+        if hasattr(bars, "iloc"):
             from finstage_client import frames
 
-            bars = frames.columns_of(bars)
-        self._bars = bars
+            columns = frames.columns_of(bars, self._interval)
+            order = np.argsort(columns.open_time_ms, kind="stable")
+            if (np.diff(order) != 1).any():
+                columns, self._order = columns[order], order
+                adjusted_close = None if adjusted_close is None else np.asarray(adjusted_close[:])[order]
+            bars = columns
+        self._bars: Slices[Columns] = bars
         self._symbol = symbol
-        self._interval = Interval.parse(interval)
         self._adjusted = adjusted_close
         self._batch_rows = batch_rows
         self._batches = -(-len(bars) // batch_rows)
@@ -151,7 +171,7 @@ class Upload:
         offset = (ack.sequence - 1) * self._batch_rows
         rejected = []
         for bar in ack.rejected:
-            bar.row += offset
+            bar.row = bar.row + offset if self._order is None else int(self._order[bar.row + offset])
             rejected.append(decode(RejectedBar, bar))
         self.progress = WriteProgress(
             before.rows + rows,

@@ -1,5 +1,6 @@
 """The `finstage` command."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -9,6 +10,8 @@ _EXTRA = ("typer", "rich", "pandas", "finstage_barfile", "pyarrow")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit, as finstage_client.cli.app.main does."""
+    # gRPC writes about a failed TLS handshake to stderr, where the command's own line stands.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         from finstage_client.cli import app
     except ModuleNotFoundError as error:

@@ -81,7 +81,11 @@ def _show(job: Job, *, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def jobs(context: typer.Context, limit: int = 20, as_json: Json = False) -> None:
+def jobs(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option(help="The newest N, at most 200.", min=1)] = 20,
+    as_json: Json = False,
+) -> None:
     """Print the newest backfill jobs."""
     targets: Targets = context.obj
     with targets.client() as client:

@@ -179,11 +179,16 @@ def bars(
 
 def _none(named: str, start: datetime | None, end: datetime | None) -> str:
     since = f" from {output.moment(start)} UTC" if start else ""
-    until = f" before {output.moment(end)} UTC" if end else ""
+    until = f" up to {output.moment(end)} UTC" if end else ""
     return f"{named}: there are no bars{since}{until}"
 
 
-def search(context: typer.Context, query: str, limit: int = 10, as_json: Json = False) -> None:
+def search(
+    context: typer.Context,
+    query: str,
+    limit: Annotated[int, typer.Option(help="The best N.", min=1)] = 10,
+    as_json: Json = False,
+) -> None:
     """Find instruments by a part of their symbol or name."""
     targets: Targets = context.obj
     with targets.client() as client:

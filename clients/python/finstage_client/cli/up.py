@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from finstage_client.cli.output import out
-from finstage_client.up.plan import USUAL, Ports
+from finstage_client.up.plan import DEFAULT_PORTS, Ports
 from finstage_client.up.run import run
 
 
@@ -20,13 +20,15 @@ def _port(name: str) -> object:
 
 
 def up(
-    price_port: Annotated[int, _port("price_port")] = USUAL.price_port,
-    indicators_port: Annotated[int, _port("indicators_port")] = USUAL.indicators_port,
-    ingest_port: Annotated[int, _port("ingest_port")] = USUAL.ingest_port,
-    price_metrics_port: Annotated[int, _port("price_metrics_port")] = USUAL.price_metrics_port,
-    indicators_metrics_port: Annotated[int, _port("indicators_metrics_port")] = USUAL.indicators_metrics_port,
-    ingest_metrics_port: Annotated[int, _port("ingest_metrics_port")] = USUAL.ingest_metrics_port,
-    sim_port: Annotated[int, _port("sim_port")] = USUAL.sim_port,
+    price_port: Annotated[int, _port("price_port")] = DEFAULT_PORTS.price_port,
+    indicators_port: Annotated[int, _port("indicators_port")] = DEFAULT_PORTS.indicators_port,
+    ingest_port: Annotated[int, _port("ingest_port")] = DEFAULT_PORTS.ingest_port,
+    price_metrics_port: Annotated[int, _port("price_metrics_port")] = DEFAULT_PORTS.price_metrics_port,
+    indicators_metrics_port: Annotated[
+        int, _port("indicators_metrics_port")
+    ] = DEFAULT_PORTS.indicators_metrics_port,
+    ingest_metrics_port: Annotated[int, _port("ingest_metrics_port")] = DEFAULT_PORTS.ingest_metrics_port,
+    sim_port: Annotated[int, _port("sim_port")] = DEFAULT_PORTS.sim_port,
 ) -> None:
     """Run the three services and a simulated market on this machine, until Ctrl-C.
 

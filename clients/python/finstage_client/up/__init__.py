@@ -1,1 +1,1 @@
-"""`finstage up`: the whole system on one machine, as processes on the embedded defaults."""
+"""`finstage up`: the whole system on one machine, as processes with embedded defaults."""

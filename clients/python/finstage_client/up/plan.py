@@ -1,4 +1,4 @@
-"""What is to run: each process with its ports, its environment and where it says that it is ready."""
+"""The plan: each process with its ports, its environment and the address that tells when it is ready."""
 
 import errno
 import socket
@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HOST = "127.0.0.1"
+_PACKAGE = Path(__file__).parents[1]
 
 
 class CannotStart(Exception):
-    """The system cannot start, or cannot go on.
+    """The system cannot start, or cannot go on; the message is the line that says why.
 
-    The message is the line that says why; log_lines: what the process at fault said last.
+    log_lines: the last lines of the log of the process at fault.
     """
 
     def __init__(self, line: str, log_lines: Sequence[str] = ()) -> None:
@@ -22,7 +23,7 @@ class CannotStart(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The ports of everything. Each is set by FINSTAGE_ and its name in capitals: FINSTAGE_PRICE_PORT."""
+    """The ports of all processes. FINSTAGE_PRICE_PORT in the environment sets price_port, and so on."""
 
     price_port: int = 50051
     indicators_port: int = 50052
@@ -33,7 +34,7 @@ class Ports:
     sim_port: int = 8080
 
 
-USUAL = Ports()
+DEFAULT_PORTS = Ports()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,8 @@ class Part:
     """One process.
 
     ports: those that it listens on, by the variable that sets each.
-    environment: what its environment has on top of ours.
-    address: where it is called, for people.
+    environment: its variables besides those of this process.
+    address: where clients call it, for people.
     ready_url: answers 200 once it serves.
     """
 
@@ -55,14 +56,14 @@ class Part:
 
 
 def parts(ports: Ports, environment: Mapping[str, str]) -> list[Part]:
-    """The processes, in the order in which data flows; the local market only where it is a provider."""
+    """Return the processes in the order of the data flow, with the simulated market if it is a provider."""
     provider = environment.get("FINSTAGE_PROVIDER") or "sim"
     ingest = {"FINSTAGE_PROVIDER": provider}
     planned = []
     if "sim" in (name.strip() for name in provider.split(",")):
         url = f"http://{HOST}:{ports.sim_port}"
         ingest["FINSTAGE_SIM_URL"] = url
-        # A file of its own: what was simulated does not get among what is real.
+        # A database of its own keeps simulated data apart from real data.
         ingest["FINSTAGE_DATABASE_URL"] = (
             environment.get("FINSTAGE_DATABASE_URL") or "sqlite:///var/finstage-sim.db"
         )
@@ -84,7 +85,7 @@ def _service(name: str, port: int, metrics_port: int, environment: Mapping[str, 
     own = {
         "FINSTAGE_LISTEN": f"{HOST}:{port}",
         "FINSTAGE_METRICS_LISTEN": f"{HOST}:{metrics_port}",
-        # Nobody balances load here, and who pressed Ctrl-C waits.
+        # No load balancer has to notice, and someone who pressed Ctrl-C waits.
         "FINSTAGE_DRAIN_WAIT_S": "0",
         "FINSTAGE_DRAIN_GRACE_S": "2",
     }
@@ -99,11 +100,26 @@ def _service(name: str, port: int, metrics_port: int, environment: Mapping[str, 
     )
 
 
-def check_ports(planned: list[Part]) -> None:
-    """Makes sure that every port can be had.
+def checkout() -> Path:
+    """Return the folder of the checkout: the one that this package is in, or the current one.
 
     Raises:
-        CannotStart: one cannot; the line names it, who wants it, and the variable that changes it.
+        CannotStart: neither has the services.
+    """
+    for folder in (*_PACKAGE.parents[2:3], Path.cwd()):
+        if (folder / "services" / "price" / "__main__.py").exists():
+            return folder
+    raise CannotStart(
+        "`finstage up` runs the services from a checkout of Finstage, and there is none here; "
+        "run it in one, or start containers with docker compose"
+    )
+
+
+def check_ports(planned: list[Part]) -> None:
+    """Check that every port is free.
+
+    Raises:
+        CannotStart: one is not; the line names it, the process that wants it, and the variable that sets it.
     """
     taken: dict[int, str] = {}
     for part in planned:
@@ -114,19 +130,21 @@ def check_ports(planned: list[Part]) -> None:
                 raise CannotStart(f"{wanted} is {taken[port]}'s too; set {variable} to another port")
             taken[port] = part.name
             with socket.socket() as probe:
-                # A port whose last connections are still closing can be had.
+                # A port whose last connections are still closing is free.
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
                     probe.bind((HOST, port))
                 except OSError as error:
                     why = (
-                        "is in use" if error.errno == errno.EADDRINUSE else f"cannot be had: {error.strerror}"
+                        "is in use"
+                        if error.errno == errno.EADDRINUSE
+                        else f"cannot be used: {error.strerror}"
                     )
                     raise CannotStart(f"{wanted} {why}; {change}") from None
 
 
 def log_folder(folder: Path) -> Path:
-    """`folder`/log, made if need be.
+    """Return `folder`/log, which is created if it is not there.
 
     Raises:
         CannotStart: it cannot be written to.

@@ -1,4 +1,4 @@
-"""The processes: started, watched, stopped."""
+"""The processes: starting, watching and stopping them."""
 
 import os
 import signal
@@ -26,34 +26,39 @@ class Child:
 
 
 class Children:
-    """The running parts. Leaving the context stops them: by SIGTERM, and after `stop_s` by SIGKILL."""
+    """The running parts. Leaving the context stops them: by SIGTERM, and after `stop_s` by SIGKILL.
 
-    def __init__(self, logs: Path, *, stop_s: float = 4.0) -> None:
+    checkout: the folder whose programs are run.
+    """
+
+    def __init__(self, logs: Path, checkout: Path, *, stop_s: float = 4.0) -> None:
         self._logs = logs
         self._stop_s = stop_s
+        path = filter(None, (str(checkout), os.environ.get("PYTHONPATH")))
+        self._environment = os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(path)}
         self._children: list[Child] = []
 
     def start(self, parts: Sequence[Part]) -> None:
-        """Starts each part, its output going to its log."""
+        """Start each part, with its output going to its log."""
         for part in parts:
             log = self._logs / f"{part.name}.log"
             with log.open("wb") as output:
                 process = subprocess.Popen(
                     [sys.executable, "-m", part.module],
-                    env={**os.environ, "PYTHONUNBUFFERED": "1", **part.environment},
+                    env={**self._environment, **part.environment},
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    # The terminal's Ctrl-C is for us; we stop them, and in order.
+                    # The terminal's Ctrl-C must reach this process alone, which stops the others in order.
                     start_new_session=True,
                 )
             self._children.append(Child(part, process, log))
 
     def check(self) -> None:
-        """Makes sure that all are running.
+        """Check that all are running.
 
         Raises:
-            CannotStart: one has ended; with the last lines of its log.
+            CannotStart: one has ended; the last lines of its log come with it.
         """
         for child in self._children:
             code = child.process.poll()
@@ -63,7 +68,7 @@ class Children:
                 raise CannotStart(f"{child.part.name} ended {how}; its log: {child.log}", lines[-_LOG_LINES:])
 
     def wait_until_ready(self, timeout_s: float) -> None:
-        """Returns when all are ready.
+        """Wait until all are ready.
 
         Raises:
             CannotStart: one has ended, or is not ready in time.

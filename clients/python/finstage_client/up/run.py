@@ -11,7 +11,7 @@ from rich.console import Console
 
 from finstage_client.cli.jobs import follow
 from finstage_client.sync import Client
-from finstage_client.up.plan import HOST, Ports, check_ports, log_folder, parts
+from finstage_client.up.plan import HOST, Ports, check_ports, checkout, log_folder, parts
 from finstage_client.up.processes import Children
 from finstage_client.up.screen import show
 from finstage_client.values import Job
@@ -23,12 +23,12 @@ LOAD_S = 60.0
 _LOOK_EVERY_S = 0.25
 
 
-class _Told(BaseException):
-    """A signal asks us to stop."""
+class _Stop(BaseException):
+    """A signal asks this process to stop."""
 
 
 class _Signals:
-    """Ctrl-C, SIGTERM and the terminal's end: they raise _Told while `interrupts`, else they wait."""
+    """Ctrl-C, SIGTERM and a closed terminal: they raise _Stop while `interrupts`, and are kept until then."""
 
     def __init__(self) -> None:
         self.interrupts = False
@@ -39,28 +39,29 @@ class _Signals:
     def _take(self, _number: int, _frame: FrameType | None) -> None:
         self._asked = True
         if self.interrupts:
-            raise _Told
+            raise _Stop
 
     def allow(self) -> None:
-        """From here on they interrupt; one that came before does so now."""
+        """Let them interrupt from here on; one that came before does so now."""
         self.interrupts = True
         if self._asked:
-            raise _Told
+            raise _Stop
 
 
 def run(ports: Ports, console: Console) -> None:
-    """Starts everything, shows what to try, and returns when it was told to stop and all has stopped.
+    """Start everything, show what to try, and return when a signal came and all have stopped.
 
     Raises:
         CannotStart: something is in the way, or a process ended by itself; all others have been stopped.
     """
     planned = parts(ports, os.environ)
+    root = checkout()
     check_ports(planned)
     logs = log_folder(Path("var"))
     signals = _Signals()
     try:
-        with Children(logs) as children:
-            children.start(planned)  # not to be interrupted between a process and our knowing of it
+        with Children(logs, root) as children:
+            children.start(planned)  # an interrupt in between would leave a process behind
             try:
                 signals.allow()
                 with console.status("starting: " + ", ".join(part.name for part in planned)):
@@ -71,12 +72,12 @@ def run(ports: Ports, console: Console) -> None:
                     time.sleep(_LOOK_EVERY_S)
             finally:
                 signals.interrupts = False
-    except _Told:
+    except _Stop:
         console.print("stopped")
 
 
 def _load(ports: Ports, children: Children) -> str:
-    """Brings the first symbols in; returns what came of it, in a line."""
+    """Bring the first symbols in, and return a line about the outcome."""
     symbols = ", ".join(FIRST_SYMBOLS)
     with Client(ingest=f"{HOST}:{ports.ingest_port}") as client:
         try:
@@ -85,11 +86,9 @@ def _load(ports: Ports, children: Children) -> str:
         except FinstageError as error:
             return f"{symbols} could not be loaded: {error.message}"
     if not job.has_ended:
-        return f"{symbols} are still being loaded (job {job.id})."
+        return f"{symbols} are still loading (job {job.id})."
     failed = f"; {job.chunks_failed} of {job.chunks_total} failed" if job.chunks_failed else ""
-    return (
-        f"Loaded: {symbols}, 1d: {job.rows.sent:,} bars{failed}. Other symbols come when they are asked for."
-    )
+    return f"Loaded: {symbols}, 1d: {job.rows.sent:,} bars{failed}. Other symbols are fetched on demand."
 
 
 def _until_loaded(client: Client, job: Job, children: Children) -> Iterator[Job]:

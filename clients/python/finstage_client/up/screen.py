@@ -1,4 +1,4 @@
-"""The one screen that says what runs and what to try."""
+"""The screen that shows what runs and what to try."""
 
 import os
 import shutil
@@ -8,26 +8,23 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from finstage_client.cli.output import SIMULATED
-from finstage_client.up.plan import HOST, USUAL, Part, Ports
+from finstage_client.cli.output import SIMULATED, print_table
+from finstage_client.up.plan import DEFAULT_PORTS, HOST, Part, Ports
 
 
 def show(console: Console, planned: Sequence[Part], ports: Ports, logs: Path, loaded: str) -> None:
-    """Prints it. Lines to paste are never broken."""
-    table = Table("service", "address", "health", title="Finstage runs", title_justify="left")
-    for part in planned:
-        table.add_row(part.name, part.address, part.ready_url)
-    console.print(table)
+    """Print the screen. Lines to paste are never broken."""
+    rows = [(part.name, part.address, part.ready_url) for part in planned]
+    print_table("Finstage runs", ("service", "address", "health"), rows)
     if any(part.name == "sim" for part in planned):
         console.print(
-            f"{SIMULATED} every price here is made up; for real ones: FINSTAGE_PROVIDER=yahoo make run"
+            f"{SIMULATED} every price here is invented; for real prices: FINSTAGE_PROVIDER=yahoo make run"
         )
-    console.print(escape(loaded), soft_wrap=True)
+    console.print(escape(loaded))
     console.print("\nTry, from another terminal in this folder:")
     for line in (*_grpcurl(ports), *_finstage(ports)):
-        console.print(f"  {escape(line)}", soft_wrap=True)
+        console.print(f"  {escape(line)}")
     console.print(
         f"\nLogs: {escape(str(logs))}/*.log. Metrics: /metrics beside /readyz. [bold]Ctrl-C stops all[/]"
     )
@@ -35,7 +32,7 @@ def show(console: Console, planned: Sequence[Part], ports: Ports, logs: Path, lo
 
 def _grpcurl(ports: Ports) -> list[str]:
     price, indicators = f"{HOST}:{ports.price_port}", f"{HOST}:{ports.indicators_port}"
-    bars = '"symbol":"AAPL","interval":"INTERVAL_1D","limit":3'
+    bars = '"symbol":"AAPL","interval":"1d","limit":3'
     specs = '"specs":[{"name":"sma","params":{"timeperiod":20}},{"name":"rsi"}]'
     return [
         f"""grpcurl -plaintext -d '{{"symbol":"AAPL"}}' {price} finstage.price.v1.PriceService/GetQuote""",
@@ -56,13 +53,13 @@ def _finstage(ports: Ports) -> list[str]:
 
 
 def _target(service: str, ports: Ports) -> str:
-    """The option that names a port that is not the usual one."""
+    """Return the option for a port that is not the default."""
     port = getattr(ports, f"{service}_port")
-    return "" if port == getattr(USUAL, f"{service}_port") else f" --{service}-target {HOST}:{port}"
+    return "" if port == getattr(DEFAULT_PORTS, f"{service}_port") else f" --{service}-target {HOST}:{port}"
 
 
 def _command() -> str:
-    """How to call this command from this folder, whether its environment is activated or not."""
+    """Return how to call this command from this folder, with or without an activated environment."""
     own = Path(sys.executable).parent / "finstage"
     found = shutil.which("finstage")
     if found and Path(found).resolve() == own.resolve():
