@@ -35,7 +35,8 @@ from finstage_market.errors import (
 )
 from finstage_market.interval import Interval
 from finstage_market.statuses import from_status
-from finstage_rpc.deadline import detached, time_left_s
+from finstage_rpc.call import detached
+from finstage_rpc.deadline import time_left_s
 from services.price.held_series import HELD_SERIES, HeldSeries
 from services.price.market_store import MarketStore
 

@@ -1,1 +1,1 @@
-"""The one way to build a server or a channel: errors, deadlines, limits, TLS, metrics, logs, drain."""
+"""The one way to build a gRPC server or channel: errors, deadlines, limits, TLS, metrics, logs, stop."""

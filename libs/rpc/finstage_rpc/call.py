@@ -1,7 +1,7 @@
-"""The call being served: who asked, how long there is left, and what calls made on its behalf inherit.
+"""The call being served: its caller, its deadline, and the id that calls made on its behalf inherit.
 
-The server wrapper sets it for the task that serves the call; tasks and threads started from there see it
-too. A reader finds it with `current()`; nothing here is paid for by a call that nobody asks about.
+The server sets it for the task that serves the call; tasks and threads started from there see it too. Read it
+with `current()`. The request id is made only when something reads it.
 """
 
 import contextlib
@@ -22,8 +22,8 @@ class Call:
     """One call of one RPC.
 
     method: its full name, "/finstage.price.v1.PriceService/GetQuote".
-    caller: the name of the API key that it came with; empty without.
-    deadline: the time.monotonic() by which the caller wants the answer; None when it did not say.
+    caller: the name of its API key; empty without one.
+    deadline: the time.monotonic() at which the caller stops waiting; None when it set no deadline.
     """
 
     __slots__ = ("_context", "_request_id", "caller", "deadline", "method")
@@ -50,20 +50,20 @@ _current: ContextVar[Call | None] = ContextVar("finstage_call", default=None)
 
 
 def current() -> Call | None:
-    """The call that this task or thread serves; None outside any."""
+    """Return the call that this task or thread serves; None outside a call."""
     return _current.get()
 
 
 def enter(call: Call) -> None:
-    """Makes `call` the one that this task serves, to the task's end."""
+    """Make `call` the one that this task serves until it ends."""
     _current.set(call)
 
 
 @contextlib.contextmanager
 def detached() -> Iterator[None]:
-    """Within it there is no current call: for work that others wait for too, or that outlives the call.
+    """Hide the current call, for work that other callers share or that outlives the call.
 
-    A task must be created inside it: a task sees what was current where it was created.
+    Create the task inside the context: a task keeps what was current when it was created.
     """
     token = _current.set(None)
     try:

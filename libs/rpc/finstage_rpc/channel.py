@@ -1,11 +1,11 @@
-"""Channels: how one service, or a program, calls another.
+"""Channels: how a service, or a program, calls a service.
 
     channel = open_channel("localhost:50053", settings, name="ingest", retry=[MARKET_STORE])
     reply = await channel.call(f"{STORE}/FetchQuotes", request, FetchQuotesResponse)
     async for chunk in channel.stream(f"{STORE}/ReadBars", request, bytes): ...
     await channel.close()
 
-Failures are domain errors. Within a call that this process serves, what it calls inherits the caller's
+Failures are domain errors. While this process serves a call, the calls that it makes inherit the caller's
 deadline, less a margin, and its request id.
 """
 
@@ -38,9 +38,9 @@ R = TypeVar("R", bound=Message | bytes)
 
 
 class Channel:
-    """A connection, kept up, to the replicas behind one target.
+    """A lasting connection to the replicas behind one target.
 
-    grpc: the channel of gRPC, for generated stubs; calls made there inherit nothing, and fail gRPC's way.
+    grpc: gRPC's channel, for generated stubs. Calls made there inherit nothing and raise gRPC's errors.
     """
 
     def __init__(
@@ -57,16 +57,16 @@ class Channel:
     async def call(
         self, method: str, request: Message | bytes, reply: type[R], *, timeout_s: float | None = None
     ) -> R:
-        """The reply of a unary call.
+        """Return the reply of a unary call.
 
         method: its full name, "/finstage.price.v1.PriceService/GetBars".
-        reply: the type of the reply: its message, or bytes for the message as it came.
-        timeout_s: the most that the call may take; None: the settings' CALL_TIMEOUT_S. The caller's
-            deadline holds too.
+        reply: the type of the reply: its message, or bytes for the message unparsed.
+        timeout_s: the longest that the call may take; None: the settings' CALL_TIMEOUT_S. The caller's
+            deadline also applies.
 
         Raises:
-            FinstageError: what the service answered; Unavailable (SERVICE_UNAVAILABLE) when it did not,
-                in our time; DeadlineTooShort when it did not, in the caller's.
+            FinstageError: the service's error; Unavailable (SERVICE_UNAVAILABLE) when our timeout ends first;
+                DeadlineTooShort when the caller's deadline does.
         """
         multicallable, metrics = self._method(method, reply, stream=False)
         own_s = self._timeout_s if timeout_s is None else timeout_s
@@ -92,10 +92,9 @@ class Channel:
     async def stream(
         self, method: str, request: Message | bytes, reply: type[R], *, timeout_s: float | None = None
     ) -> AsyncGenerator[R, None]:
-        """The replies of a call that streams them. Leaving the iteration early cancels the call, at once
-        where the iterator is closed (contextlib.aclosing).
+        """Yield the replies of a streaming call. Closing the iterator (contextlib.aclosing) cancels the call.
 
-        timeout_s: the most that the whole stream may take; None: no limit but the caller's deadline.
+        timeout_s: the longest that the whole stream may take; None: only the caller's deadline applies.
 
         Raises:
             FinstageError: as `call`, at any point of the stream.
@@ -123,7 +122,7 @@ class Channel:
             metrics.seconds(time.perf_counter() - begun)
 
     async def close(self) -> None:
-        """Ends the connection, and with it the calls that run."""
+        """Close the connection; running calls end."""
         await self.grpc.close()
 
     def _method(self, method: str, reply: type[R], *, stream: bool) -> tuple[Any, MethodMetrics]:
@@ -146,11 +145,11 @@ class Channel:
     def _domain_error(self, error: grpc.aio.AioRpcError, *, own_timeout: bool) -> FinstageError:
         found = from_rpc_error(error, service=self.name)
         if isinstance(found, DeadlineTooShort) and own_timeout:
-            # It was our own patience that ended, and our caller can do nothing about that.
+            # Our own timeout ended, which the caller can do nothing about.
             message = f"{self.name} did not answer in time"
             return Unavailable(Reason.SERVICE_UNAVAILABLE, message, retry_after_s=1.0)
         if isinstance(found, Unauthenticated | PermissionDenied) and call.current() is not None:
-            # It is our key that was refused, not our caller's.
+            # The refused key is ours, not the caller's.
             message = f"{self.name} refuses the key of this service"
             return Unavailable(Reason.SERVICE_UNAVAILABLE, message, retry_after_s=60.0)
         return found
@@ -164,12 +163,13 @@ def open_channel(
     retry: Iterable[ServiceDescriptor] = (),
     metrics: CallMetrics | None = None,
 ) -> Channel:
-    """A channel to `target`: "HOST:PORT", or "dns:///HOST:PORT" to spread calls over all of a name's
-    addresses. It connects at the first call, and anew by itself. Within an event loop only.
+    """Open a channel to `target`: "HOST:PORT", or "dns:///HOST:PORT" to spread calls over a name's addresses.
 
-    name: what is there, for errors: "ingest".
+    It connects at the first call, and reconnects by itself. Call this inside an event loop.
+
+    name: the service's name in errors: "ingest".
     retry: services whose idempotent calls are retried, within the deadline, when they are UNAVAILABLE.
-    metrics: CallMetrics(registry, "client"), one for all the channels of a registry.
+    metrics: CallMetrics(registry, "client"), shared by all channels of a registry.
     """
     options = channel_options(retry)
     tls = credentials(ca=settings.tls_ca, key=settings.tls_key, cert=settings.tls_cert)

@@ -1,4 +1,4 @@
-"""Exceptions to the statuses that callers see."""
+"""Exceptions as the statuses that callers see."""
 
 import secrets
 
@@ -15,10 +15,10 @@ _log = structlog.get_logger()
 
 
 def to_status(error: BaseException) -> status_pb2.Status:
-    """Return the status that tells a caller of `error`, with its details, within the limits of metadata.
+    """Return the status for `error`, with its details, cut to what metadata may hold.
 
-    A group of exceptions is told by its first one if all are domain errors. Any other exception is logged as
-    `internal_error`, with its traceback, under a new id; the caller sees the id and nothing else.
+    A group of domain errors is answered with its first one. An exception that is not a domain error is logged
+    as `internal_error`, with its traceback, under a new id; the caller sees the id and nothing else.
     """
     while isinstance(error, BaseExceptionGroup) and not error.split(FinstageError)[1]:
         error = error.exceptions[0]
@@ -32,8 +32,8 @@ def to_status(error: BaseException) -> status_pb2.Status:
 def trailers(status: status_pb2.Status) -> tuple[tuple[str, str | bytes], ...]:
     """Return the trailing metadata that carries the details of `status`.
 
-    UNAVAILABLE also tells the caller's gRPC library not to retry by itself, but where this process is the
-    one that is away (SERVICE_UNAVAILABLE), and another replica may do better at once.
+    With UNAVAILABLE it also tells the caller's gRPC library not to retry by itself, except for
+    SERVICE_UNAVAILABLE: then another replica may answer at once.
     """
     details = (DETAILS_KEY, status.SerializeToString())
     if (

@@ -1,4 +1,4 @@
-"""API keys: who may call."""
+"""API keys: the callers that a server accepts."""
 
 import hashlib
 import re
@@ -13,9 +13,9 @@ _HASH = re.compile(r"sha256:([0-9a-fA-F]{64})")
 
 
 class ApiKeys:
-    """The keys that open this server, known by their SHA-256 alone.
+    """The accepted keys, held as SHA-256 digests.
 
-    Looking a hash up takes a time that says nothing of the keys: who guesses cannot choose hashes.
+    How long a lookup takes tells an attacker nothing about the keys, because nobody can choose a digest.
     """
 
     def __init__(self, names: dict[bytes, str]) -> None:
@@ -23,12 +23,12 @@ class ApiKeys:
 
     @classmethod
     def read(cls, path: Path) -> "ApiKeys":
-        """The keys of a file: a line "NAME KEY" each, KEY the key itself or "sha256:" and its hash in hex.
+        """Read a file of lines "NAME KEY"; KEY is the key, or "sha256:" and its digest in hex.
 
-        Empty lines and those that begin with # do not count.
+        Empty lines, and lines that begin with #, are skipped.
 
         Raises:
-            ValueError: a line is none, a key or name comes twice, or there is no key at all.
+            ValueError: a line has another form, a name or key is there twice, or the file has no key.
             OSError: the file cannot be read.
         """
         names: dict[bytes, str] = {}
@@ -45,14 +45,14 @@ class ApiKeys:
                 raise ValueError(f"line {number} repeats a name or a key")
             names[digest] = name
         if not names:
-            raise ValueError("there is no key in it")
+            raise ValueError("it has no key")
         return cls(names)
 
     def check(self, metadata: Iterable[tuple[str, str | bytes]]) -> str:
-        """The name of the caller whose key is in `metadata`, as "authorization: Bearer KEY".
+        """Return the name of the key in `metadata`, which has it as "authorization: Bearer KEY".
 
         Raises:
-            Unauthenticated: there is none, or it is not known.
+            Unauthenticated: there is no key, or an unknown one.
         """
         for header, value in metadata:
             if header == HEADER and isinstance(value, str):
@@ -62,7 +62,7 @@ class ApiKeys:
                     raise Unauthenticated(Reason.UNAUTHENTICATED, "the API key is not known")
                 return name
         raise Unauthenticated(
-            Reason.UNAUTHENTICATED, "this server wants an API key: metadata authorization: Bearer KEY"
+            Reason.UNAUTHENTICATED, "this server needs an API key: metadata authorization: Bearer KEY"
         )
 
 

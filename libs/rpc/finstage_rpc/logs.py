@@ -1,6 +1,6 @@
-"""Logs: structured events on stderr, each naming the call that it belongs to.
+"""Logs: structured events on stderr, each with the call that it belongs to.
 
-What other libraries log through the standard library comes out in the same form.
+Events that other libraries log through the standard library have the same form.
 """
 
 import logging
@@ -14,9 +14,9 @@ from finstage_rpc import call
 
 
 def configure(*, level: str, log_format: Literal["console", "json"]) -> None:
-    """Sets up structlog and the standard library's logging for this process.
+    """Set up structlog and the standard library's logging for this process.
 
-    level: the least that is told: DEBUG, INFO, WARNING, ERROR.
+    level: the lowest level that is logged: DEBUG, INFO, WARNING, ERROR.
     """
     number = logging.getLevelNamesMapping()[level]
     shared: list[Processor] = [
@@ -27,7 +27,7 @@ def configure(*, level: str, log_format: Literal["console", "json"]) -> None:
     ]
     render: list[Processor]
     if log_format == "json":
-        # Without local variables, which may be secrets, and long.
+        # Without local variables, which may be secret or long.
         tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=30)
         render = [structlog.processors.ExceptionRenderer(tracebacks), structlog.processors.JSONRenderer()]
     else:

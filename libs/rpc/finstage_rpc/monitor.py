@@ -1,4 +1,4 @@
-"""What operators ask over HTTP: /metrics (Prometheus), /healthz (alive), /readyz (takes calls)."""
+"""HTTP for operators: /metrics (Prometheus), /healthz (alive), /readyz (accepts calls)."""
 
 import asyncio
 import concurrent.futures
@@ -14,14 +14,14 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-# An event loop that is silent for so long serves nobody.
-_LOOP_ANSWERS_WITHIN_S = 5.0
+# An event loop that is blocked for longer counts as dead.
+_MAX_LOOP_SILENCE_S = 5.0
 
 
 class Monitor:
-    """An HTTP server in threads of its own, so that it answers whatever the event loop does.
+    """An HTTP server in its own threads, so that it answers while the event loop is blocked.
 
-    loop: the event loop whose life /healthz tells of.
+    loop: the event loop that /healthz checks.
     ready: whether /readyz says yes; called in any thread.
     """
 
@@ -34,17 +34,17 @@ class Monitor:
         loop: asyncio.AbstractEventLoop,
         ready: Callable[[], bool],
     ) -> None:
-        """Binds the address.
+        """Bind the address.
 
         Raises:
-            OSError: it cannot be bound.
+            OSError: the address cannot be bound.
         """
 
         def alive() -> bool:
             answered: concurrent.futures.Future[None] = concurrent.futures.Future()
             try:
                 loop.call_soon_threadsafe(answered.set_result, None)
-                answered.result(_LOOP_ANSWERS_WITHIN_S)
+                answered.result(_MAX_LOOP_SILENCE_S)
             except (RuntimeError, concurrent.futures.TimeoutError):
                 return False
             return True
@@ -63,7 +63,7 @@ class Monitor:
                     case "/readyz":
                         self._say("ok" if ready() else None, "not serving")
                     case _:
-                        self._reply(404, b"there are /metrics, /healthz and /readyz\n", "text/plain")
+                        self._reply(404, b"the paths are /metrics, /healthz and /readyz\n", "text/plain")
 
             def _say(self, good: str | None, bad: str) -> None:
                 self._reply(200 if good else 503, f"{good or bad}\n".encode(), "text/plain")
@@ -80,11 +80,11 @@ class Monitor:
 
         self._server = _HTTPServer((host, port), Handler)
         self.port: int = self._server.server_address[1]
-        # 0.1 s is how long `close` may have to wait.
+        # `close` waits for up to 0.1 s.
         threading.Thread(target=self._server.serve_forever, args=(0.1,), name="monitor", daemon=True).start()
 
     def close(self) -> None:
-        """Stops answering."""
+        """Stop answering."""
         self._server.shutdown()
         self._server.server_close()
 
@@ -93,12 +93,12 @@ class _HTTPServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def server_bind(self) -> None:
-        # Not HTTPServer's own, which asks the DNS for this machine's name.
+        # HTTPServer's own asks the DNS for this machine's name.
         socketserver.TCPServer.server_bind(self)
 
 
 def rss_bytes() -> float:
-    """The memory of this process that is resident, in bytes; where the system does not say, its highest."""
+    """Return the resident memory of this process in bytes; its peak where the system gives only that."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return float(pages * os.sysconf("SC_PAGE_SIZE"))

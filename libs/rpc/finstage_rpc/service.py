@@ -1,14 +1,14 @@
-"""Servicers on the wire: what every RPC of every service here does around the method that answers it.
+"""Servicers on the wire: everything that happens around the method that answers an RPC.
 
-A servicer is a plain class with the contract's RPCs as async methods, and async generators where they
-stream:
+A servicer is a plain class with the contract's RPCs as async methods, or as async generators where the reply
+is a stream:
 
     async def GetQuote(self, request: GetQuoteRequest, context: Context) -> GetQuoteResponse | bytes: ...
     async def WatchQuotes(self, request, context) -> AsyncIterator[WatchQuotesResponse | bytes]: ...
     async def WriteBars(self, requests: AsyncIterator[WriteBarsRequest], context) -> AsyncIterator[...]: ...
 
-It raises domain errors; it returns a message, or that message serialised. All around it is done by one
-wrapper that is built once per method, instead of a chain of interceptors per call.
+It raises domain errors, and returns the message or its serialised bytes. One wrapper, built once per method,
+does the rest; there is no chain of interceptors per call.
 """
 
 import asyncio
@@ -53,8 +53,8 @@ class Service:
     """One service of a server.
 
     descriptor: price_service_pb2.DESCRIPTOR.services_by_name["PriceService"].
-    servicer: an object with its RPCs as methods; an RPC that it lacks answers UNIMPLEMENTED.
-    raw_requests: names of RPCs whose requests are given as bytes, not parsed.
+    servicer: an object with the RPCs as methods; an RPC that it lacks is UNIMPLEMENTED.
+    raw_requests: names of the RPCs that get their requests as bytes, unparsed.
     """
 
     descriptor: ServiceDescriptor
@@ -64,11 +64,11 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a server allows, and what it tells of.
+    """The limits of a server, and which calls it logs.
 
-    unary_calls, streams: how many calls without and with a stream may be served at once.
-    message_bytes: the longest message, either way; a servicer sees to those that it gets as bytes.
-    slow_call_s: unary calls from this on are logged.
+    unary_calls, streams: how many unary calls and streams may be served at once.
+    message_bytes: the longest message, either way. A servicer checks raw requests itself.
+    slow_call_s: unary calls that take this long are logged.
     log_calls: log each call, at debug.
     """
 
@@ -80,7 +80,7 @@ class Limits:
 
 
 class Calls:
-    """The calls being served: admits them, counts them, ends them when the server stops."""
+    """The calls being served: admission, counts, and their end when the server stops."""
 
     def __init__(self, limits: Limits, keys: ApiKeys | None) -> None:
         self.limits = limits
@@ -96,12 +96,12 @@ class Calls:
         return len(self._unary) + len(self._streams)
 
     def admit(self, task: asyncio.Task[Any], context: Context, *, stream: bool, endless: bool) -> str:
-        """Counts the call that `task` serves in, until `leave`. Returns the name of its key; empty without.
+        """Count the call that `task` serves, until `leave`. Return the name of its key; empty without keys.
 
         Raises:
-            Unauthenticated: it has no key that is known, and needs one.
-            RateLimited: there are too many calls.
-            Unavailable: the server stops, and the call would not end by itself.
+            Unauthenticated: the server needs a key, and the call has none that is known.
+            RateLimited: too many calls are being served.
+            Unavailable: the server is stopping, and the stream has no end.
         """
         caller = "" if self._keys is None else self._keys.check(context.invocation_metadata() or ())
         if stream:
@@ -116,7 +116,7 @@ class Calls:
         return caller
 
     def leave(self, task: asyncio.Task[Any]) -> None:
-        """The call of `task` has ended."""
+        """Forget the call of `task`, which has ended."""
         self._unary.discard(task)
         self._streams.pop(task, None)
         self._stopped.discard(task)
@@ -124,11 +124,11 @@ class Calls:
             self._idle.set()
 
     def was_stopped(self, task: asyncio.Task[Any]) -> bool:
-        """Whether `stop` has cancelled `task`, and not its caller."""
+        """Return whether `stop`, not the caller, cancelled `task`."""
         return task in self._stopped
 
     def stop(self, *, all_calls: bool) -> None:
-        """Ends, with UNAVAILABLE, the calls that do not end by themselves, or all."""
+        """End the endless streams, or all calls, with UNAVAILABLE."""
         self._stopping = True
         running = [*self._unary, *self._streams] if all_calls else [t for t, e in self._streams.items() if e]
         for task in running:
@@ -137,14 +137,14 @@ class Calls:
                 task.cancel()
 
     async def until_idle(self, seconds: float) -> None:
-        """Returns when no call is served, or after `seconds`."""
+        """Wait until no call is being served, at most `seconds`."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), seconds)
 
 
 def _check(running: int, limit: int, what: str) -> None:
     if running >= limit:
-        raise over_limit(f"the server has {limit} {what} in progress, the most it takes")
+        raise over_limit(f"the server already serves {limit} {what}, its limit")
 
 
 def _stopping() -> Unavailable:
@@ -152,10 +152,10 @@ def _stopping() -> Unavailable:
 
 
 def generic_handler(service: Service, calls: Calls, metrics: CallMetrics) -> grpc.GenericRpcHandler:
-    """What grpc.aio needs to serve `service`.
+    """Return the handler of `service` for grpc.aio.
 
     Raises:
-        TypeError: the servicer has an RPC that the contract lacks, or one of another kind.
+        TypeError: the servicer has an RPC that the contract lacks, or one that streams differently.
     """
     descriptor, servicer = service.descriptor, service.servicer
     rpcs = {name for name in dir(type(servicer)) if name[:1].isupper()}
@@ -192,7 +192,7 @@ class UnknownMethods(grpc.GenericRpcHandler):
 
 
 class _Rpc:
-    """One RPC of one servicer. Its handlers take and give bytes: parsing is inside the error mapping."""
+    """One RPC of one servicer. Its handler takes and returns bytes, so that parsing errors are mapped too."""
 
     def __init__(
         self,
@@ -217,7 +217,7 @@ class _Rpc:
         self._endless = is_endless(method)
 
     def handler(self) -> "grpc.RpcMethodHandler[Any, Any]":
-        """The handler for grpc.aio; serializers are left out, so it passes bytes."""
+        """Return the handler for grpc.aio, without serializers, so that it is given bytes."""
         body: _Body = self._stream if self._out else self._unary
 
         async def serve(request: Any, context: Context) -> Any:
@@ -278,7 +278,7 @@ class _Rpc:
         except grpc.aio.AbortError:
             raise
         except grpc.aio.BaseError:
-            # The caller is gone while something was on its way to it. gRPC would log that as a fault of ours.
+            # The caller left while a message was on its way to it. gRPC would log that as our error.
             code = _Code.CANCELLED
             raise asyncio.CancelledError from None
         finally:
@@ -298,8 +298,8 @@ class _Rpc:
         return data
 
     async def _stream(self, request: Any, context: Context) -> None:
-        # Writing here, instead of being a generator that gRPC iterates, keeps every failure of the stream
-        # within the error mapping, and closes the servicer's generator before the call ends.
+        # gRPC could iterate the generator itself. Writing here keeps every failure of the stream inside the
+        # error mapping, and closes the generator before the call ends.
         async with contextlib.aclosing(self._behaviour(self._received(request), context)) as responses:
             async for response in responses:
                 await context.write(self._serialised(response))
@@ -334,9 +334,8 @@ class _Rpc:
         return data
 
     def _check_length(self, kind: str, data: bytes, do: str) -> None:
-        most = self._limits.message_bytes
-        if len(data) > most:
+        limit = self._limits.message_bytes
+        if len(data) > limit:
             raise RateLimited(
-                Reason.OWN_LIMIT,
-                f"the {kind} has {len(data)} bytes, and a message may have {most}: {do} less at once",
+                Reason.OWN_LIMIT, f"the {kind} has {len(data)} bytes; the limit is {limit}: {do} less at once"
             )

@@ -143,8 +143,8 @@ _S = TypeVar("_S", bound=BaseSettings)
 def load(kind: type[_S]) -> _S:
     """Return the settings in the environment.
 
-    Wrong ones end the process with exit code 2 and a line each on stderr: the variable, what was given, what is
-    accepted.
+    Wrong ones end the process with exit code 2 and a line each on stderr: the variable, what was given, what
+    is accepted.
     """
     try:
         return kind()

@@ -10,7 +10,8 @@ import pytest
 from finstage.price.v1 import price_service_pb2 as pb
 from finstage_market.errors import DeadlineTooShort, FinstageError, Reason, Unavailable
 from finstage_rpc import call
-from finstage_rpc.deadline import MARGIN_S, detached, downstream_timeout_s, require_s, time_left_s
+from finstage_rpc.call import detached
+from finstage_rpc.deadline import MARGIN_S, downstream_timeout_s, time_left_s
 
 METHOD = "/finstage.price.v1.PriceService/GetQuote"
 REQUEST, REPLY = pb.GetQuoteRequest(symbol="A"), pb.GetQuoteResponse
@@ -150,21 +151,6 @@ async def test_the_servicer_is_cancelled_when_the_deadline_passes(start: Any, co
     await asyncio.wait_for(cancelled.wait(), 5)
 
 
-async def test_a_wait_that_the_deadline_does_not_allow_is_refused_before_it_begins(
-    start: Any, connect: Any
-) -> None:
-    async def ask(context: Any) -> None:
-        require_s(1.0, "asking")
-        require_s(3600.0, "the upstream's limit")
-
-    channel = connect(await start(Doing(ask)))
-    with pytest.raises(Unavailable) as raised:
-        await channel.call(METHOD, REQUEST, REPLY, timeout_s=30.0)
-    told = raised.value.__cause__
-    assert told is not None
-    assert "the upstream's limit takes 3.6e+03 s" in str(told)
-
-
 async def test_detached_work_has_no_deadline(start: Any, connect: Any) -> None:
     left: list[float | None] = []
 
@@ -188,4 +174,3 @@ async def test_detached_work_has_no_deadline(start: Any, connect: Any) -> None:
 def test_outside_any_call_there_is_no_deadline() -> None:
     assert time_left_s() is None
     assert downstream_timeout_s(3.0) == 3.0
-    require_s(1e9, "anything")
