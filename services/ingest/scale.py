@@ -26,7 +26,7 @@ def out_of_scale(columns: Columns) -> Iterator[BarFlag]:
     The open is measured against the close and the close before, so that a true gap is none.
     """
     top, bottom = np.maximum(columns.open, columns.close), np.minimum(columns.open, columns.close)
-    before = np.concatenate([columns.close[:1], columns.close[:-1]])
+    before = np.concatenate([columns.open[:1], columns.close[:-1]])
     positive = columns.low > 0
     wrong = {
         "high": columns.high > top * SCALE_FACTOR,

@@ -58,14 +58,14 @@ def body(
     return {"chart": {"result": [result], "error": None}}
 
 
-def read(reply: object) -> Chart | Failure:
+def read(reply: object, *, needs_rows: bool = True) -> Chart | Failure:
     """What the reader makes of a reply."""
-    return read_chart(200, orjson.dumps(reply))
+    return read_chart(200, orjson.dumps(reply), needs_rows=needs_rows)
 
 
-def chart(reply: object) -> Chart:
+def chart(reply: object, *, needs_rows: bool = True) -> Chart:
     """The chart of a reply that has one."""
-    found = read(reply)
+    found = read(reply, needs_rows=needs_rows)
     assert isinstance(found, Chart)
     return found
 

@@ -149,7 +149,11 @@ def _drop_collisions(rows: Rows, chart: Chart, grid: Grid) -> None:
             if not missing[row]:
                 rows.reject(row, RejectReason.OFF_GRID, "it does not open at a full minute")
             continue
-        if kept is None or ms >= grid.end_ms(int(rows.times[kept]), chart.zone):
+        if (
+            kept is None
+            or ms >= grid.end_ms(int(rows.times[kept]), chart.zone)
+            or rows.in_later_session(row, kept)
+        ):
             kept = row
             continue
         same_slot = ms == rows.times[kept]
@@ -244,11 +248,14 @@ def _checked(
         held = set(bars.open_time_ms.tolist())
         for open_ms in sorted({r.open_time_ms for r in rejected if r.reason in _LEAVES_A_GAP} - held):
             gaps.append(Gap(open_ms, grid.end_ms(open_ms, chart.zone), GapReason.REJECTED, 1))
-    flags = [
-        *judged.flags,
-        *_volume_flags(bars, no_volume[judged.rows]),
-        *_split_flags(bars, chart, grid),
-    ]
+    flags = {
+        (flag.open_time_ms, flag.reason): flag
+        for flag in (
+            *judged.flags,
+            *_volume_flags(bars, no_volume[judged.rows]),
+            *_split_flags(bars, chart, grid),
+        )
+    }
     is_final, as_of_ms = _end_of_last(bars, chart, grid, now_ms, live)
     return CleanBars(
         columns=bars,
@@ -256,7 +263,7 @@ def _checked(
         last_is_final=is_final,
         as_of_ms=as_of_ms,
         gaps=tuple(sorted(gaps, key=lambda gap: gap.start_ms)),
-        flags=tuple(sorted(flags, key=lambda flag: flag.open_time_ms)),
+        flags=tuple(sorted(flags.values(), key=lambda flag: flag.open_time_ms)),
         rejected=tuple(rejected),
         dropped=dict(rows.dropped),
     )

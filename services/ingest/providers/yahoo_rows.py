@@ -68,7 +68,7 @@ class Rows:
         return null | zero
 
     def zero(self) -> Mask:
-        """Rows with a zero that is not a price: the kind cannot trade there, or all others are far from it."""
+        """Rows with a zero that is not a price: the kind never trades there, or the others are far off."""
         prices = self.values[:4]
         zero: Mask = (prices == 0).any(axis=0)
         if self.may_be_negative and zero.any():
@@ -76,6 +76,10 @@ class Rows:
             far = np.abs(prices).max(axis=0) > _NEAR_ZERO
             zero = zero & one_side & far
         return zero
+
+    def in_later_session(self, row: int, other: int) -> bool:
+        """Whether a row's session begins after the other row, whose bar it then cuts short."""
+        return self.session_starts is not None and bool(self.session_starts[row] > self.times[other])
 
     def keep(self, which: Mask | Int64s) -> None:
         self.times, self.values, self.places = self.times[which], self.values[:, which], self.places[which]
