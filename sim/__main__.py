@@ -1,4 +1,4 @@
-"""`python -m sim`: read the settings, serve until a signal."""
+"""The program: read the settings, serve until a signal."""
 
 import signal
 import sys
@@ -12,7 +12,7 @@ from sim.server import start
 
 
 def main() -> int:
-    """Serve until SIGINT or SIGTERM; 2 when a setting is wrong or the address is taken."""
+    """Serve until SIGINT or SIGTERM; return the exit code: 2 for a wrong setting or a taken address."""
     try:
         settings = Settings()
     except ValidationError as error:
@@ -22,7 +22,7 @@ def main() -> int:
         return 2
     host, port = settings.address
     clock = time.time if settings.start_s is None else FakeClock(settings.start_s, speed=settings.speed)
-    # Blocked in every thread and waited for here: a handler might not run while the main thread waits.
+    # Every thread blocks them and sigwait takes them: a handler might not run while the main thread waits.
     signals = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:

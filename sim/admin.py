@@ -1,4 +1,4 @@
-"""The admin paths, by which an operator or a test makes the market misbehave. README.md lists them."""
+"""The admin paths: how an operator or a test makes the market misbehave. README.md lists them."""
 
 import datetime as dt
 from collections.abc import Callable, Mapping
@@ -35,11 +35,11 @@ class Admin:
         }
 
     def handle(self, path: str, params: Params) -> Reply:
-        """The reply to a request of /admin/`path`: 200 with what is now so, 400 or 404 with why not."""
+        """Return the reply for /admin/`path`: 200 with the new state, 400 or 404 with the reason."""
         action = self._paths.get(path)
         if action is None:
             known = ", ".join(f"/admin/{name}" for name in self._paths)
-            return json_reply({"error": f"no such path; there are {known}"}, status=404)
+            return json_reply({"error": f"no such path; the admin paths are {known}"}, status=404)
         try:
             result = action(params)
         except (KeyError, UnknownSymbolError) as error:
@@ -76,7 +76,9 @@ class Admin:
     def _clock(self, params: Params) -> Any:
         clock = self._market.clock
         if params and not isinstance(clock, FakeClock):
-            raise ValueError("the market runs on the wall's clock; start it with FINSTAGE_SIM_START")
+            raise ValueError(
+                "the market runs on the wall clock, which cannot be moved; start it with FINSTAGE_SIM_START"
+            )
         if isinstance(clock, FakeClock):
             if "set" in params:
                 clock.set(epoch(params["set"]))

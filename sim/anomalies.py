@@ -1,4 +1,4 @@
-"""The defects of real upstream data, on symbols of their own or switched on for any symbol.
+"""The defects of real upstream data, shown by special symbols or switched on for any symbol.
 
 Most anomalies need no switch: every symbol shows them where the API does (README.md says which).
 """
@@ -14,11 +14,9 @@ from sim.market import View
 from sim.query import ApiError, ChartQuery, Json, bad_request, not_found
 from sim.reply import Reply
 
-_COLUMNS = ("open", "high", "low", "close", "volume")
-
 
 class InsteadError(Exception):
-    """The reply is another one."""
+    """An anomaly replaces the whole reply by this one."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(reply.status)
@@ -26,7 +24,7 @@ class InsteadError(Exception):
 
 
 def _series(result: Json) -> list[tuple[Json, str]]:
-    """Where the columns of bars are: (object, key)."""
+    """Return the place of every column of bars: (object, key)."""
     indicators = result["indicators"]
     objects = (*indicators["quote"], *indicators.get("adjclose", ()))
     return [(columns, name) for columns in objects for name in columns]
@@ -140,7 +138,7 @@ def _ragged(result: Json, _: View, __: ChartQuery) -> None:
 
 
 def _nothing(_: Json, __: View, ___: ChartQuery) -> None:
-    """It is in the CSV only."""
+    """Leave the chart alone: this anomaly shows only in the CSV."""
 
 
 def _no_data(_: Json, __: View, query: ChartQuery) -> None:
@@ -169,7 +167,7 @@ def _instead(fault: Fault) -> Callable[[Json, View, ChartQuery], None]:
 
 @dataclass(frozen=True)
 class Anomaly:
-    """One defect: what it is, and what it does to a chart's result (in place)."""
+    """One defect: its description, and the function that changes a chart's result in place."""
 
     text: str
     change: Callable[[Json, View, ChartQuery], None]
@@ -183,11 +181,11 @@ ANOMALIES = {
     "zero_first": Anomaly("no volume in a session's first intraday bar", _zero_first),
     "empty": Anomaly("200 without timestamps, an empty quote", _empty),
     "bare_meta": Anomaly("null and missing fields in meta", _bare_meta),
-    "orphan_events": Anomaly("events at times that no bar has, before 1970 too", _orphan_events),
+    "orphan_events": Anomaly("events without a bar, some before 1970", _orphan_events),
     "float_splits": Anomaly("split numerators as 4.0", _float_splits),
     "bad_low": Anomaly("a low of 0.0, and a low above the open", _bad_low),
     "stale_time": Anomaly("regularMarketTime two years old", _stale_time),
-    "hundredfold": Anomaly("some bars a hundredfold", _hundredfold),
+    "hundredfold": Anomaly("some prices multiplied by 100", _hundredfold),
     "no_timestamp": Anomaly("closes without timestamps", _no_timestamp),
     "ragged": Anomaly("columns of different lengths", _ragged),
     "foreign_csv": Anomaly("CSV with byte-order mark, M/D/Y, newest first, fractional volume", _nothing),
@@ -203,14 +201,14 @@ ANOMALIES = {
 
 
 class AnomalyBoard:
-    """Anomalies switched on for symbols, beside those that they have. Safe to share between threads."""
+    """Anomalies switched on for symbols, beside the symbols' own. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._on: dict[str, tuple[str, ...]] = {}
 
     def add(self, symbol: str, name: str) -> None:
-        """Raises KeyError for an unknown anomaly."""
+        """Switch an anomaly on for a symbol. Raises KeyError for an unknown anomaly."""
         ANOMALIES[name]
         with self._lock:
             self._on[symbol] = (*self._on.get(symbol, ()), name)

@@ -1,4 +1,4 @@
-"""The API's paths: from a request to a reply, with nothing of HTTP's transport."""
+"""The API's paths: from a request to a reply, without HTTP's transport."""
 
 from collections.abc import Mapping
 from urllib.parse import unquote
@@ -22,7 +22,7 @@ PATHS = {
 
 
 def path_name(path: str) -> str:
-    """The key of PATHS that a request's path is about; empty for none."""
+    """Return the key of PATHS that a request's path belongs to; empty for an unknown path."""
     for name, start in PATHS.items():
         if path == start or (start.endswith("/") and path.startswith(start)):
             return name
@@ -30,7 +30,7 @@ def path_name(path: str) -> str:
 
 
 def symbols_of(path: str, params: Params) -> tuple[str, ...]:
-    """The symbols that a request is about, upper case; none for a search or an unknown path."""
+    """Return the symbols that a request names, upper case; empty for a search or an unknown path."""
     name = path_name(path)
     if name in ("chart", "download"):
         return (unquote(path.removeprefix(PATHS[name])).upper(),)
@@ -40,13 +40,13 @@ def symbols_of(path: str, params: Params) -> tuple[str, ...]:
 
 
 class Api:
-    """Answers for a market."""
+    """The API of one market."""
 
     def __init__(self, market: Market, anomalies: AnomalyBoard) -> None:
         self._market, self._anomalies = market, anomalies
 
     def answer(self, path: str, params: Params) -> Reply:
-        """The reply to a GET of `path`."""
+        """Return the reply to a GET of `path`."""
         name = path_name(path)
         try:
             return self._answer(name, symbols_of(path, params), params)
@@ -72,7 +72,7 @@ class Api:
             count = params.get("quotesCount", "")
             limit = int(count) if count.isdigit() else DEFAULT_SEARCH_COUNT
             return json_reply(search(self._market, params.get("q", ""), limit))
-        raise ApiError(404, "Not Found", f"no such path; there are {', '.join(PATHS.values())}")
+        raise ApiError(404, "Not Found", f"no such path; the paths are {', '.join(PATHS.values())}")
 
     def _chart(self, symbol: str, params: Params) -> tuple[Json, View]:
         try:

@@ -13,7 +13,7 @@ from sim.prices import Bars, FloatArray, Payment
 from sim.query import FUND_RANGES, RANGES, ChartQuery, Json, bad_request
 from sim.sessions import DAY_S
 
-# So long after the last trade the current day's bar still carries that trade's time, and not its own.
+# Until this long after the last trade, the current day's bar carries that trade's time instead of its own.
 _SETTLING_S = 4 * 3600
 
 
@@ -28,10 +28,10 @@ class Chart:
 
 
 def chart(view: View, query: ChartQuery) -> Json:
-    """The result of a request, with NumPy columns in it.
+    """Return the result of a request, with NumPy columns in it.
 
     Raises:
-        ApiError: 400 when the symbol has nothing to do with that time.
+        ApiError: 400, the symbol has no data at that time.
     """
     if query.end < view.history.bars.time[0] or query.start > view.now:
         raise bad_request(f"Data doesn't exist for startDate = {query.start}, endDate = {query.end}")
@@ -58,7 +58,7 @@ def chart(view: View, query: ChartQuery) -> Json:
 
 
 def _float32(prices: FloatArray) -> FloatArray:
-    """Prices travel as single precision written out as doubles: 129.55 is 129.5500030517578."""
+    """Return prices as the API sends them, float32 written out as doubles: 129.55 is 129.5500030517578."""
     return prices.astype(np.float32).astype(np.float64)
 
 
@@ -68,7 +68,7 @@ def _intraday(view: View, query: ChartQuery) -> Chart:
     first = int(np.searchsorted(history.close_time, query.start, "right"))
     stop = min(int(np.searchsorted(history.bars.time, query.end, "right")), view.last + 1)
     if query.extended and view.instrument.schedule.extended:
-        # The pre-market of a session may have begun, and the post-market of the one before may reach in.
+        # The next pre-market may have begun, and the previous post-market may reach into the window.
         while stop < len(history.days) and history.pre_open(stop) <= min(query.end, view.now):
             stop += 1
         while first > 0 and history.post_close(first - 1) > query.start:
@@ -80,7 +80,7 @@ def _intraday(view: View, query: ChartQuery) -> Chart:
         *(view.intraday(i, query.step_s, extended=query.extended) for i in range(first, stop))
     )
     begin = int(np.searchsorted(bars.time, query.start, "left"))
-    # A bar at period2 is left out; one that opens this very second is in every range.
+    # A period excludes a bar at period2; a range includes a bar that opens this very second.
     end = int(np.searchsorted(bars.time, query.end, "right" if query.range else "left"))
     bars = bars.cut(begin, end)
     if stop == view.last + 1 and not query.extended:
@@ -89,7 +89,7 @@ def _intraday(view: View, query: ChartQuery) -> Chart:
 
 
 def _with_live_tail(bars: Bars, view: View, query: ChartQuery) -> Bars:
-    """The last price once more, off the grid at the time of the last trade; after the close a stub there."""
+    """Append the last price as a bar at the time of the last trade, off the grid; after the close, a stub."""
     live = view.live
     on_grid = len(bars) > 0 and live.time <= bars.time[-1]
     if on_grid or not query.start <= live.time <= query.end:
@@ -99,7 +99,7 @@ def _with_live_tail(bars: Bars, view: View, query: ChartQuery) -> Bars:
 
 
 def _long(view: View, query: ChartQuery) -> Chart:
-    """Days, or the weeks, months or quarters that they make."""
+    """Return days, or the weeks, months or quarters that they form."""
     first, stop = _days(view, query)
     bars, adjusted = view.daily(first, stop), view.adjusted(first, stop)
     if query.interval != "1d" and first < stop:
@@ -119,11 +119,11 @@ def _long(view: View, query: ChartQuery) -> Chart:
 
 
 def _days(view: View, query: ChartQuery) -> tuple[int, int]:
-    """The days [first, stop) that the reply is made of, by the rules that recorded replies show.
+    """Return the days [first, stop) of the reply, by the rules that recorded replies show.
 
-    Days and weeks are made of the sessions from the UTC day of period1 to period2, so that a week at either
-    end may be a part of one. Months and quarters are made of the whole months that start in that time, so
-    that a quarter at either end may be a part of one. A range is a period that starts where it says.
+    Days and weeks consist of the sessions from the UTC day of period1 to period2, so a week at either end may
+    be partial. Months and quarters consist of the whole months that start in that time, so a quarter at
+    either end may be partial. A range is a period with a computed start.
     """
     unit = "1d" if query.interval in ("1d", "1wk") else "1mo"
     starts, times = view.market.groups(view.symbol, unit)
@@ -138,7 +138,7 @@ def _floor(query: ChartQuery) -> int:
 
 
 def _event_map(view: View, query: ChartQuery, data: Chart) -> Json:
-    """Events of the days shown. A key is the time of the bar that holds the event; `date` is its day's."""
+    """Return the events of the days shown, keyed by the time of their bar; `date` is their day's time."""
     times = view.history.bars.time
     starts, group_times = view.market.groups(view.symbol, query.interval)
 
@@ -172,7 +172,7 @@ def _event_map(view: View, query: ChartQuery, data: Chart) -> Json:
 
 
 def meta(view: View, query: ChartQuery, data: Chart) -> Json:
-    """The `meta` of a reply."""
+    """Return the `meta` of a reply."""
     instrument, live = view.instrument, view.live
     before = int(np.searchsorted(view.history.bars.time, query.start - bool(query.range), "right")) - 1
     year = view.daily(max(view.last - 251, 0), view.last + 1)
@@ -222,7 +222,7 @@ def meta(view: View, query: ChartQuery, data: Chart) -> Json:
 
 
 def zone_at(instrument: Instrument, at: float) -> tuple[int, str]:
-    """Offset from UTC, seconds, and the zone's short name, at an epoch second."""
+    """Return the offset from UTC in seconds and the zone's short name, at an epoch second."""
     local = dt.datetime.fromtimestamp(at, ZoneInfo(instrument.schedule.time_zone))
     offset = local.utcoffset()
     assert offset is not None

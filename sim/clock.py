@@ -1,4 +1,4 @@
-"""The market's clock: the wall's, or one of its own that tests and demonstrations move."""
+"""The market's clock: the wall clock, or a fake one that tests and demonstrations move."""
 
 import datetime as dt
 import threading
@@ -9,7 +9,7 @@ Clock = Callable[[], float]
 
 
 def epoch(iso: str) -> float:
-    """The epoch second of an ISO 8601 time; UTC when it has no offset. Raises ValueError."""
+    """Return the epoch second of an ISO 8601 time; UTC when it has no offset. Raises ValueError."""
     at = dt.datetime.fromisoformat(iso)
     return (at if at.tzinfo else at.replace(tzinfo=dt.UTC)).timestamp()
 
@@ -17,7 +17,7 @@ def epoch(iso: str) -> float:
 class FakeClock:
     """A clock that starts at `start_s` (epoch seconds) and runs `speed` times as fast as real time.
 
-    With `speed` 0 it stands until `advance` or `set` moves it. Safe to share between threads.
+    With `speed` 0 it stands still until `advance` or `set` moves it. Safe to share between threads.
     """
 
     def __init__(self, start_s: float, *, speed: float = 0.0) -> None:

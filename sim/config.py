@@ -7,16 +7,21 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """What can be set; the defaults run."""
+    """The settings; the defaults work."""
 
     model_config = SettingsConfigDict(env_prefix="FINSTAGE_SIM_")
 
-    listen: str = Field(default="127.0.0.1:8080", description="HOST:PORT to serve on; port 0: a free one")
+    listen: str = Field(
+        default="127.0.0.1:8080", description="HOST:PORT to serve on; port 0 takes a free one"
+    )
     seed: int = Field(default=7, ge=0, description="another seed is another market")
     start: dt.datetime | None = Field(
-        default=None, description="where a clock of its own starts (ISO 8601, UTC when no offset is given)"
+        default=None,
+        description="where the market's own clock starts (ISO 8601, UTC when no offset is given)",
     )
-    speed: float = Field(default=1.0, ge=0, description="with `start`: market seconds a second; 0 stands")
+    speed: float = Field(
+        default=1.0, ge=0, description="with `start`: market seconds per second; 0 stops the clock"
+    )
 
     @field_validator("listen")
     @classmethod

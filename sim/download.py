@@ -13,10 +13,10 @@ _HEADER = "Date,Open,High,Low,Close,Adj Close,Volume"
 
 
 def download(result: Json, view: View, *, foreign: bool) -> Reply:
-    """A chart's result as CSV.
+    """Return a chart's result as CSV.
 
     Args:
-        foreign: as other tools write it: a byte-order mark, M/D/YYYY, newest first, fractional volumes.
+        foreign: write it as other tools do: a byte-order mark, M/D/YYYY, newest first, fractional volumes.
     """
     quote = result["indicators"]["quote"][0]
     zone = ZoneInfo(view.instrument.schedule.time_zone)

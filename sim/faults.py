@@ -17,22 +17,21 @@ _TOO_MANY = "Edge: Too Many Requests"
 
 @dataclass(frozen=True)
 class Fault:
-    """A rule: requests that match go wrong with probability `rate`.
+    """A rule: matching requests go wrong with probability `rate`.
 
     Attributes:
         kind: a key of KINDS.
-        rate: drawn from a generator of this rule alone; the n-th request that matches always gets the
-            n-th draw.
-        count: after so many requests the rule is spent; unset: never.
-        symbol: only requests about it; empty: all.
+        rate: the rule has a random generator of its own; the n-th matching request always gets the n-th draw.
+        count: the rule ends after so many faults; unset: never.
+        symbol: only requests for this symbol; empty: all.
         path: only "chart", "quote", "search" or "download"; empty: all.
-        seed: of the generator.
-        seconds: how long, for latency and slow_body.
-        status: for server_error.
-        retry_after: seconds, for rate_limited and server_error (there only when `form` is set).
-        form: how it is told: "seconds", "date" or "none".
-        body: of a rate_limited: "text" or "html".
-        after: bytes of the body that are sent before a reset; unset: the reset comes before the reply.
+        seed: seed of the generator.
+        seconds: duration, for latency and slow_body.
+        status: status code, for server_error.
+        retry_after: seconds, for rate_limited and server_error.
+        form: form of the Retry-After header: "seconds", "date" or "none" (no header).
+        body: body of rate_limited: "text" or "html".
+        after: bytes of the body sent before a reset; unset: the reset comes before the reply.
     """
 
     kind: str
@@ -50,7 +49,7 @@ class Fault:
 
 
 def rate_limited(fault: Fault) -> Reply:
-    """429, as text or as a page, with the time to wait in the form asked for."""
+    """Return a 429 as text or as a page, with Retry-After in the requested form."""
     if fault.body == "html":
         body, content_type = _page("Too Many Requests"), "text/html"
     else:
@@ -84,7 +83,7 @@ def _server_error(fault: Fault) -> Reply:
     return Reply(fault.status, _page("Yahoo! - Error"), "text/html", _retry_after(fault))
 
 
-# Instead of the reply.
+# These replace the reply.
 REPLACEMENTS: dict[str, Callable[[Fault], Reply]] = {
     "rate_limited": rate_limited,
     "server_error": _server_error,
@@ -95,7 +94,7 @@ REPLACEMENTS: dict[str, Callable[[Fault], Reply]] = {
     "empty_body": lambda _: Reply(200, b""),
 }
 
-# To the reply.
+# These change the reply.
 CHANGES: dict[str, Callable[[Fault, Reply], Reply]] = {
     "latency": lambda fault, reply: replace(reply, delay_s=reply.delay_s + fault.seconds),
     "slow_body": lambda fault, reply: replace(reply, slow_s=fault.seconds),
@@ -112,13 +111,16 @@ class Rule:
 
     id: int
     fault: Fault
-    matched: int  # requests so far
-    hit: int  # of these, how many went wrong
+    matched: int  # requests that it matched so far
+    hit: int  # how many of them went wrong
 
 
 class FaultBoard:
-    """The rules in force. Rules are independent: each has its own generator, and all that hit apply, of
-    those that replace the reply the first. Safe to share between threads."""
+    """The rules in force. Safe to share between threads.
+
+    Rules are independent: each has its own generator, and every rule that hits applies. Of those that replace
+    the reply, only the first does.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -135,7 +137,7 @@ class FaultBoard:
             return rule
 
     def clear(self, kind: str = "") -> None:
-        """Take away all rules, or those of a kind."""
+        """Remove all rules, or those of one kind."""
         with self._lock:
             self._rules = {i: rule for i, rule in self._rules.items() if kind and rule.fault.kind != kind}
 
@@ -144,7 +146,7 @@ class FaultBoard:
             return [asdict(rule) for rule in self._rules.values()]
 
     def draw(self, path: str, symbols: tuple[str, ...]) -> list[Fault]:
-        """The faults that hit a request."""
+        """Return the faults that hit a request."""
         hits = []
         with self._lock:
             for rule in self._rules.values():
@@ -161,7 +163,7 @@ class FaultBoard:
 
 
 def spoil(faults: list[Fault], answer: Callable[[], Reply]) -> Reply:
-    """The reply with the faults in it; `answer` is asked only when no fault replaces it."""
+    """Return the reply with the faults applied; `answer` is called only when no fault replaces the reply."""
     instead = next((fault for fault in faults if fault.kind in REPLACEMENTS), None)
     reply = answer() if instead is None else REPLACEMENTS[instead.kind](instead)
     for fault in faults:
@@ -171,7 +173,7 @@ def spoil(faults: list[Fault], answer: Callable[[], Reply]) -> Reply:
 
 
 def parse_fault(params: Mapping[str, str]) -> Fault:
-    """A fault from the parameters of an admin request.
+    """Return a fault from the parameters of an admin request.
 
     Raises:
         ValueError: an unknown kind or parameter, or a value out of range.
@@ -180,7 +182,7 @@ def parse_fault(params: Mapping[str, str]) -> Fault:
     values: dict[str, Any] = {}
     for name, text in params.items():
         if name not in known:
-            raise ValueError(f"{name}: unknown; known are {', '.join(known)}")
+            raise ValueError(f"{name}: unknown parameter; known are {', '.join(known)}")
         try:
             values[name] = _PARSERS[known[name]](text)
         except ValueError:

@@ -1,4 +1,4 @@
-"""What an instrument is: its kind, its exchange, its currency, its splits."""
+"""Instruments: kind, exchange, currency, splits."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from sim.sessions import SCHEDULES, Schedule
 
 
 class Kind(StrEnum):
-    """What an instrument is, as the API writes it."""
+    """The kind of an instrument, as the API writes it."""
 
     EQUITY = "EQUITY"
     ETF = "ETF"
@@ -76,7 +76,7 @@ EXCHANGES = {
 
 @dataclass(frozen=True)
 class Split:
-    """`numerator` new shares for `denominator` old ones, from the session of `day` on."""
+    """A split: `numerator` new shares for `denominator` old ones, from the session of `day` on."""
 
     day: dt.date
     numerator: int
@@ -89,7 +89,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Instrument:
-    """One line of the table. Prices are in `currency`, split-adjusted for every split of `splits`."""
+    """One row of the table. Prices are in `currency`, adjusted for every split of `splits`."""
 
     symbol: str
     name: str
@@ -99,8 +99,8 @@ class Instrument:
     listed: dt.date
     first_price: float
     price: float
-    volatility: float  # a year's, as a fraction
-    volume: float  # a typical day's
+    volatility: float  # per year, as a fraction
+    volume: float  # of a typical day
     decimals: int = 2  # of the smallest price step
     price_hint: int = 2
     dividend_yield: float = 0.0
@@ -111,7 +111,7 @@ class Instrument:
 
     @property
     def defective(self) -> bool:
-        """Whether it is there only to show something wrong."""
+        """Whether the symbol exists only to show an anomaly."""
         return self.symbol.startswith("X-")
 
     @property

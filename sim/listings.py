@@ -1,4 +1,4 @@
-"""The market's table: what is traded, where, in which currency, with which splits and dividends.
+"""The market's table: instruments with their exchange, currency, splits and dividends.
 
 Prices are plausible, not real: each walks at random from one price at its listing to another at
 sim.prices.ANCHOR, and on from there.
@@ -28,7 +28,11 @@ def _make(
     splits: str = "",
     anomalies: tuple[str, ...] = (),
 ) -> Instrument:
-    """`prices`: at the listing and at sim.prices.ANCHOR; `splits`: "2020-08-31 4:1, 2014-06-09 7:1"."""
+    """Return one instrument.
+
+    prices: at the listing and at sim.prices.ANCHOR.
+    splits: such as "2020-08-31 4:1, 2014-06-09 7:1".
+    """
     parsed = []
     for part in filter(None, splits.split(", ")):
         day, ratio = part.split(" ")
@@ -168,7 +172,7 @@ def _real() -> list[Instrument]:
 
 
 def _defective() -> list[Instrument]:
-    """Symbols that are there only to show what upstream data can be like; see sim.anomalies."""
+    """Return the symbols that exist only to show defects of upstream data; see sim.anomalies."""
     rows = {
         "X-NULLBAR": ("null_bar",),
         "X-CLOSEONLY": ("close_only",),
@@ -195,7 +199,7 @@ def _defective() -> list[Instrument]:
         "X-BUSY200": ("busy_200",),
         "X-ERROR200": ("error_200",),
     }
-    # One that is about the live price trades around the clock.
+    # X-LIVETAIL shows the live price, so it trades around the clock.
     exchanges = {"X-LIVETAIL": ("CCC", Kind.CRYPTO), "X-PENCE.L": ("LSE", Kind.EQUITY)}
     made = []
     for symbol, anomalies in rows.items():
@@ -221,5 +225,5 @@ def _defective() -> list[Instrument]:
 
 
 def table() -> dict[str, Instrument]:
-    """Every instrument of the market by symbol."""
+    """Return every instrument of the market, by symbol."""
     return {instrument.symbol: instrument for instrument in (*_real(), *_defective())}

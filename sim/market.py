@@ -1,4 +1,4 @@
-"""The market at a moment: what is known now, and what is still forming."""
+"""The market at a moment: known history, and the bar that is still forming."""
 
 import math
 import threading
@@ -22,9 +22,9 @@ from sim.prices import (
 )
 from sim.sessions import IntArray, local_midnight, weekday
 
-# A fund's price of the day appears this long after the session.
+# A fund's price of the day appears this long after the session's end.
 _NAV_DELAY_S = 4 * 3600 + 300
-# Days of minutes kept (18 to 70 kB each), and days of longer bars (1 to 14 kB).
+# Cached days of minute bars (18 to 70 kB each), and of longer bars (1 to 14 kB each).
 _MINUTE_DAYS = 256
 _STEP_DAYS = 16_384
 
@@ -34,13 +34,13 @@ class Live:
     """The latest session as seen now."""
 
     time: int  # of its last trade, epoch seconds
-    open_now: bool  # whether trade goes on at this second
+    open_now: bool  # whether the market trades at this second
     bar: Bars  # the day so far: one bar
 
 
 @dataclass(frozen=True)
 class Restatement:
-    """What was done to a symbol's past on demand."""
+    """The changes made on demand to a symbol's past."""
 
     splits: tuple[tuple[int, Split], ...] = ()  # with the index of its day
     dividends: tuple[Payment, ...] = ()
@@ -59,14 +59,14 @@ class Market:
         self._lock = threading.Lock()
         self._restated: dict[str, Restatement] = {}
         self.history = lru_cache(None)(self._build)
-        # For an interval of a day or longer: each bar's first day and its time; else the days' own.
+        # For weeks and longer, each bar's first day and its time; for days, the days themselves.
         self.groups = lru_cache(None)(self._draw_groups)
         self.minutes = lru_cache(_MINUTE_DAYS)(self._draw_minutes)
         self.steps = lru_cache(_STEP_DAYS)(self._draw_steps)
         self.extended = lru_cache(_MINUTE_DAYS)(self._draw_extended)
 
     def at(self, symbol: str, now: float | None = None) -> "View":
-        """One symbol at a moment (epoch seconds; default: the clock's now).
+        """Return one symbol at a moment (epoch seconds; default: now by the clock).
 
         Raises UnknownSymbolError.
         """
@@ -81,7 +81,7 @@ class Market:
     def split(self, symbol: str, numerator: int, denominator: int) -> None:
         """Split a symbol today: its whole history is in new shares from now on.
 
-        Raises UnknownSymbolError; ValueError for a ratio that is none.
+        Raises UnknownSymbolError; ValueError for a term below 1.
         """
         if min(numerator, denominator) < 1:
             raise ValueError(f"{numerator}:{denominator} is not a ratio")
@@ -90,7 +90,7 @@ class Market:
         self._restate(symbol, lambda past: replace(past, splits=(*past.splits, (view.last, split))))
 
     def pay(self, symbol: str, amount: float) -> None:
-        """Let a symbol pay a dividend today: its earlier adjusted closes change. Raises as `split` does."""
+        """Pay a dividend today: earlier adjusted closes change. Raises as `split` does."""
         view = self.at(symbol)
         if not 0 < amount < view.close_of(max(view.last - 1, 0)):
             raise ValueError(f"{amount} is not a dividend at this price")
@@ -106,7 +106,7 @@ class Market:
         self._restate(symbol, lambda past: replace(past, corrections=(*past.corrections, correction)))
 
     def unrestate(self, symbol: str = "") -> None:
-        """Undo what was done on demand, to a symbol or to all."""
+        """Undo the changes made on demand, for one symbol or for all."""
         with self._lock:
             self._restated = {s: past for s, past in self._restated.items() if symbol and s != symbol}
 
@@ -123,7 +123,7 @@ class Market:
         if interval == "1wk":
             keys = days - weekday(days)
         elif interval in ("1mo", "3mo"):
-            # Quarters count from the month of the first bar, as the API's do.
+            # As in the API, quarters count from the month of the first bar.
             size = {"1mo": 1, "3mo": 3}[interval]
             months = days.astype("datetime64[M]").astype(np.int64)
             keys = (months - (months - months[0]) % size).astype("datetime64[M]").astype("datetime64[D]")
@@ -145,7 +145,7 @@ class Market:
 
 
 def stepped(minutes: Bars, step_s: int) -> Bars:
-    """Bars of `step_s` seconds, on a grid that starts at the first minute."""
+    """Return bars of `step_s` seconds, on a grid that starts at the first minute."""
     if step_s == 60 or not len(minutes):
         return minutes
     base = minutes.time[0]
@@ -155,8 +155,10 @@ def stepped(minutes: Bars, step_s: int) -> Bars:
 
 
 class View:
-    """One symbol as it is known at `now` (epoch seconds). Indices are of days since the listing; prices
-    and volumes are in the shares of the latest split known then."""
+    """One symbol as known at `now` (epoch seconds).
+
+    Indices count days since the listing. Prices and volumes are in the shares of the latest split known then.
+    """
 
     def __init__(self, market: Market, symbol: str, now: float) -> None:
         self.market, self.symbol, self.now = market, symbol, now
@@ -176,8 +178,10 @@ class View:
 
     @cached_property
     def scale(self) -> float:
-        """Turns prices of the model into what was known at `now`: a split of the table that is yet to
-        come is undone, one that was made on demand is applied."""
+        """The factor from the model's prices to those known at `now`.
+
+        It undoes the table's splits that are still to come, and applies those made on demand.
+        """
         table = zip(self.history.splits, self.instrument.splits, strict=True)
         scale = math.prod(split.ratio for index, split in table if index > self.last)
         return scale / math.prod(split.ratio for index, split in self.restated.splits if index <= self.last)
@@ -203,7 +207,7 @@ class View:
         return Live(time, second < 60, self._scaled(day, self._corrected(i)))
 
     def _until_now(self, minutes: Bars) -> Bars:
-        """The minutes that have begun; the last one as far as it has come."""
+        """Return the minutes that have begun; the last one may still be forming."""
         k = int(np.searchsorted(minutes.time, self.now, "right"))
         if not k or (second := int(self.now) - int(minutes.time[k - 1])) >= 60:
             return minutes.cut(0, k)
@@ -211,7 +215,7 @@ class View:
         return minutes.cut(0, k - 1).then(last.priced(lambda price: self.history.rounded(price, self.last)))
 
     def daily(self, start: int, stop: int) -> Bars:
-        """The days [start, stop), the forming one as far as it has come. `stop` is at most last + 1."""
+        """Return the days [start, stop); the last one may still be forming. `stop` is at most last + 1."""
         factor: float | FloatArray = self.scale
         if self.restated.corrections:
             factor = np.array([self._corrected(i) for i in range(start, stop)])
@@ -221,7 +225,7 @@ class View:
         return bars.cut(0, len(bars) - 1).then(self.live.bar)
 
     def intraday(self, i: int, step_s: int, *, extended: bool = False) -> Bars:
-        """The bars of day `i`'s session (and of its pre- and post-market), up to now."""
+        """Return the bars of day `i`'s session up to now; `extended` adds its pre- and post-market."""
         regular: Bars
         if i < self.last and step_s == 60:
             regular = self.market.minutes(self.symbol, i)
@@ -240,15 +244,15 @@ class View:
         return self._scaled(regular, self._corrected(i))
 
     def close_of(self, i: int) -> float:
-        """The close of day `i`; of the last day, the price now."""
+        """Return the close of day `i`; for the last day, the price now."""
         return float(self.daily(i, i + 1).close[0])
 
     def decimal(self, price: float) -> float:
-        """A price without the noise of binary fractions; finer than its step, for split-adjusted ones."""
+        """Round off binary noise, two digits below the price step because adjusted prices are finer."""
         return round(float(price), self.instrument.decimals + 2)
 
     def dividends(self) -> list[Payment]:
-        """Those known, oldest first; amounts in today's shares."""
+        """Return the known dividends, oldest first; amounts are in today's shares."""
         return self._known([*self.history.dividends, *self.restated.dividends])
 
     def capital_gains(self) -> list[Payment]:
@@ -259,14 +263,16 @@ class View:
         return sorted(known, key=lambda payment: payment.index)
 
     def splits(self) -> list[tuple[int, Split]]:
-        """Those known, oldest first, with the index of their day."""
+        """Return the known splits, oldest first, each with the index of its day."""
         table = zip(self.history.splits, self.instrument.splits, strict=True)
         known = [pair for pair in (*table, *self.restated.splits) if pair[0] <= self.last]
         return sorted(known, key=lambda pair: pair[0])
 
     def adjusted(self, start: int, stop: int) -> FloatArray:
-        """Closes of the days [start, stop) with every later payment taken off: each day before a payment
-        is multiplied by 1 - payment / the close before it."""
+        """Return the adjusted closes of the days [start, stop).
+
+        Each close before a payment is multiplied by 1 - payment / (the close before the payment).
+        """
         closes = self.daily(0, self.last + 1).close
         logs = np.zeros(self.last + 2)
         for payment in (*self.dividends(), *self.capital_gains()):

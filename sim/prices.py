@@ -1,12 +1,12 @@
-"""The price model: every price is a function of seed, symbol and time, and of nothing else.
+"""The price model: every price is a function of seed, symbol and time alone.
 
-A symbol's days are one random walk, drawn whole from its listing to the horizon, in logarithms, tied
-to two known prices. A day's minutes are a bridge drawn for that day alone and pinned to its open,
+A symbol's days are one random walk in logarithms, drawn whole from its listing to the horizon and tied to
+two known prices. A day's minutes are a bridge drawn for that day alone and pinned to its open,
 high, low and close, so intervals agree with each other. Within a minute the price moves in straight
 lines from open over both extremes to close, so there is a price at every second.
 
-Prices here are in the shares of the latest split of the table; `sim.market` turns them into what was
-known at a moment.
+Prices here are in the shares of the table's latest split; `sim.market` converts them to those known at a
+moment.
 """
 
 import datetime as dt
@@ -23,19 +23,19 @@ from sim.sessions import HORIZON, Calendar, DayArray, IntArray, calendar_of, wee
 
 FloatArray = npt.NDArray[np.float64]
 
-# When the walk passes through the price of the table.
+# The day on which the walk reaches the price of the table.
 ANCHOR = dt.date(2025, 11, 3)
 TRADING_DAYS = 252
-_GROWTH = 0.03  # a year, after ANCHOR
-# Of a day's variance, what happens between the close and the next open.
+_GROWTH = 0.03  # per year, after ANCHOR
+# The share of a day's variance between the close and the next open.
 _OVERNIGHT = 0.25
 _OVERNIGHT_AROUND_THE_CLOCK = 0.0004
-# Within a minute, the seconds of its open, its two extremes and its close.
+# The seconds within a minute of its open, its two extremes and its close.
 _KNOTS_S = (0.0, 20.0, 40.0, 60.0)
 
 
 def rng(seed: int, *parts: str) -> np.random.Generator:
-    """A generator that depends on its arguments alone (no salted hashes)."""
+    """Return a generator that depends on its arguments alone (no salted hashes)."""
     digest = hashlib.blake2b("\0".join((str(seed), *parts)).encode(), digest_size=16).digest()
     return np.random.Generator(np.random.SFC64(int.from_bytes(digest, "big")))
 
@@ -55,7 +55,7 @@ class Bars:
         return len(self.time)
 
     def cut(self, start: int, stop: int) -> "Bars":
-        """The bars [start, stop)."""
+        """Return the bars [start, stop)."""
         part = slice(start, stop)
         return Bars(
             self.time[part],
@@ -67,7 +67,7 @@ class Bars:
         )
 
     def priced(self, change: Callable[[FloatArray], FloatArray]) -> "Bars":
-        """The same bars with each column of prices changed."""
+        """Return the same bars with each column of prices changed."""
         return Bars(
             self.time,
             change(self.open),
@@ -78,7 +78,7 @@ class Bars:
         )
 
     def then(self, *others: "Bars") -> "Bars":
-        """These bars and the others after them."""
+        """Return these bars and the others after them."""
         all_ = (self, *others)
         return Bars(
             np.concatenate([bars.time for bars in all_]),
@@ -90,7 +90,7 @@ class Bars:
         )
 
     def grouped(self, starts: IntArray, times: IntArray) -> "Bars":
-        """One bar per group; `starts` are the groups' first indices, `times` their open times."""
+        """Return one bar per group; `starts` are the groups' first indices, `times` their open times."""
         if not len(starts):
             return self.cut(0, 0)
         last = np.append(starts[1:], len(self)) - 1
@@ -106,7 +106,7 @@ class Bars:
 
 @dataclass(frozen=True)
 class Payment:
-    """A dividend or a capital gain: `amount` a share (split-adjusted), paid to who held before `index`."""
+    """A dividend or capital gain of `amount` per share (split-adjusted); day `index` is the ex-date."""
 
     index: int
     amount: float
@@ -122,10 +122,10 @@ class History:
     days: DayArray
     bars: Bars  # one a day, times are session opens
     close_time: IntArray
-    shares: FloatArray  # what one share of that day is in shares of the last split
+    shares: FloatArray  # how many shares of today one share of that day became
     dividends: tuple[Payment, ...]
     capital_gains: tuple[Payment, ...]
-    splits: tuple[int, ...]  # index of each of instrument.splits
+    splits: tuple[int, ...]  # the day index of each of instrument.splits
 
     def pre_open(self, i: int) -> int:
         return self.calendar.pre_open(i + self.offset)
@@ -134,7 +134,7 @@ class History:
         return self.calendar.post_close(i + self.offset)
 
     def rounded(self, price: FloatArray, i: int) -> FloatArray:
-        """Prices of day `i` at the step that they traded in then."""
+        """Round prices of day `i` to the price step of that day's shares."""
         return _round(price, self.shares[i], self.instrument.decimals)
 
 
@@ -177,7 +177,7 @@ def build_history(instrument: Instrument, seed: int) -> History:
 
 
 def _walk(instrument: Instrument, days: DayArray, seed: int) -> tuple[FloatArray, ...]:
-    """Open, high, low and close of each day, unrounded."""
+    """Return open, high, low and close of each day, unrounded."""
     n = len(days)
     draw = rng(seed, instrument.symbol, "days")
     gap_z, day_z, high_z, low_z, mood_z = (draw.standard_normal(n) for _ in range(5))
@@ -189,7 +189,7 @@ def _walk(instrument: Instrument, days: DayArray, seed: int) -> tuple[FloatArray
     step = gap + sigma * np.sqrt(1 - overnight) * day_z
     step[0] = 0.0
     path = np.cumsum(step)
-    # A bridge from the first price to the anchor's, and on from year to year, growing a little.
+    # A bridge from the first price to the anchor's, then from year to year with a little growth.
     first, last = math.log(instrument.first_price), math.log(instrument.price)
     years = range(HORIZON.year - ANCHOR.year)
     ties = [
@@ -208,7 +208,7 @@ def _walk(instrument: Instrument, days: DayArray, seed: int) -> tuple[FloatArray
 def _payments(
     instrument: Instrument, days: DayArray, close: FloatArray, seed: int, a_year: int, yield_: float
 ) -> tuple[Payment, ...]:
-    """`a_year` payments, the same amount through a year, `yield_` of the price at the year's start."""
+    """Return `a_year` equal payments each year, together `yield_` of the price at the year's start."""
     if not yield_:
         return ()
     month, day = (
@@ -227,7 +227,7 @@ def _payments(
 
 
 def draw_minutes(history: History, i: int, seed: int) -> Bars:
-    """The minutes of day `i`'s regular session: they start, end and peak where the day's bar says."""
+    """Return the minutes of day `i`'s regular session; their open, extremes and close are the day bar's."""
     day = str(history.days[i])
     friday = bool(weekday(history.days[i : i + 1])[0] == 4)
     minutes = history.calendar.schedule.minutes(friday=friday)
@@ -236,14 +236,14 @@ def draw_minutes(history: History, i: int, seed: int) -> Bars:
     draw = rng(seed, history.instrument.symbol, "minutes", day)
     bars = history.bars
     open_, high, low, close = (float(column[i]) for column in (bars.open, bars.high, bars.low, bars.close))
-    spread = math.log(high / low) / 1.67  # of a Brownian path, range / deviation is about 1.67
+    spread = math.log(high / low) / 1.67  # the range of a Brownian path is about 1.67 deviations
     path = _bridge(math.log(open_), math.log(close), spread, draw.standard_normal(n))
     wick = np.abs(draw.standard_normal((2, n))) * (high - low) / 3.3 / np.sqrt(n)
     opens, closes = path[:-1], path[1:]
     highs = np.maximum(opens, closes) + wick[0]
     lows = np.minimum(opens, closes) - wick[1]
-    # One monotone map for all four, so that their order holds: what is above both ends of the day is
-    # stretched to touch its high, what is below both to touch its low.
+    # One monotone map for all four columns keeps their order: it stretches prices above both ends of the day
+    # to touch the day's high, and those below both ends to touch its low.
     top, bottom = max(open_, close), min(open_, close)
     up = (high - top) / max(highs.max() - top, 1e-300)
     down = (bottom - low) / max(bottom - lows.min(), 1e-300)
@@ -257,7 +257,7 @@ def draw_minutes(history: History, i: int, seed: int) -> Bars:
 
 
 def _bridge(start: float, end: float, deviation: float, steps: FloatArray) -> FloatArray:
-    """len(steps) + 1 prices from exp(start) to exp(end), of about this deviation in between."""
+    """Return len(steps) + 1 prices from exp(start) to exp(end), with about this deviation in between."""
     n = len(steps)
     path = np.concatenate(([0.0], np.cumsum(steps))) * deviation / np.sqrt(n)
     line = np.arange(n + 1) / n
@@ -267,7 +267,7 @@ def _bridge(start: float, end: float, deviation: float, steps: FloatArray) -> Fl
 
 
 def _spread_volume(volume: int, draw: np.random.Generator, n: int) -> IntArray:
-    """A day's volume over its minutes, more of it at both ends; the sum is exact."""
+    """Spread a day's volume over its minutes, with more at both ends; the sum is exact."""
     weight = (0.4 + 7.2 * (np.arange(n) / n - 0.5) ** 2) * np.exp(0.5 * draw.standard_normal(n))
     total = np.floor(np.cumsum(weight) / weight.sum() * volume).astype(np.int64)
     total[-1] = volume
@@ -276,8 +276,11 @@ def _spread_volume(volume: int, draw: np.random.Generator, n: int) -> IntArray:
 
 
 def draw_extended(history: History, i: int, seed: int, *, pre: bool) -> Bars:
-    """The minutes of day `i`'s pre- or post-market; no volume. The post-market starts at the close and
-    goes part of the way to the next day's open, the pre-market goes the rest."""
+    """Return the minutes of day `i`'s pre- or post-market, without volume.
+
+    The post-market starts at the close and goes part of the way to the next day's open; the pre-market goes
+    the rest.
+    """
     schedule = history.calendar.schedule
     label, day = ("pre" if pre else "post"), i - 1 if pre else i
     start, stop = (schedule.pre_open, schedule.open) if pre else (schedule.close, schedule.post_close)
@@ -298,8 +301,10 @@ def draw_extended(history: History, i: int, seed: int, *, pre: bool) -> Bars:
 
 
 def forming(minute: Bars, second: int) -> Bars:
-    """One minute (a Bars of length 1) as it looks `second` seconds after its start; its close is the
-    price then. The result is not rounded."""
+    """Return one minute (a Bars of length 1) as it looks `second` seconds after its start, unrounded.
+
+    Its close is the price at that second.
+    """
     open_, high, low, close = (float(c[0]) for c in (minute.open, minute.high, minute.low, minute.close))
     knots = [open_, *((low, high) if close >= open_ else (high, low)), close]
     price = float(np.interp(second, _KNOTS_S, knots))

@@ -1,4 +1,4 @@
-"""Requests of the chart API: what is asked for, what is refused and in which words."""
+"""Requests of the chart API: parsing, limits, and refusals in the API's words."""
 
 import datetime as dt
 import re
@@ -39,13 +39,13 @@ def bad_request(description: str) -> ApiError:
 
 
 def error_body(error: ApiError, envelope: str = "chart") -> Json:
-    """The error in the envelope of its API: "chart", "quoteResponse" or "finance"."""
+    """Return the error in the envelope of its API: "chart", "quoteResponse" or "finance"."""
     return {envelope: {"result": None, "error": {"code": error.code, "description": error.description}}}
 
 
 @dataclass(frozen=True)
 class ChartQuery:
-    """What was asked for. Times are epoch seconds."""
+    """A checked request. Times are epoch seconds."""
 
     symbol: str
     interval: str
@@ -62,10 +62,10 @@ class ChartQuery:
 
 
 def parse_query(view: View, params: Mapping[str, str]) -> ChartQuery:
-    """Check a request against what the API accepts.
+    """Check a request by the rules of the API.
 
     Raises:
-        ApiError: 400 for what it does not know, 422 for what is out of reach.
+        ApiError: 400 for an invalid parameter, 422 for a range that the API does not keep.
     """
     by_period = "period1" in params
     range_ = "" if by_period else params.get("range", "1d")
@@ -111,7 +111,7 @@ def _events(params: Mapping[str, str]) -> list[str]:
 
 
 def _range_start(view: View, range_: str, extended: bool) -> int:
-    """Where a range starts: for days at a session, for months at the same date's midnight."""
+    """Return the start of a range: for days a session's open, for months the midnight of the same date."""
     times, zone = view.history.bars.time, view.instrument.schedule.time_zone
     if range_ in ("1d", "5d"):
         if extended and view.instrument.schedule.extended:
@@ -122,7 +122,7 @@ def _range_start(view: View, range_: str, extended: bool) -> int:
     if range_ == "ytd":
         return local_midnight(zone, today.replace(month=1, day=1))
     if range_ == "max":
-        return int(times[0]) - 31 * DAY_S  # the month of the listing is in it
+        return int(times[0]) - 31 * DAY_S  # includes the month of the listing
     index = today.year * 12 + today.month - 1 - _MONTHS[range_]
     month = dt.date(index // 12, index % 12 + 1, 1)
     last_day = (dt.date((index + 1) // 12, (index + 1) % 12 + 1, 1) - dt.timedelta(1)).day
@@ -140,7 +140,7 @@ def _check_reach(view: View, interval: str, range_: str, start: int, end: int) -
             f"{what} Only {MAX_1M_REQUEST_DAYS} days worth of 1m granularity data are allowed to be fetched "
             "per request.",
         )
-    # A range in months is as long as its months are.
+    # Months differ in length: a range in months may be a little longer than the limit in days.
     reach = REACH_DAYS[interval] + (2 if range_ else 0)
     if start < view.now - reach * DAY_S:
         raise ApiError(

@@ -12,7 +12,7 @@ DEFAULT_SEARCH_COUNT = 7
 
 
 def quotes(market: Market, symbols: list[str]) -> Json:
-    """One entry per known symbol, in the order asked for; an unknown one is left out, as the API does."""
+    """Return one entry per known symbol, in the given order; unknown ones are left out, as in the API."""
     found = []
     for symbol in symbols:
         try:
@@ -23,7 +23,7 @@ def quotes(market: Market, symbols: list[str]) -> Json:
 
 
 def market_state(view: View) -> str:
-    """PRE, REGULAR, POST or CLOSED."""
+    """Return PRE, REGULAR, POST or CLOSED."""
     history, now = view.history, view.now
     if view.instrument.kind is not Kind.FUND and now < history.close_time[view.last]:
         return "REGULAR" if view.live.open_now else "CLOSED"
@@ -81,8 +81,11 @@ def _quote(view: View) -> Json:
 
 
 def search(market: Market, text: str, count: int) -> Json:
-    """Instruments whose symbol or name has the text: whole symbols first, then starts of symbols, then
-    starts of words; symbols that show an anomaly come last."""
+    """Return the instruments with the text in their symbol or name.
+
+    Whole symbols come first, then starts of symbols, then starts of words; symbols that show an anomaly come
+    last.
+    """
     wanted = text.strip().upper()
     scored = [
         (score, instrument)

@@ -1,4 +1,4 @@
-"""The HTTP server: HTTP/1.1 with keep-alive, one thread a connection, a reply in one write."""
+"""The HTTP server: HTTP/1.1 with keep-alive, one thread per connection, one write per reply."""
 
 import os
 import select
@@ -25,17 +25,17 @@ from sim.market import Market
 from sim.reply import Reply, json_reply
 from sim.stats import Stats
 
-_IDLE_S = 75.0  # a connection that asks nothing for so long is closed
-_PIECES = 20  # of a slow body
+_IDLE_S = 75.0  # before a silent connection is closed
+_PIECES = 20  # in which a slow body is sent
 
 
 class Sim:
-    """A running market. A context manager: leaving it stops the server.
+    """A running market. Leaving it as a context manager stops the server.
 
     Attributes:
-        url: its base, such as "http://127.0.0.1:40123"; an upstream URL for a provider.
-        market: what it serves.
-        faults, anomalies, stats: what the admin paths show and change, for tests in the same process.
+        url: the base URL, such as "http://127.0.0.1:40123"; a provider's upstream URL.
+        market: the market that it serves.
+        faults, anomalies, stats: the state behind the admin paths, for tests in the same process.
     """
 
     def __init__(self, market: Market, address: tuple[str, int]) -> None:
@@ -94,11 +94,11 @@ def start(*, seed: int = 7, clock: Clock = time.time, host: str = "127.0.0.1", p
 
     Args:
         seed: another seed is another market.
-        clock: gives epoch seconds; the market is as it is then. `sim.clock.FakeClock` is one to move.
+        clock: returns the market's time, epoch seconds; tests move a `sim.clock.FakeClock`.
         host, port: where to listen; port 0 takes a free one.
 
     Raises:
-        OSError: the address cannot be listened on.
+        OSError: the server cannot listen on the address.
     """
     return Sim(Market(table(), seed=seed, clock=clock), (host, port))
 
@@ -122,15 +122,15 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def cut_connections(self) -> None:
-        """A stopped server that still answered on kept connections would not be stopped."""
+        """Close every open connection: kept-alive ones would go on being answered."""
         for connection in list(self._open):
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
-                continue  # the client was quicker
+                continue  # the client has closed it already
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exc_info()[1], OSError):  # a client that went away is no error
+        if not isinstance(sys.exc_info()[1], OSError):  # a client that disconnects is not an error
             super().handle_error(request, client_address)
 
 
@@ -142,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))  # the next request comes after it
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))  # or the next request would begin with it
         self.server.sim.handle(parts.path, parts.query, self._deliver)
 
     def do_POST(self) -> None:
@@ -179,15 +179,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _pause(self, seconds: float) -> None:
-        """Wait; raises ConnectionAbortedError as soon as the client gives up, or the server is stopped."""
+        """Wait; raises ConnectionAbortedError as soon as the client gives up or the server stops."""
         until = time.monotonic() + seconds
         readable, _, _ = select.select([self.connection], [], [], seconds)
         if readable and not self.connection.recv(1, socket.MSG_PEEK):
             raise ConnectionAbortedError
-        time.sleep(max(until - time.monotonic(), 0))  # it asked for more before it had the reply
+        time.sleep(max(until - time.monotonic(), 0))  # the client sent its next request early
 
     def _reset(self) -> None:
-        """End with a TCP reset: the client sees "connection reset by peer", not an orderly end."""
+        """End with a TCP reset: the client sees "connection reset by peer", not an orderly close."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close_connection = True
         os.close(self.connection.detach())  # at once: the server's own way of closing sends a FIN first

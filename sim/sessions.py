@@ -13,13 +13,13 @@ DayArray = npt.NDArray[np.datetime64]
 IntArray = npt.NDArray[np.int64]
 
 FIRST_DAY = dt.date(1927, 12, 30)
-# Nothing is drawn past this day. It is fixed, so that no price depends on when it was asked for.
+# The last day drawn. It is fixed, so that no price depends on the time of the request.
 HORIZON = dt.date(2045, 12, 31)
 DAY_S = 86_400
 
 
 def easter(year: int) -> dt.date:
-    """Easter Sunday of the Gregorian calendar (the anonymous computus, Meeus 1991)."""
+    """Return Easter Sunday of the Gregorian calendar (the anonymous computus, Meeus 1991)."""
     a, (b, c) = year % 19, divmod(year, 100)
     d, e = divmod(b, 4)
     g = (8 * b + 13) // 25
@@ -32,7 +32,7 @@ def easter(year: int) -> dt.date:
 
 
 def nth_weekday(year: int, month: int, weekday: int, n: int) -> dt.date:
-    """The n-th (from 1; -1 is the last) `weekday` (Monday 0) of a month."""
+    """Return the n-th (from 1; -1 is the last) `weekday` (Monday 0) of a month."""
     if n > 0:
         first = dt.date(year, month, 1)
         return first + dt.timedelta((weekday - first.weekday()) % 7 + 7 * (n - 1))
@@ -63,7 +63,7 @@ _NEW_YORK_CLOSED = [
 def _new_york(year: int) -> list[dt.date]:
     new_year = dt.date(year, 1, 1)
     days = [
-        new_year + dt.timedelta(1) if new_year.weekday() == 6 else new_year,  # a Saturday one is not moved
+        new_year + dt.timedelta(1) if new_year.weekday() == 6 else new_year,  # not moved from a Saturday
         nth_weekday(year, 2, 0, 3),
         easter(year) - dt.timedelta(2),
         nth_weekday(year, 5, 0, -1),
@@ -160,7 +160,7 @@ class Schedule:
     """The hours of an exchange, in minutes after local midnight.
 
     `segments` are the parts of the regular session (two where there is a lunch break). No segment
-    spans a change of the clocks: exchanges that are open on Sundays keep UTC.
+    spans a change of the clocks: exchanges that trade on Sundays use UTC.
     """
 
     time_zone: str
@@ -170,7 +170,7 @@ class Schedule:
     post_close: int  # when the post-market ends; the session's end when there is none
     extended: bool = False  # whether pre- and post-market have bars
     week: int = 5  # trading days a week, from Monday
-    friday_close: int | None = None  # when Friday ends earlier
+    friday_close: int | None = None  # if Friday ends earlier
 
     @property
     def open(self) -> int:
@@ -182,11 +182,11 @@ class Schedule:
 
     @property
     def around_the_clock(self) -> bool:
-        """Whether one day's session ends where the next day's starts."""
+        """Whether one day's session ends when the next day's starts."""
         return self.open == 0
 
     def minutes(self, *, friday: bool) -> IntArray:
-        """The minutes of a regular session, in minutes after local midnight."""
+        """Return the minutes of a regular session, counted from local midnight."""
         stop = self.friday_close if friday and self.friday_close else self.close
         return np.concatenate(
             [np.arange(start, min(end, stop), dtype=np.int64) for start, end in self.segments if start < stop]
@@ -254,7 +254,7 @@ class Calendar:
 
 @cache
 def calendar_of(name: str) -> Calendar:
-    """The calendar of a schedule of SCHEDULES."""
+    """Return the calendar of a schedule of SCHEDULES."""
     schedule = SCHEDULES[name]
     days: DayArray = np.arange(np.datetime64(FIRST_DAY), np.datetime64(HORIZON))
     days = days[weekday(days) < schedule.week]
@@ -268,12 +268,12 @@ def calendar_of(name: str) -> Calendar:
 
 
 def weekday(days: DayArray) -> IntArray:
-    """0 for Monday to 6 for Sunday (1970-01-01 was a Thursday)."""
+    """Return 0 for Monday to 6 for Sunday (1970-01-01 was a Thursday)."""
     return (days.astype(np.int64) + 3) % 7
 
 
 def _utc_offsets(zone: str, days: DayArray) -> IntArray:
-    """The offset from UTC at noon of each day, seconds. Days must be ascending."""
+    """Return the offset from UTC at noon of each day, in seconds. Days must be ascending."""
     tz = ZoneInfo(zone)
 
     def offset(day: dt.date) -> int:
@@ -284,7 +284,7 @@ def _utc_offsets(zone: str, days: DayArray) -> IntArray:
     out = np.empty(len(days), dtype=np.int64)
     for month, start, stop in zip(months, first, [*first[1:], len(days)], strict=True):
         before, after = offset(month.item()), offset((month + 1).item())
-        if before == after:  # no change of the clocks inside: one lookup serves the month
+        if before == after:  # the clocks did not change in the month, so one lookup is enough
             out[start:stop] = before
         else:
             out[start:stop] = [offset(day) for day in days[start:stop].tolist()]
@@ -293,5 +293,5 @@ def _utc_offsets(zone: str, days: DayArray) -> IntArray:
 
 @cache
 def local_midnight(zone: str, day: dt.date) -> int:
-    """The epoch second at which a local day starts."""
+    """Return the epoch second at which a local day starts."""
     return int(dt.datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone)).timestamp())

@@ -1,4 +1,4 @@
-"""What was asked of the server, for tests that check a client's manners."""
+"""Statistics of the requests, for tests of how a client behaves."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ from typing import Any
 from sim.reply import Reply
 
 _KEPT = 20_000
-# A client may round the time it waits.
+# A client may round its wait.
 _GRACE_S = 0.05
 
 
@@ -25,8 +25,8 @@ class Seen:
     query: str
     status: int
     outcome: str  # "ok", the kinds of the faults that hit it, or the API's refusal: "http_404"
-    wait_s: float | None  # what its Retry-After said
-    early: bool  # whether it repeats a request before the time that its 429 or 5xx had told to wait
+    wait_s: float | None  # the wait that its Retry-After asked for
+    early: bool  # whether it came before an earlier reply's Retry-After was over
 
 
 class Stats:
@@ -46,7 +46,7 @@ class Stats:
             self._wait_until: dict[tuple[str, str], float] = {}
 
     def began(self) -> float:
-        """A request has come; its time."""
+        """Count a request that has come; return its time."""
         with self._lock:
             self._in_flight += 1
             self._max_in_flight = max(self._max_in_flight, self._in_flight)
@@ -62,7 +62,7 @@ class Stats:
         query: str,
         faults: list[str],
     ) -> None:
-        """The reply to the request that came `at` is ready."""
+        """Record the reply to the request that came `at`."""
         symbol, now = ",".join(symbols), time.time()
         outcome = "+".join(faults) or ("ok" if reply.status == 200 else f"http_{reply.status}")
         with self._lock:
@@ -71,19 +71,19 @@ class Stats:
             self._early += early
             for name, value in (("path", path), ("symbol", symbol), ("outcome", outcome)):
                 self._counts[name][value] += 1
-            # What a reset cut off has told nobody to wait.
+            # After a reset the client has not seen the header.
             wait_s = None if reply.reset else _wait_s(reply, now)
             if wait_s is not None:
                 self._wait_until[path, symbol] = now + reply.delay_s + wait_s
             self._log.append(Seen(at, now - at, path, symbol, query, reply.status, outcome, wait_s, early))
 
     def left(self) -> None:
-        """A reply is delivered, or given up."""
+        """Count a reply as delivered, or as given up."""
         with self._lock:
             self._in_flight -= 1
 
     def summary(self, *, symbol: str = "", limit: int = 1000) -> dict[str, Any]:
-        """Totals, and the last `limit` requests (about `symbol`), oldest first."""
+        """Return totals, and the last `limit` requests (for `symbol`, if given), oldest first."""
         with self._lock:
             log = [asdict(seen) for seen in self._log if not symbol or symbol in seen.symbol.split(",")]
             return {
