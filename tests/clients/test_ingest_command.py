@@ -37,7 +37,7 @@ Run = Callable[..., Any]
         ),
         (
             ("ingest", "a.csv", "--symbol", "A", "--time-zone", "Mars/X"),
-            "Invalid value for '--time-zone': 'Mars/X' is no IANA time zone, such as UTC",
+            "Invalid value for '--time-zone': 'Mars/X' is not an IANA time zone, such as UTC",
         ),
         (
             ("ingest", "a.csv", "--symbol", "A", "--mode", "foo"),
@@ -82,7 +82,7 @@ def test_a_file_that_was_written_before_is_sent_again_where_that_is_asked_for(
     call = ("ingest", str(path), "--symbol", "x", "--json")
     counts = [finstage(*call, *more).json["files"][0] for more in ((), (), ("--again",), ("--again",))]
     assert [(each["written_before"], each["sent_now"]) for each in counts] == [(0, 1), (1, 0), (0, 1), (0, 1)]
-    assert len(services.ingest.writing.batches) == 3
+    assert len(services.ingest.batches) == 3
 
 
 def test_rows_that_could_not_be_sent_are_all_told_and_those_refused_where_they_are_listed(
@@ -133,7 +133,7 @@ def test_a_parquet_is_ingested_as_the_csv_of_the_same_data_is(
     for part in ("spx.parquet", "time=date", "times: timestamps, UTC"):
         assert part in done.stdout
     assert done.stdout.count("8,111 rows: 8,111 inserted") == 2
-    of_csv, of_parquet = services.ingest.writing.batches.values()
+    of_csv, of_parquet = services.ingest.batches.values()
     assert of_parquet == of_csv
 
 
@@ -222,8 +222,8 @@ def test_a_write_that_broke_off_continues_under_another_name(
     first, second = tmp_path / "first.csv", tmp_path / "second.csv"
     days = pd.date_range("1990-01-01", periods=12_000).strftime("%Y-%m-%d")
     first.write_text("date,open,high,low,close\n" + "".join(f"{day},1,1,1,1\n" for day in days))
-    bars = barfile.read(first, mapping={}, interval=Interval.D1, ticker="X")
-    write = FileWrite(first, bars, symbol="X", interval=Interval.D1, mode="upsert", again=False)
+    bars = barfile.read(first, interval=Interval.D1, ticker="X")
+    write = FileWrite(first, bars, symbol="X", mode="upsert", again=False)
 
     def stop(now: WriteProgress) -> None:
         if now.rows.sent:
@@ -258,9 +258,9 @@ def test_what_was_guessed_and_passed_over_is_shown_with_how_to_say_it(finstage: 
         "guessed: '1/2/2024' was read as month/day/year, and could be day/month/year; say it with --date",
     ):
         assert part in done.stdout
-    said = finstage("ingest", str(path), "--symbol", "A", "--date-format", "%d/%m/%Y", "--json").json[
-        "files"
-    ][0]
+    said = finstage(
+        "ingest", str(path), "--symbol", "A", "--date-format", "%d/%m/%Y", "--no-volume", "--json"
+    ).json["files"][0]
     assert (said["guesses"], said["passed_over"], said["times"]) == ([], {"B": 1}, "%d/%m/%Y, UTC")
 
 
@@ -286,7 +286,7 @@ def test_a_decimal_comma_can_be_said_and_is_shown(finstage: Run, services: Any, 
         "can be 38 or 38000; no other number of the file tells which; say which with --decimal" in done.stderr
     )
     assert "numbers: decimal comma" in finstage("ingest", str(path), "--symbol", "X", "--decimal", ",").stdout
-    (batches,) = services.ingest.writing.batches.values()
+    (batches,) = services.ingest.batches.values()
     assert list(batches[0].columns.open) == [38000]
 
 

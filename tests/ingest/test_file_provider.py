@@ -175,7 +175,7 @@ def test_rows_that_are_none_are_refused(provider: FileProvider, folder: Path) ->
     assert [row.reason.value for row in fetched.rejected] == ["OUT_OF_RANGE", "NOT_FINITE"]
     unread = fetched.rejected[0]
     assert (unread.row, unread.values) == (2, "time='yesterday'")
-    assert unread.detail == "line 2: 'yesterday' is no time, read as year-month-day, UTC"
+    assert unread.detail == "line 2: 'yesterday' is not a time, read as year-month-day"
     assert fetched.rejected[1].row == 4
     assert fetched.rejected[1].detail.startswith("line 4: low is 'x'")
 
@@ -194,6 +194,9 @@ def test_events_of_parquet_are_those_of_csv(provider: FileProvider, folder: Path
     frame["Stock Splits"] = np.where(np.arange(len(frame)) == 5, 4.0, 0.0)
     frame["Capital Gains"] = np.where(np.arange(len(frame)) == 7, 0.25, 0.0)
     frame.to_parquet(folder / "KEN_1d.parquet")
+    entry = '[[file]]\npath = "KEN_1d.parquet"\ntime_zone = "Asia/Jerusalem"\n'
+    ours = 'symbol = "KEN.TA"\n'
+    (folder / "index.toml").write_text(INDEX.replace(ours, f'{ours}time_zone = "Asia/Jerusalem"\n') + entry)
     dividends = fetch(provider, "KEN.TA").events
     events = fetch(provider, "KEN").events
     assert tuple(event for event in events if event.kind is EventKind.DIVIDEND) == dividends
@@ -206,18 +209,22 @@ def test_events_of_parquet_are_those_of_csv(provider: FileProvider, folder: Path
     assert (others[0].numerator, others[0].denominator, others[1].amount) == (4.0, 1.0, 0.25)
 
 
-def test_local_times_are_utc_where_the_index_names_no_zone(provider: FileProvider, folder: Path) -> None:
+def test_local_times_need_a_zone_that_the_index_names(provider: FileProvider, folder: Path) -> None:
     (folder / "LOCAL_1m.csv").write_text("Date,Open,High,Low,Close\n2020-01-02 09:30,1,1,1,1\n")
-    assert first(fetch(provider, "LOCAL", Interval.M1))[0] == "2020-01-02T09:30"
+    with pytest.raises(Unavailable, match=r"name no time zone; time_zone in index.toml says it"):
+        fetch(provider, "LOCAL", Interval.M1)
+    entry = '[[file]]\npath = "LOCAL_1m.csv"\ntime_zone = "Europe/Paris"\n'
+    (folder / "index.toml").write_text(INDEX + entry)
+    assert first(fetch(provider, "LOCAL", Interval.M1))[0] == "2020-01-02T08:30"
 
 
 @pytest.mark.parametrize(
     ("content", "line"),
     [
         (b"", "it is empty"),
-        (b"PAR1", "it is no whole Parquet"),
-        (b"\xff\xfe", "it is not UTF-8 text"),
-        (b"Date,Open,High,Low,Close\nsoon,1,1,1,1\n", "'soon' is no time"),
+        (b"PAR1", "it is not a whole Parquet"),
+        (b"\xff\xfe\0", "it is not utf-16-le text"),
+        (b"Date,Open,High,Low,Close\nsoon,1,1,1,1\n", "'soon' is not a time"),
     ],
 )
 def test_a_file_that_is_not_understood_is_malformed(
@@ -238,7 +245,7 @@ def test_a_file_without_rows_has_no_data(provider: FileProvider, folder: Path) -
 
 def test_a_zone_that_there_is_not_is_told(provider: FileProvider, folder: Path) -> None:
     (folder / "index.toml").write_text(INDEX.replace("America/New_York", "Mars/X", 1))
-    with pytest.raises(Unavailable, match=r"'Mars/X' is no IANA time zone"):
+    with pytest.raises(Unavailable, match=r"'Mars/X' is not an IANA time zone"):
         fetch(provider, "^SPX")
 
 
@@ -248,8 +255,11 @@ def test_a_zone_that_there_is_not_is_told(provider: FileProvider, folder: Path) 
         ('type = "stock"', "type of '1.csv': 'stock' was given; one of EQUITY, ETF, INDEX, FUTURE, "),
         ("name = 5", "name of '1.csv': 5 was given; a text is accepted"),
         ('symbol = "a b"', "symbol of '1.csv': 'a b' was given; a symbol is 1 to 32 characters"),
-        ('interval = "2d"', "interval of '1.csv': '2d' was given; interval '2d' is none of 1m, 5m"),
-        ('time_zone = "Mars/X"', "time_zone of '1.csv': 'Mars/X' was given; 'Mars/X' is no IANA time zone"),
+        ('interval = "2d"', "interval of '1.csv': '2d' was given; '2d' is not supported; use 1m, 5m"),
+        (
+            'time_zone = "Mars/X"',
+            "time_zone of '1.csv': 'Mars/X' was given; 'Mars/X' is not an IANA time zone",
+        ),
     ],
 )
 def test_a_wrong_field_of_the_index_is_told_with_its_file(

@@ -66,7 +66,7 @@ def bars_frame(info: SeriesInfo, columns: Columns) -> pd.DataFrame:
 def columns_of(frame: pd.DataFrame, interval: Interval) -> Columns:
     """Return the bars of a DataFrame such as `bars_frame` makes; a volume that is NaN is 0.
 
-    The date of a day, week or month is the one that the index shows in its own zone; it is sent as midnight UTC.
+    A day, week or month has the date that the index shows in its own zone, and is sent as its midnight UTC.
 
     Raises:
         ValueError: the index does not hold times with a zone, or a column is missing or not of numbers.
@@ -79,10 +79,9 @@ def columns_of(frame: pd.DataFrame, interval: Interval) -> Columns:
     if not interval.is_intraday and str(index.tz) != "UTC":
         index = index.tz_localize(None).normalize().tz_localize("UTC")
     open_time_ms = index.tz_convert("UTC").as_unit("ms").asi8
-    prices = (frame[name].to_numpy(dtype=np.float64) for name in PRICES)
-    return Columns.of(
-        open_time_ms, *prices, np.nan_to_num(frame["volume"].to_numpy(dtype=np.float64), nan=0.0)
-    )
+    prices = {name: frame[name].to_numpy(dtype=np.float64) for name in PRICES}
+    volume = np.nan_to_num(frame["volume"].to_numpy(dtype=np.float64), nan=0.0)
+    return Columns.of(open_time_ms, **prices, volume=volume)
 
 
 def indicators_frame(frame: indicator_service_pb2.IndicatorFrame) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """One write of bars: what to send next, after each answer. The clients only carry its messages."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import numpy as np
 
@@ -78,8 +78,8 @@ class Upload:
     ) -> None:
         """Prepare a write of bars, oldest first and split-adjusted, to one series.
 
-        bars: columns, or what gives them by slices; or a DataFrame such as Client.bars() returns, in any order: a
-            volume that is NaN is 0, and the days of an index with a zone are those of that zone.
+        bars: columns, or what gives them by slices; or a DataFrame such as Client.bars() returns, in any
+            order: a volume that is NaN is 0, and the days of an index are those of its zone.
         source: the sender, for the provenance: "file:spx.csv", "client:NAME".
         idempotency_key: names this write, so that it can be continued; the same content needs the same key.
         mode: "upsert", "insert" (existing bars are rejected) or "update" (missing bars are rejected).
@@ -94,7 +94,7 @@ class Upload:
         if hasattr(bars, "iloc"):
             from finstage_client import frames
 
-            columns = frames.columns_of(bars, self._interval)
+            columns = frames.columns_of(cast("pd.DataFrame", bars), self._interval)
             order = np.argsort(columns.open_time_ms, kind="stable")
             if (np.diff(order) != 1).any():
                 columns, self._order = columns[order], order

@@ -1,20 +1,30 @@
-"""Bars from files as people have them, CSV and Parquet: columns and times are guessed, and it is told how."""
+"""Bars from files as people have them: columns and times are guessed, and the guesses are told."""
 
-from .errors import NoColumn, NoRows, NoZone, Unreadable
-from .mapping import FIELDS
+from .bars import Bars
+from .column_names import FIELDS
+from .errors import NoColumn, NoRows, NoZone, Unreadable, printable
 from .numbers import DECIMALS
+from .periods import STAMPS
 from .reading import SUFFIXES, BarFile, read
+from .source import STDIN
+from .splits import PRICES_ARE, FileEvent
 from .table import Guess, RefusedRow
 from .times import zone_of
 
 __all__ = [
     "read",
     "BarFile",
+    "Bars",
+    "FileEvent",
     "RefusedRow",
     "Guess",
     "FIELDS",
     "DECIMALS",
+    "PRICES_ARE",
+    "STAMPS",
+    "STDIN",
     "SUFFIXES",
+    "printable",
     "zone_of",
     "Unreadable",
     "NoColumn",

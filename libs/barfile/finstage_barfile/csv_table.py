@@ -1,9 +1,8 @@
-"""The table of a CSV file."""
+"""The table of a CSV file, read in pieces."""
 
 import csv
-import gzip
 import io
-import zlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,168 +12,230 @@ import numpy as np
 import pandas as pd
 
 from finstage_barfile import headers
+from finstage_barfile.column_names import names_prices
 from finstage_barfile.errors import Unreadable
+from finstage_barfile.headers import Header
 from finstage_barfile.numbers import NOTHING
-from finstage_barfile.table import Cells, Mask, RefusedRow, Text
+from finstage_barfile.table import MAX_PIECE_ROWS, Cells, Mask, RefusedRow, Text
 from finstage_market.columns import Int64s
 
-_GZIP = b"\x1f\x8b"
-_SEPARATORS = ",;\t|"
-# The header is at the file's beginning; what has it further on is some other kind of file.
+# The first of them that gives a header; else the first that stands in each of the first lines.
+_SEPARATORS = "\t;|,"
+# The header is at the file's beginning; a file that has it further on is of some other kind.
 _BEGINNING = 1 << 20
-# Of a line that is refused so many characters are kept.
+# So many characters of a refused line are kept.
 _SHOWN = 200
 
 
-@dataclass(frozen=True, slots=True)
-class _Header:
-    """names: of the columns. width: the cells of the first line after it, where those are more.
-    records, lines: where the last row of the header is, from 0, and the lines up to its end.
-    """
-
-    names: tuple[str, ...]
-    width: int
-    separator: str
-    records: int
-    lines: int
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class CsvTable:
-    """A header and lines of cells. refused: the lines that have more cells than the header."""
+class CsvPiece:
+    """Some lines of cells, by the names of their columns."""
 
     names: tuple[str, ...]
     rows: Int64s
     refused: tuple[RefusedRow, ...]
-    usual_decimal: str | None
+    date: str
     _cells: pd.DataFrame
-    row_name: str = "line"
-
-    @classmethod
-    def read(cls, file: IO[bytes]) -> Self:
-        """The table of a file, UTF-8, also compressed by gzip; separated by commas, semicolons, tabs or bars.
-
-        Raises:
-            Unreadable: it is not UTF-8, has no header, or each of its lines has more cells than that.
-        """
-        with _told():
-            data = file.read()
-            if data.startswith(_GZIP):
-                data = gzip.decompress(data)
-            header = _header(data)
-            cells, rows, refused = _quickly(data, header) or _by_record(data, header)
-        if refused and not len(rows):
-            raise Unreadable(f"line {refused[0].row} has {refused[0].reason}")
-        # Where commas are decimal signs, semicolons separate; with dots too, it is another way to write CSV.
-        usual = None if header.separator == ";" else "."
-        return cls(header.names, rows, refused, usual, cells)
 
     def only(self, wanted: Mask) -> Self:
         return replace(self, rows=self.rows[wanted], _cells=self._cells[wanted])
 
     def times(self, name: str) -> Cells:
-        return self.text(name)
+        cells = self.text(name)
+        if not self.date:
+            return cells
+        ms = pd.to_numeric(cells, errors="coerce")
+        return (pd.Timestamp(self.date) + pd.to_timedelta(ms, unit="ms")).reset_index(drop=True)
 
     def numbers(self, name: str) -> Text:
-        return cast("Text", self._cells.iloc[:, self.names.index(name)])
+        return cast("Text", self._cells.iloc[:, self.names.index(name)].reset_index(drop=True))
 
     def text(self, name: str) -> Text:
         return self.numbers(name).str.strip()
 
 
-_Rows = tuple[pd.DataFrame, Int64s, tuple[RefusedRow, ...]]
+class CsvTable:
+    """A header and lines of cells."""
 
+    row_name = "line"
 
-def _quickly(data: bytes, header: _Header) -> _Rows | None:
-    """The cells of all lines that are not blank, and their lines. None: they must be read one by one."""
-    width = max(len(header.names), header.width)
-    try:
-        cells = pd.read_csv(
-            io.BytesIO(data),
-            sep=header.separator,
-            encoding="utf-8-sig",
-            skiprows=header.records,
-            header=0,
-            names=list(range(width)),
+    def __init__(
+        self,
+        text: IO[bytes],
+        *,
+        skip_rows: int,
+        columns: tuple[str, ...] | None,
+        file_name: str,
+        first_line: int = 1,
+    ) -> None:
+        """The table of a text in UTF-8, separated by commas, semicolons, tabs or bars.
+
+        Args:
+            skip_rows: lines that stand above it.
+            columns: the names of its columns, where it has no header.
+            first_line: the number of its first line.
+
+        Raises:
+            Unreadable: it is empty, or has no header and is of no known shape.
+        """
+        self._text = text
+        self._lines_before = skip_rows + first_line - 1
+        text.seek(0)
+        for _ in range(skip_rows):
+            text.readline()
+        start = text.tell()
+        with _told():
+            self._separator, header, lines, self._width = _begun(
+                text.read(_BEGINNING).decode(errors="replace"), columns, file_name
+            )
+        text.seek(start)
+        for _ in range(lines):
+            text.readline()
+        self._start, self._lines_before = text.tell(), self._lines_before + lines
+        self.names, self.notes, self.guesses = header.names, header.notes, header.guesses
+        self.price_scale = header.price_scale
+        dates = re.findall(r"(?<!\d)(?:19|20)\d{6}(?!\d)", file_name) if header.is_dated_by_name else [""]
+        self._date = dates[0]
+        # Where commas are decimal signs, semicolons separate; with dots too, it is another way to write CSV.
+        self.usual_decimal = None if self._separator == ";" else "."
+        self._is_regular = self._check()
+
+    def pieces(self) -> Iterator[CsvPiece]:
+        with _told():
+            self._text.seek(self._start)
+            yield from self._quickly() if self._is_regular else self._by_record()
+
+    def _check(self) -> bool:
+        """Whether each line is a record, and none has more cells than the header."""
+        self._text.seek(self._start)
+        lines, quotes, ended = 0, False, True
+        while chunk := self._text.read(1 << 20):
+            lines += chunk.count(b"\n")
+            quotes = quotes or b'"' in chunk
+            ended = chunk.endswith(b"\n")
+        self._text.seek(self._start)
+        try:
+            rows = 0
+            for cells in self._read():
+                # A separator at the end of each line is usual; a value after it belongs to no column.
+                if cells.iloc[:, len(self.names) :].notna().any(axis=None):
+                    return False
+                rows += len(cells)
+        except (pd.errors.ParserError, pd.errors.EmptyDataError):
+            return False
+        return not quotes or rows == lines + (not ended)  # else some cells have line breaks in them
+
+    def _read(self) -> Iterator[pd.DataFrame]:
+        with pd.read_csv(
+            self._text,
+            sep=self._separator,
+            header=None,
+            names=list(range(max(len(self.names), self._width))),
             dtype="str",
             index_col=False,
             keep_default_na=False,
             na_values=list(NOTHING),
             skip_blank_lines=False,  # so that a row's place is its line
             skipinitialspace=True,
-        )
-    except pd.errors.ParserError as error:
-        if "EOF inside string" in str(error):
-            raise
-        return None
-    # A separator at the end of each line is usual; a value after it belongs to no column.
-    if cells.iloc[:, len(header.names) :].notna().any(axis=None):
-        return None
-    if b'"' in data and len(cells) != _count_lines(data) - header.lines:
-        return None  # some cells have line breaks in them
-    cells = cells.dropna(how="all")
-    return cells, cells.index.to_numpy(dtype=np.int64) + header.lines + 1, ()
+            chunksize=MAX_PIECE_ROWS,
+        ) as reader:
+            yield from reader
+
+    def _quickly(self) -> Iterator[CsvPiece]:
+        for cells in self._read():
+            said = cells.dropna(how="all")
+            rows = said.index.to_numpy(dtype=np.int64) + self._lines_before + 1
+            yield CsvPiece(self.names, rows, (), self._date, said)
+
+    def _by_record(self) -> Iterator[CsvPiece]:
+        """The same, slowly: lines that have more cells than the header are told, and left out."""
+        text = io.TextIOWrapper(self._text, "utf-8", newline="")
+        try:
+            reader = _reader(text, self._separator, strict=True)
+            width, end = len(self.names), self._lines_before
+            kept: list[list[str]] = []
+            rows: list[int] = []
+            refused: list[RefusedRow] = []
+            for cells in reader:
+                while len(cells) > width and cells[-1].strip() in NOTHING:
+                    cells.pop()
+                line, end = end + 1, self._lines_before + reader.line_num
+                if len(cells) > width:
+                    told = self._separator.join(cells)[:_SHOWN]
+                    reason = f"{len(cells)} cells, and the header has {width}"
+                    refused.append(RefusedRow(line, "cells", told, reason))
+                elif any(cell.strip() not in NOTHING for cell in cells):
+                    kept.append(cells + [""] * (width - len(cells)))
+                    rows.append(line)
+                if len(kept) == MAX_PIECE_ROWS:
+                    yield self._piece(kept, rows, refused)
+                    kept, rows, refused = [], [], []
+            yield self._piece(kept, rows, refused)
+        finally:
+            text.detach()
+
+    def _piece(self, kept: list[list[str]], rows: list[int], refused: list[RefusedRow]) -> CsvPiece:
+        frame = pd.DataFrame(kept, columns=range(len(self.names)), dtype="str")
+        frame = frame.mask(frame.isin(NOTHING))
+        return CsvPiece(self.names, np.array(rows, dtype=np.int64), tuple(refused), self._date, frame)
 
 
-def _count_lines(data: bytes) -> int:
-    end = b"\n" if b"\n" in data else b"\r"
-    return data.count(end) + (not data.endswith(end))
-
-
-def _by_record(data: bytes, header: _Header) -> _Rows:
-    """The same, slowly: lines that have more cells than the header are told, and left out."""
-    width, kept, rows, refused = len(header.names), [], [], []
-    reader = _reader(data.decode("utf-8-sig"), header.separator, strict=True)
-    end = 0
-    for cells in reader:
-        line, end = end + 1, reader.line_num
-        if end <= header.lines:
-            continue
-        while len(cells) > width and cells[-1].strip() in NOTHING:
-            cells.pop()
-        if len(cells) > width:
-            text = header.separator.join(cells)[:_SHOWN]
-            reason = f"{len(cells)} cells, and the header has {width}"
-            refused.append(RefusedRow(line, "cells", text, reason))
-        else:
-            kept.append(cells + [""] * (width - len(cells)))
-            rows.append(line)
-    frame = pd.DataFrame(kept, columns=range(width), dtype="str")
-    frame = frame.mask(frame.isin(NOTHING)).dropna(how="all")
-    return frame, np.array(rows, dtype=np.int64)[frame.index], tuple(refused)
-
-
-def _header(data: bytes) -> _Header:
-    text = data[:_BEGINNING].decode("utf-8-sig", errors="replace")
-    separator = max(_SEPARATORS, key=text.lstrip().partition("\n")[0].count)
-    reader = _reader(text, separator)
-    places, records = [], []
-    for at, cells in enumerate(reader):
-        if any(cells := [cell.strip() for cell in cells]):
-            places.append((at, reader.line_num))
-            records.append(cells)
-        if len(records) > headers.ROWS:
-            break
-    if not records:
+def _begun(text: str, columns: tuple[str, ...] | None, file_name: str) -> tuple[str, Header, int, int]:
+    """The separator, the header, the number of lines up to its end, and of cells in the line after it."""
+    said = re.match(r"\s*sep=(.)\n", text)
+    separators = said[1] if said else _SEPARATORS
+    skipped = text[: said.end()].count("\n") if said else 0
+    text = text[said.end() :] if said else text
+    tables = {separator: _records(text, separator) for separator in separators}
+    if not any(records for _, records in tables.values()):
         raise Unreadable("it is empty")
-    count, names = headers.names_of(records)
-    width = len(records[count]) if len(records) > count else 0
-    return _Header(tuple(names), width, separator, *places[count - 1])
+    named = [s for s in separators if any(map(names_prices, tables[s][1]))]
+    separator = (named or [max(separators, key=lambda s: _usual_count(tables[s][1]))])[0]
+    ends, records = tables[separator]
+    header = headers.find(records, columns, file_name)
+    lines = ends[header.first - 1] if header.first else _first_line(text)
+    return (
+        separator,
+        header,
+        skipped + lines,
+        len(records[header.first]) if len(records) > header.first else 0,
+    )
 
 
-def _reader(text: str, separator: str, *, strict: bool = False) -> Any:
-    lines = io.StringIO(text, newline="")
+def _first_line(text: str) -> int:
+    """How many blank lines there are before the first other."""
+    return text[: len(text) - len(text.lstrip())].count("\n")
+
+
+def _usual_count(records: list[list[str]]) -> int:
+    """How many cells most of the first records have; none where that is one."""
+    counts = [len(cells) for cells in records if len(cells) > 1]
+    return max(counts, key=counts.count, default=0)
+
+
+def _records(text: str, separator: str) -> tuple[list[int], list[list[str]]]:
+    """The first records that are not blank, and the lines up to the end of each."""
+    reader = _reader(io.StringIO(text, newline=""), separator)
+    ends, records = [], []
+    for cells in reader:
+        if any(cells := [cell.strip() for cell in cells]):
+            ends.append(reader.line_num)
+            records.append(cells)
+        if len(records) == headers.ROWS:
+            break
+    return ends, records
+
+
+def _reader(lines: Any, separator: str, *, strict: bool = False) -> Any:
     return csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=strict)
 
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Turns what is raised for a file that is no CSV into Unreadable."""
+    """Turns what is raised for a file that is not CSV into Unreadable."""
     try:
         yield
-    except UnicodeDecodeError:
-        raise Unreadable("it is not UTF-8 text") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise Unreadable(f"it is compressed, and damaged: {error}") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error) as error:
-        raise Unreadable(str(error).removeprefix("Error tokenizing data. C error: ")) from None
+    except (pd.errors.ParserError, csv.Error) as error:
+        told = str(error).removeprefix("Error tokenizing data. C error: ")
+        is_open = "unexpected end of data" in told or "EOF inside string" in told
+        raise Unreadable("a quotation mark is never closed" if is_open else told) from None

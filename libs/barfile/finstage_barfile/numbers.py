@@ -5,6 +5,7 @@ file decide together. Where they do not tell, a dot is the decimal sign in files
 else is refused.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -27,9 +28,16 @@ _POWERS = {"K": "e3", "M": "e6", "B": "e9", "T": "e12"}
 _SAMPLE = 1000
 
 
+# Signs between groups of digits, beside the comma or the dot: Swiss, French and others'.
+_APART = "'’ \u00a0\u2009\u202f"
+
+
 def _pattern(decimal: str, group: str) -> str:
-    """1,234.5 or 1234.5e3, with a currency before or after it."""
-    grouped = rf"[1-9][0-9]{{0,2}}(?:\{group}[0-9]{{3}})+(?:\{decimal}[0-9]*)?"
+    """1,234.5, 12,34,567, 1'234.5, 1 234.5 or 1234.5e3, with a currency before or after it."""
+    threes = "|".join(rf"(?:{sign}[0-9]{{3}})+" for sign in (re.escape(group), *_APART))
+    # Indian groups are of two digits, but for the last.
+    twos = rf"(?:{re.escape(group)}[0-9]{{2}})+{re.escape(group)}[0-9]{{3}}"
+    grouped = rf"[1-9][0-9]{{0,2}}(?:{threes})(?:\{decimal}[0-9]*)?|[1-9][0-9]?{twos}(?:\{decimal}[0-9]*)?"
     plain = rf"(?:[0-9]+(?:\{decimal}[0-9]*)?|\{decimal}[0-9]+)(?:[eE][+-]?[0-9]+)?"
     return rf"[+-]?{_CURRENCY}(?:{grouped}|{plain}) ?{_CURRENCY}"
 
@@ -68,7 +76,7 @@ def read(cells: Text, decimal: str, *, powers: bool = False) -> Float64s:
     """float64[n], NaN where a cell is not a number. powers: 1.2M is one."""
     cells = cells.str.strip()
     is_number = cells.str.fullmatch(_PATTERNS[decimal] + (_POWER if powers else ""), na=False)
-    bare = cells.where(is_number).str.replace(rf"[$€£¥ {_GROUPS[decimal]}]", "", regex=True)
+    bare = cells.where(is_number).str.replace(rf"[$€£¥{_APART}{_GROUPS[decimal]}]", "", regex=True)
     bare = bare.str.replace(decimal, ".", regex=False)
     for letter, power in _POWERS.items() if powers else ():
         bare = bare.str.replace(f"[{letter}{letter.lower()}]$", power, regex=True)
@@ -76,7 +84,7 @@ def read(cells: Text, decimal: str, *, powers: bool = False) -> Float64s:
 
 
 def signs(cells: Text, *, is_plain: bool) -> Signs:
-    """What the cells of a column tell. is_plain: plain() reads them, so that none has a comma."""
+    """What the cells of a column tell. is_plain: plain() reads them, so none has a comma."""
     sample = cells.iloc[:_SAMPLE]
     found = _signs(sample)
     if len(sample) == len(cells) or (is_plain and found.point):
@@ -131,3 +139,10 @@ def decided(columns: Mapping[str, Signs], usual: str | None) -> tuple[str, Guess
 def read_one(cell: str, decimal: str) -> float:
     """The number that the cell says."""
     return float(read(pd.Series([cell], dtype="str"), decimal, powers=True)[0])
+
+
+def ratios(cells: Text) -> Text:
+    """The cells, those of two numbers ("4:1", "4/1", "4 for 1") as the number that these make."""
+    parts = cells.str.extract(r"^\s*(\d+(?:\.\d+)?)\s*(?::|/|-?for-?| for )\s*(\d+(?:\.\d+)?)\s*$")
+    made = parts[0].astype("float64") / parts[1].astype("float64")
+    return cells.where(made.isna(), made.astype("str"))

@@ -1,169 +1,304 @@
 """The reading of a file: its table, which column is which, its times and numbers.
 
-Nothing is mended: a row of which a time or a number cannot be read is told as refused; what the file does
-not tell for sure is refused, or told as guessed; a price that is not there is NaN. Every other judgement is
-left to who takes the bars.
+Rows are not mended: one whose time or numbers cannot be read is refused; what the file does not tell for sure
+is refused, or told as a guess; a price that is not there is NaN. Every other judgement is the caller's.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from finstage_barfile import clocks, series, tickers
-from finstage_barfile import mapping as columns_of
-from finstage_barfile import times as times_of
-from finstage_barfile import values as values_of
+from finstage_barfile import series, spacing, splits
+from finstage_barfile.arrow_table import ARROW_FILE, ARROW_STREAM, PARQUET, ArrowTable
+from finstage_barfile.as_csv import of_json, of_workbook
+from finstage_barfile.bars import Bars, LazyColumn
+from finstage_barfile.column_names import EVENTS, FIELDS, Found, find
+from finstage_barfile.conversion import Converted, convert
 from finstage_barfile.csv_table import CsvTable
-from finstage_barfile.errors import NoRows, Unreadable
-from finstage_barfile.mapping import Found
-from finstage_barfile.parquet_table import MAGIC, ParquetTable
-from finstage_barfile.table import Cells, Guess, RefusedRow, Table
-from finstage_barfile.times import Times
-from finstage_barfile.values import Values
-from finstage_market.columns import VALUES, Columns, Float64s, Int64s
+from finstage_barfile.errors import Unreadable
+from finstage_barfile.evidence import gathered
+from finstage_barfile.periods import open_times, said
+from finstage_barfile.source import Source, as_text, opened
+from finstage_barfile.splits import FileEvent, dividend_steps
+from finstage_barfile.table import Guess, RefusedRow, Table
+from finstage_barfile.times import NONE, Zoning, present, zone_of
+from finstage_market.columns import Columns, Float64s, Int64s
 from finstage_market.interval import Interval
 
-SUFFIXES = (".csv", ".csv.gz", ".parquet", ".pq")
+_UTC = zone_of("UTC")
+_PACKED = ("", ".gz", ".bz2", ".xz", ".zst", ".zip")
+SUFFIXES = (
+    *(f"{kind}{packed}" for kind in (".csv", ".tsv", ".txt", ".jsonl", ".ndjson") for packed in _PACKED),
+    ".zip", ".parquet", ".pq", ".feather", ".arrow", ".xlsx",
+)  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class BarFile:
     """The n bars of a file, oldest first; those of one time in the file's order.
 
-    rows: int64[n], the place of each in the file, from 1: its line in CSV, its row in Parquet.
+    bars: the bars, by slices; adjusted for the splits that the file lists.
+    interval: what a bar covers. digest: SHA-256 of the bytes that were read.
     row_name: what `rows` counts, "line" or "row".
-    adjusted_close: float64[n], NaN where there is none; None without such a column.
-    events: float64[n] by name: dividends, splits, capital_gains, as far as there are columns of them.
-    mapping: the file's column for each field that has one; of a time in two columns "DATE+TIME".
+    events: dividends, splits and capital gains that the file lists.
+    column_names: the file's column for each field that has one; of a time in two columns "DATE+TIME".
     times: how the times were read, for people.
     decimal: the decimal sign of its numbers, "." or ",".
     ticker: whose bars they are, where the file says it; passed_over: its rows of others.
-    guesses: what the file does not tell for sure.
+    notes: what else was found and done, for people. guesses: what the file does not tell for sure.
     ignored: columns that nothing was read from.
     """
 
-    columns: Columns
-    adjusted_close: Float64s | None
-    events: Mapping[str, Float64s]
-    rows: Int64s
+    bars: Bars
+    interval: Interval
+    digest: str
     row_name: str
+    events: tuple[FileEvent, ...]
     refused: tuple[RefusedRow, ...]
-    mapping: Mapping[str, str]
+    column_names: Mapping[str, str]
     times: str
     decimal: str
     ticker: str | None
     passed_over: Mapping[str, int]
+    notes: tuple[str, ...]
     guesses: tuple[Guess, ...]
     ignored: tuple[str, ...]
+
+    @cached_property
+    def columns(self) -> Columns:
+        """All bars, in memory."""
+        return self.bars[:]
+
+    @cached_property
+    def rows(self) -> Int64s:
+        """int64[n], the place of each in the file, from 1: its line in CSV, its row in Parquet."""
+        return self.bars.of("row", slice(None)).astype(np.int64)
+
+    @property
+    def adjusted_close(self) -> Float64s | None:
+        """float64[n], NaN where there is none; None without such a column."""
+        return None if self._adjusted is None else self._adjusted[:]
+
+    @property
+    def closes_less_dividends(self) -> LazyColumn | None:
+        """The adjusted closes; where the file has only dividends, the closes adjusted for them; or None."""
+        if self._adjusted is not None:
+            return self._adjusted
+        steps = dividend_steps(self.bars, self.events)
+        if not len(steps.times_ms):
+            return None
+        return LazyColumn(
+            len(self.bars),
+            lambda rows: self.bars.prices("close", rows) * steps.at(self.bars.open_time_ms[rows]),
+        )
+
+    @cached_property
+    def _adjusted(self) -> LazyColumn | None:
+        if "adjusted_close" not in self.column_names:
+            return None
+        return LazyColumn(
+            len(self.bars), lambda rows: self.bars.of("adjusted_close", rows) * self.bars.price_scale
+        )
 
 
 def read(
     path: Path,
     *,
-    mapping: Mapping[str, str],
-    interval: Interval,
+    column_names: Mapping[str, str] | None = None,
+    interval: Interval | None = None,
     time_zone: ZoneInfo | None = None,
     ticker: str | None = None,
     decimal: str | None = None,
     date_format: str | None = None,
-    events: bool = False,
+    columns: Sequence[str] | None = None,
+    skip_rows: int = 0,
+    encoding: str | None = None,
+    no_volume: bool = False,
+    prices: str | None = None,
+    price_scale: float | None = None,
+    stamp: str = "start",
+    date_zone: ZoneInfo = _UTC,
 ) -> BarFile:
-    """The bars of a CSV or Parquet file; which of them it is, its first bytes say.
+    """The bars of a file, of "-" those of the standard input; what kind of file it is, its first bytes say.
 
     Args:
-        mapping: columns by field, over what would be guessed; the time's may be two, DATE+TIME.
-        interval: that of its bars. A time without a zone means nothing for those shorter than a day.
-        time_zone: the zone of times that name none. None: dates without a time are midnight UTC.
+        column_names: columns by field, over what would be guessed; the time's may be two, DATE+TIME.
+        interval: that of its bars. None: as far as they are apart.
+        time_zone: the zone of times that name none. Times within the day need one.
         ticker: whose bars are wanted, where the file says whose they are. None: those of its only one.
         decimal: the decimal sign, "." or ",", of numbers that are text. None: they tell it.
         date_format: how dates are written that are text, as strptime has it. None: they tell it.
-        events: whether to read dividends, splits and capital gains too.
+        columns: the names of its columns, where it has no header.
+        skip_rows: lines that stand above the table.
+        encoding: that of its text. None: as its byte-order mark says; UTF-8 without one.
+        no_volume: whether to read no volume.
+        prices: "raw", or "adjusted" for splits. None: they tell it, where it lists splits.
+        price_scale: what one unit of its prices is worth. None: 1, but for files that are known to differ.
+        stamp: "start" or "end": which moment of a bar its time is.
+        date_zone: the zone at whose midnight days, weeks and months open.
 
     Raises:
-        ValueError: `mapping` names a field that is not one of FIELDS.
+        ValueError: `column_names` names a field that is not one of FIELDS.
         Unreadable: no such file, no bars in it, a column missing, or what can be read in several ways.
     """
-    try:
-        with path.open("rb") as file:
-            table = _table(file, path)
-            found = columns_of.find(table.names, mapping, ticker=ticker, events=events)
-            if not len(table.rows):
-                raise NoRows("there are no rows in it")
-            whose = found.ticker or None
-            passed_over: dict[str, int] = {}
-            used = dict(found.columns)
-            if column := used.pop("symbol", None):
-                is_given = "symbol" in mapping
-                table, of_rows, passed_over = tickers.only(table, column, ticker, is_given=is_given)
-                if of_rows:
-                    whose, used["symbol"] = of_rows, column
-            cells, time_columns = _times(table, found)
-            times = times_of.read(cells, time_zone, interval=interval, date_format=date_format)
-            names = {field: name for field, name in used.items() if field not in ("time", "symbol")}
-            values = values_of.read(table, names, decimal)
-    except OSError as error:
-        raise Unreadable(error.strerror or str(error)) from None
-
-    unread = _refused(table, cells, times, values)
-    fit = np.flatnonzero(~np.isnat(times.utc) & values.readable(len(table.rows)))
-    if not len(fit):
-        first = next(unread)
-        raise Unreadable(f"none of its rows can be read; {table.row_name} {first.row}: {first.reason}")
-    # Files come in either order.
-    order = fit[np.argsort(times.utc[fit], kind="stable")]
-    of = {field: numbers[order] for field, numbers in values.of.items()}
-    columns = Columns.of(
-        open_time_ms=times.utc[order].astype(np.int64),
-        **({"volume": np.zeros(len(order))} | {name: of[name] for name in VALUES if name in of}),
+    with _opened_table(path, columns=columns, skip_rows=skip_rows, encoding=encoding) as (table, digest):
+        found = find(table.names, column_names or {}, ticker=ticker, no_volume=no_volume)
+        plan = gathered(
+            table,
+            found,
+            ticker=ticker,
+            is_given=set(column_names or ()),
+            decimal=decimal,
+            date_format=date_format,
+        )
+        made = convert(table, plan, interval or Interval.D1)
+    clocks = made.clocks[present(made.clocks)]
+    if not len(clocks):
+        raise Unreadable(
+            f"none of its rows can be read; {table.row_name} {made.refused[0].row}: {made.refused[0].reason}"
+        )
+    apart = spacing.of(clocks)
+    notes = [*table.notes]
+    if interval is None:
+        interval = spacing.inferred(apart, are_midnights=not (clocks % 86_400_000 != 0).any())
+        notes.append(f"interval: {interval}, as far as its bars are apart")
+    if interval.is_intraday and not made.has_clock:
+        raise Unreadable(
+            f"its times ({made.first_time!r}) are dates alone, and {interval} bars need a time of day",
+            settled_by="column_names",
+            fields=["time"],
+        )
+    if made.plan.zoning is Zoning.INSTANT:
+        series.check_times(clocks)
+    spacing.check(apart, interval)
+    opens = open_times(
+        made.clocks,
+        made.offsets,
+        made.plan.zoning,
+        interval,
+        time_zone=time_zone,
+        date_zone=date_zone,
+        stamp=stamp,
     )
-    series.check(columns, interval)
-    read_from = {*used.values(), *time_columns}
+    zone = f", {(time_zone or _UTC).key}" if made.plan.zoning is Zoning.LOCAL else ""
+    far = series.far_away(opens)
+    late = [*_unclear(made, opens, f"{made.plan.how}{zone}"), *_refused(made, far)]
+    opens[list(far)] = NONE
+    bars = _ordered(made, opens)
+    if not len(bars):
+        raise Unreadable(f"none of its rows can be read; {table.row_name} {late[0].row}: {late[0].reason}")
+    series.check_prices(bars)
+    adjusting = splits.adjusting(
+        bars,
+        interval,
+        has_splits="splits" in plan.columns,
+        has_adjusted="adjusted_close" in plan.columns,
+        prices=prices,
+    )
+    volume, ticks = _volume(made, plan.found)
+    scale = table.price_scale if price_scale is None else price_scale
+    bars = Bars(
+        bars.open_time_ms, bars.spool, bars.order, volume, scale, plan.found.volume_scale, adjusting.steps
+    )
+    settled = {"price_scale"} if price_scale is not None else set()
+    guesses = (*table.guesses, *found.guesses, *ticks, *made.guesses, *plan.guesses, *adjusting.guesses)
+    columns_of = {**plan.columns, "time": "+".join(plan.time_columns)}
+    read_from = {*plan.columns.values(), *plan.time_columns}
     return BarFile(
-        columns=columns,
-        adjusted_close=of.get("adjusted_close"),
-        events={name: of[name] for name in columns_of.EVENTS if name in of},
-        rows=table.rows[order],
+        bars=bars,
+        interval=interval,
+        digest=digest,
         row_name=table.row_name,
-        refused=(*table.refused, *unread),
-        mapping=used | {"time": "+".join(time_columns)},
-        times=times.how,
-        decimal=values.decimal,
-        ticker=whose,
-        passed_over=passed_over,
-        guesses=tuple(guess for guess in (times.guess, values.guess) if guess),
+        events=tuple(splits.events(bars, [kind for kind in EVENTS if kind in plan.columns])),
+        refused=tuple(sorted((*made.refused, *late), key=lambda each: each.row)),
+        column_names={name: columns_of[name] for name in FIELDS if name in columns_of},
+        times=f"{made.plan.how}{zone}",
+        decimal=plan.decimal,
+        ticker=plan.ticker or found.ticker or None,
+        passed_over=plan.passed_over,
+        notes=(*notes, *adjusting.notes),
+        guesses=tuple(guess for guess in guesses if guess.settled_by not in settled),
         ignored=tuple(name for name in table.names if name and name not in read_from),
     )
 
 
-def _table(file: IO[bytes], path: Path) -> Table:
-    begins = file.read(len(MAGIC))
-    file.seek(0)
-    if not begins:
-        raise Unreadable("it is empty")
-    if begins == MAGIC:
-        return ParquetTable.read(file)
-    if path.suffix in (".parquet", ".pq"):
-        raise Unreadable(f"it is no Parquet: it does not begin with {MAGIC.decode()}")
-    return CsvTable.read(file)
+@contextmanager
+def _opened_table(
+    path: Path, *, columns: Sequence[str] | None, skip_rows: int, encoding: str | None
+) -> Iterator[tuple[Table, str]]:
+    try:
+        with opened(path) as source:
+            if any(map(source.begins_with, (PARQUET, ARROW_FILE, ARROW_STREAM))):
+                yield ArrowTable(source.file), source.digest
+                return
+            if path.suffix in (".parquet", ".pq"):
+                raise Unreadable(f"it is not Parquet: it does not begin with {PARQUET.decode()}")
+            text, first_line = _text(source, encoding)
+            with text:
+                names = None if columns is None else tuple(columns)
+                yield (
+                    CsvTable(
+                        text, skip_rows=skip_rows, columns=names, file_name=source.name, first_line=first_line
+                    ),
+                    source.digest,
+                )
+    except OSError as error:
+        raise Unreadable(error.strerror or str(error)) from None
 
 
-def _times(table: Table, found: Found) -> tuple[Cells, tuple[str, ...]]:
-    """The cells of the times, and the columns that they are from: of dates, and perhaps of times of day."""
-    name, clock = found.columns["time"], found.clock
-    if clock is not None:
-        dates, times_of_day = table.text(name), table.text(clock)
-        if found.is_joined or (clocks.are_dates(dates) and clocks.are_clocks(times_of_day)):
-            return clocks.joined(dates, times_of_day), (name, clock)
-    return table.times(name), (name,)
+def _text(source: Source, encoding: str | None) -> tuple[IO[bytes], int]:
+    """The text of a table, and the number of its first line."""
+    if source.is_workbook:
+        return of_workbook(source), 1
+    text = as_text(source, encoding)
+    made = of_json(text)
+    if made is None:
+        return text, 1
+    text.close()
+    return made[0], 0 if made[1] else 1  # names are not a line of JSON
 
 
-def _refused(table: Table, cells: Cells, times: Times, values: Values) -> Iterator[RefusedRow]:
-    for row in np.flatnonzero(np.isnat(times.utc)).tolist():
-        yield RefusedRow(int(table.rows[row]), "time", str(cells.iloc[row]), times.refusal(row))
-    for row, field, cell, reason in values.refusals():
-        if not np.isnat(times.utc[row]):
-            yield RefusedRow(int(table.rows[row]), field, cell, reason)
+def _ordered(made: Converted, opens: Int64s) -> Bars:
+    """The bars by their times: files come in either order."""
+    fit = np.flatnonzero(present(opens))
+    order = fit[np.argsort(opens[fit], kind="stable")]
+    times = opens[order]
+    if len(order) == len(opens) and (np.diff(order) == 1).all():
+        return Bars(times, made.spool, None, None)
+    steps = np.diff(order)
+    if (steps > 0).all() or (steps < 0).all():
+        return Bars(times, made.spool, order, None)
+    made.spool.reorder(order)
+    return Bars(times, made.spool, None, None)
+
+
+def _volume(made: Converted, found: Found) -> tuple[str | None, tuple[Guess, ...]]:
+    if "volume" not in found.columns:
+        return None, ()
+    if found.ticks is None or made.has_volume:
+        return "volume", ()
+    zero = found.columns["volume"]
+    told = f"volume was read from {found.ticks!r}, which counts ticks, as {zero!r} is 0 in every row"
+    return "ticks", (Guess(told, "column_names", ("volume",)),)
+
+
+def _unclear(made: Converted, opens: Int64s, how: str) -> Iterator[RefusedRow]:
+    rows = np.flatnonzero(~present(opens) & present(made.clocks))
+    for row in rows.tolist():
+        yield _late(made, row, f"is shown twice, or never, by the clocks of that zone; read as {how}")
+
+
+def _refused(made: Converted, reasons: Mapping[int, str]) -> Iterator[RefusedRow]:
+    for row, reason in reasons.items():
+        yield _late(made, row, reason)
+
+
+def _late(made: Converted, row: int, reason: str) -> RefusedRow:
+    cell = said(int(made.clocks[row]))
+    return RefusedRow(int(made.spool.read("row", row, row + 1)[0]), "time", cell, f"{cell!r} {reason}")

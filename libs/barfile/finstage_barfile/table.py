@@ -1,6 +1,6 @@
 """What is asked of a table, whatever the file's format."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeAlias
 
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from finstage_barfile.errors import printable
 from finstage_market.columns import Float64s, Int64s
 
 Cells: TypeAlias = "pd.Series[Any]"
@@ -16,14 +17,17 @@ Timestamps: TypeAlias = "pd.Series[pd.Timestamp]"
 Numbers: TypeAlias = "Float64s | Text"
 Mask = npt.NDArray[np.bool_]
 
+# A piece has at most so many rows.
+MAX_PIECE_ROWS = 50_000
+
 
 @dataclass(frozen=True, slots=True)
 class RefusedRow:
     """A row that cannot be read.
 
-    row: its place in the file, as BarFile.rows has it.
-    what: what of it cannot be read: a field, or "cells", where there are more of them than the header has.
-    cell: what stands there.
+    row: its place in the file, as Bars.rows has it.
+    what: the field that cannot be read, or "cells" where the row has more cells than the header.
+    cell: the text of that field.
     """
 
     row: int
@@ -37,22 +41,19 @@ class Guess:
     """Something that the file does not tell for sure, and how it was read.
 
     settled_by: the argument of read() that says it.
+    fields: the fields that `column_names` would name, where that is the argument.
     """
 
     text: str
     settled_by: str
+    fields: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", printable(self.text))
 
 
-class Table(Protocol):
-    """A table of n rows. Its columns' names differ from each other."""
-
-    @property
-    def names(self) -> Sequence[str]:
-        """Its columns."""
-
-    @property
-    def row_name(self) -> str:
-        """What `rows` counts: "line" or "row"."""
+class Piece(Protocol):
+    """Some consecutive rows of a table, n of them."""
 
     @property
     def rows(self) -> Int64s:
@@ -60,28 +61,55 @@ class Table(Protocol):
 
     @property
     def refused(self) -> tuple[RefusedRow, ...]:
-        """Those of the file that are none of the n."""
-
-    @property
-    def usual_decimal(self) -> str | None:
-        """The decimal sign that goes without saying in such a file, if one does."""
+        """The rows of the file among these that have more cells than the header, and are not of the n."""
 
     def only(self, wanted: Mask) -> Self:
-        """The table of these rows alone."""
+        """Return the piece with these rows alone."""
 
     def times(self, name: str) -> Cells:
         """n cells: text, timestamps with or without a zone, or numbers.
 
         Raises:
-            Unreadable: the column holds what can be no times.
+            Unreadable: the column cannot hold times.
         """
 
     def numbers(self, name: str) -> Numbers:
         """float64[n], NaN where there is none; or n cells of text that are still to be read.
 
         Raises:
-            Unreadable: the column holds what can be no numbers.
+            Unreadable: the column cannot hold numbers.
         """
 
     def text(self, name: str) -> Text:
         """n cells as text, without blanks around it; NaN where a cell says that there is nothing."""
+
+
+class Table(Protocol):
+    """A table whose columns have different names."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Its columns."""
+
+    @property
+    def row_name(self) -> str:
+        """What a piece's `rows` count: "line" or "row"."""
+
+    @property
+    def usual_decimal(self) -> str | None:
+        """The decimal sign that goes without saying in such a file, if one does."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was done to find the table in the file, for people."""
+
+    @property
+    def guesses(self) -> tuple[Guess, ...]:
+        """The same, where the file does not tell it for sure."""
+
+    @property
+    def price_scale(self) -> float:
+        """What one unit of its prices is worth."""
+
+    def pieces(self) -> Iterator[Piece]:
+        """Its rows, from the first to the last; every call reads them anew."""

@@ -1,7 +1,7 @@
 """The times of bars, however they are written: read in one way for all rows, the one that fits most."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -9,27 +9,76 @@ import numpy.typing as npt
 import pandas as pd
 
 from finstage_barfile import epochs, text_times
-from finstage_barfile.errors import NoZone, Unreadable
-from finstage_barfile.table import Cells, Guess, Timestamps
-from finstage_market.interval import Interval
+from finstage_barfile.epochs import Epochs
+from finstage_barfile.errors import Unreadable
+from finstage_barfile.table import Cells, Mask
+from finstage_barfile.text_times import Way
+from finstage_market.columns import Int64s
 
-Datetimes = npt.NDArray[np.datetime64]
+NONE = np.iinfo(np.int64).min
+# Offsets are in minutes.
+Offsets = npt.NDArray[np.int16]
+
+
+class Zoning(Enum):
+    """What clock times are of: those of a zone that is not told, of their own offsets, or UTC."""
+
+    LOCAL = "local"
+    OWN = "own"
+    INSTANT = "instant"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Times:
-    """The time of each row.
+class Clocks:
+    """The times of n rows, as their own clocks show them.
 
-    utc: datetime64[ms], NaT where there is none.
-    how: how they were read, for people.
-    guess: what of that was guessed.
-    refusal: says of a row that has none, why.
+    ms: int64[n], NONE where there is none. offsets: int16[n], of Zoning.OWN.
+    refusals: why a row has none, by row.
+    has_clock: whether one of them has a time of day.
     """
 
-    utc: Datetimes
+    ms: Int64s
+    offsets: Offsets | None
+    refusals: dict[int, str]
+    has_clock: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TimesPlan:
+    """How to read the times of a file: by `way` as text, by `epochs` as numbers; else they are timestamps."""
+
+    zoning: Zoning
     how: str
-    guess: Guess | None
-    refusal: Callable[[int], str]
+    way: Way | None = None
+    epochs: Epochs | None = None
+
+    def read(self, cells: Cells) -> Clocks:
+        """The times of some rows."""
+        offsets: Offsets | None = None
+        if self.epochs is not None:
+            found = self.epochs.times(cells)
+        elif self.way is not None:
+            found, minutes = self.way.read(_text(cells))
+            if minutes is not None:
+                found = found.mask(minutes.isna().to_numpy())
+                offsets = minutes.fillna(0).to_numpy().astype(np.int16)
+        else:
+            found, offsets = _of_timestamps(cells)
+        exact = found.dt.as_unit("ns").to_numpy() if len(found) else np.empty(0, "datetime64[ns]")
+        ms = exact.astype("datetime64[ms]")
+        # No bar opens at a time finer than that, so it is not cut off.
+        fine = ~np.isnat(exact) & (ms != exact)
+        ms[fine] = np.datetime64("NaT")
+        missing = np.flatnonzero(np.isnat(ms)).tolist()
+        refusals = {row: self._refusal(cells.iloc[row], fine=bool(fine[row])) for row in missing}
+        clocks = bool((ms[~np.isnat(ms)] != ms[~np.isnat(ms)].astype("datetime64[D]")).any())
+        return Clocks(ms.astype(np.int64), offsets, refusals, clocks or _shows_clock(cells))
+
+    def _refusal(self, cell: object, *, fine: bool) -> str:
+        if pd.isna(cell):  # type: ignore[call-overload]
+            return "it has no time"
+        told = repr(str(cell))
+        return f"{told} is finer than a millisecond" if fine else f"{told} is not a time, read as {self.how}"
 
 
 def zone_of(name: str) -> ZoneInfo:
@@ -41,103 +90,60 @@ def zone_of(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"{name!r} is no IANA time zone, such as UTC or America/New_York") from None
+        raise ValueError(f"{name!r} is not an IANA time zone, such as UTC or America/New_York") from None
 
 
-def read(
-    cells: Cells, time_zone: ZoneInfo | None, *, interval: Interval, date_format: str | None = None
-) -> Times:
-    """The times that `cells` say.
+def plan(sample: Cells, *, date_format: str | None, is_utc: bool) -> TimesPlan:
+    """How to read times of which these are some, in the file's order: text, timestamps or numbers.
 
     Args:
-        cells: text, timestamps with or without a zone, or numbers.
-        time_zone: the zone of times that name none. None: UTC, for dates.
-        interval: that of the bars; those shorter than a day need times of day, and a zone.
         date_format: how dates are written, as strptime has it, where they are text.
+        is_utc: whether times that name no zone are UTC.
 
     Raises:
-        Unreadable: none can be read, or they are dates and the bars are shorter. NoZone: they need a zone,
-            and there is none.
+        Unreadable: none of them can be read.
     """
-    present = cells.dropna()
+    present = sample.dropna()
     if present.empty:
         raise Unreadable("its column of times is empty")
-    (found, how), guess = _read(cells, interval, date_format)
-    readable = found.notna().to_numpy()
-    if not readable.any():
+    local = Zoning.INSTANT if is_utc else Zoning.LOCAL
+    if pd.api.types.is_datetime64_any_dtype(sample):
+        if sample.dt.tz is None:
+            return TimesPlan(local, "timestamps, UTC by the column's name" if is_utc else "timestamps")
+        zoning = Zoning.INSTANT if str(sample.dt.tz) in ("UTC", "Etc/UTC", "GMT") else Zoning.OWN
+        return TimesPlan(zoning, text_times.OWN_ZONE)
+    if not date_format and (judged := epochs.judged(present)):
+        return TimesPlan(Zoning.INSTANT, judged.how, epochs=judged)
+    text = _text(present)
+    way = text_times.of_format(text, date_format) if date_format else text_times.likely(text)
+    if way is None:
         form = f"of the form {date_format}" if date_format else "that can be read; ISO 8601 always can"
-        raise Unreadable(f"{str(present.iloc[0])!r} is no time {form}", settled_by="date_format")
-    intraday = interval.is_intraday
-    if intraday and _are_dates(cells, found):
-        raise Unreadable(
-            f"its times ({str(present.iloc[0])!r}) are dates alone, and {interval} bars need a time of day",
-            settled_by="mapping",
-            fields=["time"],
-        )
-    times = found
-    if found.dt.tz is None:
-        if intraday and time_zone is None:
-            raise NoZone(str(cells[readable].iloc[0]))
-        zone = time_zone or ZoneInfo("UTC")
-        times, how = _localised(found, zone, dates=not intraday), f"{how}, {zone.key}"
-    exact = times.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy()
-    utc = exact.astype("datetime64[ms]")
-    # Bars open at no such time, so to cut it off would be to mend it.
-    fine = ~np.isnat(exact) & (utc != exact)
-    utc[fine] = np.datetime64("NaT")
-
-    def refusal(row: int) -> str:
-        if pd.isna(cells.iloc[row]):
-            return "it has no time"
-        cell = repr(str(cells.iloc[row]))
-        if fine[row]:
-            return f"{cell} is finer than a millisecond"
-        if not pd.isna(found.iloc[row]):
-            return f"{cell} is shown twice, or never, by the clocks of that zone; read as {how}"
-        return f"{cell} is no time, read as {how}"
-
-    return Times(utc, how, guess, refusal)
+        raise Unreadable(f"{str(present.iloc[0])!r} is not a time {form}", settled_by="date_format")
+    if way.has_offset or "%z" in way.format:
+        return TimesPlan(Zoning.OWN, way.how, way=way)
+    return TimesPlan(local, f"{way.how}, UTC by the column's name" if is_utc else way.how, way=way)
 
 
-def _read(
-    cells: Cells, interval: Interval, date_format: str | None
-) -> tuple[text_times.Reading, Guess | None]:
-    """Timestamps, UTC where the cells say it and else without a zone, NaT where a cell is none; how they were
-    read, and what was guessed for that."""
-    if pd.api.types.is_datetime64_any_dtype(cells):
-        return (cells, text_times.OWN_ZONE if cells.dt.tz is not None else "timestamps"), None
-    is_text = not pd.api.types.is_numeric_dtype(cells)
-    if date_format:
-        return text_times.read_as(cells if is_text else _dates(cells), date_format), None
-    if is_text:
-        return text_times.read(cells, interval)
-    epoch = epochs.of_numbers(cells)
-    return (epoch, None) if epoch else text_times.read(_dates(cells), interval)
+def _of_timestamps(cells: Cells) -> tuple["pd.Series[pd.Timestamp]", Offsets | None]:
+    if cells.dt.tz is None:
+        return cells, None
+    clocks = cells.dt.tz_localize(None)
+    difference = clocks - cells.dt.tz_convert("UTC").dt.tz_localize(None)
+    minutes = difference.dt.total_seconds().fillna(0) / 60
+    return clocks, np.round(minutes.to_numpy()).astype(np.int16)
 
 
-def _are_dates(cells: Cells, found: Timestamps) -> bool:
-    """Whether none of the times has a time of day."""
-    if found.dt.tz is not None:
-        return False
-    times = found.dropna().to_numpy()
-    if (times != times.astype("datetime64[D]")).any():
-        return False
-    # One that is written is one at midnight.
-    return not (pd.api.types.is_string_dtype(cells) and bool(cells.str.contains(":", na=False).any()))
+def _shows_clock(cells: Cells) -> bool:
+    """Whether a midnight is written as a time of day."""
+    return pd.api.types.is_string_dtype(cells) and bool(cells.str.contains(":", na=False).any())
 
 
-def _dates(numbers: Cells) -> "pd.Series[str]":
-    """Numbers as text: 20240131."""
-    return epochs.whole(numbers).astype("str")
+def _text(cells: Cells) -> "pd.Series[str]":
+    """The cells as text; numbers are dates: 20240131."""
+    return epochs.whole(cells).astype("str") if pd.api.types.is_numeric_dtype(cells) else cells
 
 
-def _localised(times: Timestamps, zone: ZoneInfo, *, dates: bool) -> Timestamps:
-    """The times of the zone's clocks, NaT where they show one twice, or never: it is not guessed at.
-
-    dates: midnight is the day's first moment, whatever the clocks do then.
-    """
-    found = times.dt.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
-    if dates and (at := (found.isna() & (times == times.dt.normalize())).to_numpy()).any():
-        first = np.ones(int(at.sum()), dtype=bool)  # of two midnights the first is the one of summer time
-        found[at] = times[at].dt.tz_localize(zone, ambiguous=first, nonexistent="shift_forward")
-    return found
+def present(ms: Int64s) -> Mask:
+    """The rows that have a time."""
+    there: Mask = ms != NONE
+    return there

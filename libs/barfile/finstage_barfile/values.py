@@ -1,38 +1,37 @@
 """The numbers of a table: all of its columns together, and the rows of which one cannot be read."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from finstage_barfile import numbers
-from finstage_barfile.table import Guess, Mask, Table
+from finstage_barfile.numbers import Signs
+from finstage_barfile.table import Guess, Mask, Numbers, Piece, Text
 from finstage_market.columns import Float64s
 
 # In the place of a volume they say that there is none.
 _DASHES = ("-", "–", "—")
+_ZERO_WHERE_MISSING = ("volume", "ticks", "dividends", "splits", "capital_gains")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Values:
-    """of: float64[n] by field, NaN where there is none; a volume that is not there is 0.
+    """of: float64[n] by field, NaN where there is none; a volume or an event that is not there is 0.
     unread: by field the cells that are not numbers, by row.
-    decimal: the decimal sign; guess: what of it was guessed.
     """
 
     of: Mapping[str, Float64s]
     unread: Mapping[str, Mapping[int, str]]
-    decimal: str
-    guess: Guess | None
 
     def refusals(self) -> Iterator[tuple[int, str, str, str]]:
         """Each row that cannot be read: row, the first such field, its cell, and why, of all such fields."""
         rows: dict[int, list[str]] = {}
-        for field, cells in self.unread.items():
+        for name, cells in self.unread.items():
             for row in cells:
-                rows.setdefault(row, []).append(field)
+                rows.setdefault(row, []).append(name)
         for row, fields in sorted(rows.items()):
-            reasons = (f"{field} is {self.unread[field][row]!r}, which is not a number" for field in fields)
+            reasons = (f"{name} is {self.unread[name][row]!r}, which is not a number" for name in fields)
             yield row, fields[0], self.unread[fields[0]][row], "; ".join(reasons)
 
     def readable(self, count: int) -> Mask:
@@ -43,51 +42,76 @@ class Values:
         return mask
 
 
-def read(table: Table, columns: Mapping[str, str], decimal: str | None) -> Values:
+@dataclass(slots=True)
+class DecimalSigns:
+    """What the columns of a file, by piece, tell of their decimal sign."""
+
+    _columns: dict[str, Signs] = field(default_factory=dict)
+
+    def see(self, piece: Piece, columns: Mapping[str, str]) -> None:
+        """Take in the cells of these columns."""
+        for what, name in columns.items():
+            cells = piece.numbers(name)
+            if isinstance(cells, np.ndarray):
+                continue
+            seen = self._columns.get(name, Signs("", "", ""))
+            if seen.point and not cells.str.contains("[,']", na=False).any():
+                continue
+            cells = numbers.ratios(cells) if what == "splits" else cells
+            found = numbers.signs(cells, is_plain=numbers.plain(cells) is not None)
+            self._columns[name] = Signs(
+                seen.point or found.point, seen.comma or found.comma, seen.either or found.either
+            )
+
+    def decided(self, usual: str | None) -> tuple[str, Guess | None]:
+        """The decimal sign of all of them, and what was guessed for that; `usual` goes without saying.
+
+        Raises:
+            Unreadable: they do not tell it.
+        """
+        return numbers.decided(self._columns, usual)
+
+
+def read(piece: Piece, columns: Mapping[str, str], decimal: str) -> Values:
     """The numbers of these columns, by field.
 
-    Args:
-        decimal: the decimal sign of those that are text, "." or ","; None: the columns tell it.
-
     Raises:
-        Unreadable: a column holds what can be no numbers, or they do not tell the sign.
+        Unreadable: a column cannot hold numbers.
     """
     of: dict[str, Float64s] = {}
-    signs: dict[str, numbers.Signs] = {}
-    is_text = []
-    for field, name in columns.items():
-        cells = table.numbers(name)
+    unread: dict[str, dict[int, str]] = {}
+    for name, column in columns.items():
+        cells = piece.numbers(column)
         if isinstance(cells, np.ndarray):
-            of[field] = cells
-            continue
-        is_text.append(field)
-        values = None if decimal == "," else numbers.plain(cells)
-        if decimal is None:
-            signs[name] = numbers.signs(cells, is_plain=values is not None)
-        if values is not None:
-            of[field] = values
-    guess = None
-    if decimal is None:
-        decimal, guess = numbers.decided(signs, table.usual_decimal)
-    for field in is_text:
-        if decimal == "," or field not in of:
-            cells = table.numbers(columns[field])
-            assert not isinstance(cells, np.ndarray)
-            of[field] = numbers.read(cells, decimal, powers=field == "volume")
-    unread = {field: _unread(table, columns[field], field, of[field]) for field in is_text}
-    if "volume" in of:
-        # What of it cannot be read does not go out.
-        of["volume"][np.isnan(of["volume"])] = 0.0
-    return Values(of, unread, decimal, guess)
+            of[name] = cells
+        else:
+            cells = numbers.ratios(cells) if name == "splits" else cells
+            of[name] = _read(cells, name, decimal)
+            unread[name] = _unread(piece.text(column), name, of[name])
+        if name in _ZERO_WHERE_MISSING:
+            # What of it cannot be read does not go out.
+            of[name][np.isnan(of[name])] = 0.0
+    return Values(of, unread)
 
 
-def _unread(table: Table, name: str, field: str, values: Float64s) -> dict[int, str]:
-    """The cells of text that say something, but no number."""
+def may_be_numbers(cells: Numbers) -> bool:
+    """Whether a column holds numbers, and does not only hold text."""
+    if isinstance(cells, np.ndarray):
+        return bool((~np.isnan(cells)).any())
+    return any(bool((~np.isnan(numbers.read(cells, sign, powers=True))).any()) for sign in numbers.DECIMALS)
+
+
+def _read(cells: Text, name: str, decimal: str) -> Float64s:
+    values = None if decimal == "," else numbers.plain(cells)
+    return numbers.read(cells, decimal, powers=name == "volume") if values is None else values
+
+
+def _unread(text: Text, name: str, values: Float64s) -> dict[int, str]:
+    """The cells of text that say something, but not a number."""
     nothing = np.isnan(values)
     if not nothing.any():
         return {}
-    text = table.text(name)
     says = nothing & ~(text.isna() | text.isin(numbers.NOTHING)).to_numpy()
-    if field == "volume":
+    if name in _ZERO_WHERE_MISSING:
         says &= ~text.isin(_DASHES).to_numpy()
     return dict(zip(np.flatnonzero(says).tolist(), text[says].tolist(), strict=True))

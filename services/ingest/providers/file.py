@@ -1,31 +1,40 @@
-"""The file provider: a folder of CSV and Parquet files, one a series.
+"""The file provider: a folder of files, one a series.
 
-A file is named SYMBOL_INTERVAL and .csv, .csv.gz, .parquet or .pq ("AAPL_1d.csv", "BTC-USD_1m.parquet");
-`libs/barfile` reads it. `index.toml` beside the files says what their names do not, all of it optional but
-`path`:
+A file is named SYMBOL_INTERVAL and .csv, .csv.gz, .parquet or another of barfile.SUFFIXES ("AAPL_1d.csv",
+"BTC-USD_1m.parquet"); `libs/barfile` reads it. `index.toml` beside the files says what their names do not;
+all of it is optional but `path`:
 
     [[file]]
     path = "spx_daily_1990_2022.csv"
     symbol = "^SPX"
     interval = "1d"
-    time_zone = "America/New_York"   # of times that name none; UTC when left out
+    time_zone = "America/New_York"   # of times that name none; dates are UTC when left out
     name = "S&P 500"
     type = "INDEX"
     currency = "USD"
     ticker = "SPX"                   # what the file calls the symbol, where it names others or another
     decimal = ","                    # where its numbers do not tell their decimal sign
     date_format = "%d/%m/%Y"         # where its dates do not tell whether the day comes first
+    columns = "time,open,high,low,close,volume"    # where it has no header
+    column_names = { close = "Settle" }            # where the names of its columns do not tell what they hold
+    no_volume = true                 # where it has no volume, and columns that could be it
+    prices = "raw"                   # where it lists splits, and its prices do not tell: or "adjusted"
+    price_scale = 0.0001             # what one unit of its prices is worth
+    encoding = "latin-1"             # where its text is not UTF-8
+    skip_rows = 3                    # lines above its table
+    stamp = "end"                    # where its times are those of the bars' ends
 
-Nothing is mended: what cannot be a bar is refused, and what looks wrong is flagged.
+Rows are not mended: what cannot be a bar is refused, and what looks wrong is flagged. Prices that are raw are
+adjusted for the splits that the file lists.
 """
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
-import numpy as np
 import structlog
 
 import finstage_barfile as barfile
@@ -52,8 +61,21 @@ INDEX = "index.toml"
 # Of instruments: finstage.market.v1.InstrumentType without its prefix.
 TYPES = tuple(name.removeprefix("INSTRUMENT_TYPE_") for name in InstrumentType.keys()[1:])
 
-# What of a file it may say for libs/barfile.
-_TOLD = ("ticker", "decimal", "date_format")
+# What of a file it may say for libs/barfile, and the type of each.
+_READ_AS: dict[str, type | tuple[type, ...]] = {
+    "ticker": str,
+    "decimal": str,
+    "date_format": str,
+    "columns": str,
+    "column_names": dict,
+    "no_volume": bool,
+    "prices": str,
+    "price_scale": (int, float),
+    "encoding": str,
+    "skip_rows": int,
+    "stamp": str,
+}
+_CHOICES = {"decimal": barfile.DECIMALS, "prices": barfile.PRICES_ARE, "stamp": barfile.STAMPS}
 
 _RETRY_S = 60.0
 _log = structlog.get_logger(__name__)
@@ -61,13 +83,16 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SeriesFile:
-    """A file and the series that it holds. zone: of times that name none; told: what the index says of it."""
+    """A file and the series that it holds.
+
+    zone: of times that name none, where the index says it. read_as: what else it says for barfile.read().
+    """
 
     path: Path
     key: SeriesKey
-    zone: ZoneInfo
+    zone: ZoneInfo | None
     instrument: Instrument
-    told: Mapping[str, str]
+    read_as: Mapping[str, Any]
 
 
 class FileProvider:
@@ -91,7 +116,7 @@ class FileProvider:
         adjusted = checked.adjusted_close
         times = set(bars.open_time_ms.tolist())
         last_ms = int(bars.open_time_ms[-1]) if len(bars) else None
-        first_ms = int(found.columns.open_time_ms[0]) if len(found.columns) else now_ms
+        first_ms = int(found.columns.open_time_ms[0])
         return FetchedBars(
             key=key,
             start_ms=first_ms if start_ms is None else start_ms,
@@ -106,7 +131,7 @@ class FileProvider:
             adjusted_close=None if adjusted is None else adjusted[rows],
             flags=tuple(flag for flag in checked.flags if flag.open_time_ms in times),
             rejected=tuple(sorted(_refused(found, checked.rejected), key=lambda refused: refused.row)),
-            events=tuple(_events(found)),
+            events=tuple(map(_event, found.events)),
         )
 
     def fetch_quotes(self, symbols: Sequence[str], *, deadline: float | None) -> list[Quote | FinstageError]:
@@ -122,6 +147,9 @@ class FileProvider:
 
     def status(self) -> list[ProviderStatus]:
         return []  # it asks no upstream
+
+    def resume(self) -> None:
+        pass
 
     def close(self) -> None:
         """Nothing is held."""
@@ -175,7 +203,7 @@ class FileProvider:
                 except (ValueError, KeyError, AttributeError):
                     continue  # neither its name nor the index says what it holds
 
-    def _index(self) -> dict[str, dict[str, str]]:
+    def _index(self) -> dict[str, dict[str, Any]]:
         try:
             entries = tomllib.loads((self._folder / INDEX).read_text()).get("file", [])
             return {entry["path"]: _checked(entry) for entry in entries}
@@ -188,7 +216,7 @@ class FileProvider:
         return round(self._clock.wall() * 1000)
 
 
-def _checked(entry: dict[str, str]) -> dict[str, str]:
+def _checked(entry: dict[str, Any]) -> dict[str, Any]:
     """An entry of the index.
 
     Raises:
@@ -196,17 +224,18 @@ def _checked(entry: dict[str, str]) -> dict[str, str]:
     """
     for field, given in entry.items():
         try:
-            if not isinstance(given, str):
-                raise ValueError("a text is accepted")
+            _check_type(field, given)
+            if field in _CHOICES and given not in _CHOICES[field]:
+                raise ValueError(f"one of {' '.join(_CHOICES[field])} is accepted")
             match field:
+                case "column_names" if wrong := [name for name in given if name not in barfile.FIELDS]:
+                    raise ValueError(f"{wrong[0]!r} is not one of {', '.join(barfile.FIELDS)}")
                 case "symbol":
                     parse_symbol(given)
                 case "interval":
                     Interval.parse(given)
                 case "time_zone":
                     barfile.zone_of(given or "UTC")
-                case "decimal" if given not in barfile.DECIMALS:
-                    raise ValueError(f"one of {' '.join(barfile.DECIMALS)} is accepted")
                 case "type" if given and given not in TYPES:
                     raise ValueError(f"one of {', '.join(TYPES)} is accepted")
         except ValueError as error:
@@ -214,7 +243,19 @@ def _checked(entry: dict[str, str]) -> dict[str, str]:
     return entry
 
 
-def _series_file(path: Path, given: Mapping[str, str]) -> SeriesFile:
+def _check_type(field: str, given: object) -> None:
+    kind = _READ_AS.get(field, str)
+    if not isinstance(given, kind) or (isinstance(given, bool) and kind is not bool):
+        names: dict[object, str] = {
+            str: "a text",
+            dict: "a table",
+            bool: "true or false",
+            int: "a whole number",
+        }
+        raise ValueError(f"{names.get(kind, 'a number')} is accepted")
+
+
+def _series_file(path: Path, given: Mapping[str, Any]) -> SeriesFile:
     key = SeriesKey(parse_symbol(given["symbol"]), Interval.parse(given["interval"]))
     zone = given.get("time_zone", "")
     instrument = Instrument(
@@ -225,30 +266,31 @@ def _series_file(path: Path, given: Mapping[str, str]) -> SeriesFile:
         time_zone=zone,
         source=FileProvider.name,
     )
-    told = {field: given[field] for field in _TOLD if given.get(field)}
-    return SeriesFile(path, key, barfile.zone_of(zone or "UTC"), instrument, told)
+    read_as = {field: given[field] for field in _READ_AS if given.get(field)}
+    if "columns" in read_as:
+        read_as["columns"] = read_as["columns"].split(",")
+    return SeriesFile(path, key, barfile.zone_of(zone) if zone else None, instrument, read_as)
 
 
 def _read(file: SeriesFile) -> BarFile:
-    told = file.told
     try:
         bars = barfile.read(
             file.path,
-            mapping={},
             interval=file.key.interval,
             time_zone=file.zone,
-            ticker=told.get("ticker", file.key.symbol),
-            decimal=told.get("decimal"),
-            date_format=told.get("date_format"),
-            events=True,
+            date_zone=file.zone or barfile.zone_of("UTC"),
+            **{"ticker": file.key.symbol, **file.read_as},
         )
     except barfile.NoRows:
         raise no_data(file.key.symbol, file.key.interval) from None
     except barfile.Unreadable as error:
-        hint = f"; {error.settled_by} in {INDEX} says it" if error.settled_by in _TOLD else ""
+        said_there = error.settled_by in (*_READ_AS, "time_zone", "interval")
+        hint = f"; {error.settled_by} in {INDEX} says it" if said_there else ""
         raise _unreadable(file.path, ValueError(f"{error}{hint}")) from error
     for guess in bars.guesses:
         _log.info("file_guessed", file=file.path.name, guess=guess.text)
+    for note in bars.notes:
+        _log.info("file_note", file=file.path.name, note=note)
     return bars
 
 
@@ -264,18 +306,11 @@ def _refused(bars: BarFile, rejected: Sequence[RejectedRow]) -> Iterator[Rejecte
         yield replace(each, row=place, detail=f"{bars.row_name} {place}: {each.detail}")
 
 
-def _events(bars: BarFile) -> Iterator[Event]:
-    times = bars.columns.open_time_ms
-    for name, values in bars.events.items():
-        for row in np.flatnonzero(values > 0).tolist():
-            at_ms, value = int(times[row]), float(values[row])
-            match name:
-                case "splits":
-                    yield Event(EventKind.SPLIT, at_ms, numerator=value, denominator=1.0)
-                case "capital_gains":
-                    yield Event(EventKind.CAPITAL_GAIN, at_ms, amount=value)
-                case _:
-                    yield Event(EventKind.DIVIDEND, at_ms, amount=value)
+def _event(event: barfile.FileEvent) -> Event:
+    if event.kind == "splits":
+        return Event(EventKind.SPLIT, event.time_ms, numerator=event.value, denominator=1.0)
+    kind = EventKind.CAPITAL_GAIN if event.kind == "capital_gains" else EventKind.DIVIDEND
+    return Event(kind, event.time_ms, amount=event.value)
 
 
 def _unreadable(path: Path, error: Exception) -> Unavailable:

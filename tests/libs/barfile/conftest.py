@@ -21,7 +21,8 @@ def read_text(tmp_path: Path) -> ReadText:
     def read(content: str, *, interval: str = "1d", zone: str = "", **how: Any) -> BarFile:
         path = tmp_path / "bars.csv"
         path.write_text(content)
-        how = {"mapping": {}, "time_zone": barfile.zone_of(zone) if zone else None} | how
+        is_without = "vol" not in content.lower()
+        how = {"time_zone": barfile.zone_of(zone) if zone else None, "no_volume": is_without} | how
         return barfile.read(path, interval=Interval(interval), **how)
 
     return read

@@ -36,7 +36,7 @@ def test_of_a_file_of_several_tickers_the_rows_of_one_are_taken(read_text: ReadT
     assert list(bars.rows) == [4, 6]
     assert [each.row for each in bars.refused] == [5]
     assert (bars.ticker, bars.passed_over) == ("AAPL", {"AAL": 2})
-    assert bars.mapping["symbol"] == "Name"
+    assert bars.column_names["symbol"] == "Name"
     bars = read_text(LONG, ticker="AAL")
     assert (list(bars.columns.close), bars.passed_over) == ([15, 16], {"AAPL": 3})
 
@@ -81,15 +81,15 @@ def test_a_company_s_name_is_no_ticker_but_where_that_is_said(read_text: ReadTex
     bars = read_text(content, ticker="AAPL")
     assert (bars.ticker, bars.ignored) == (None, ("name",))
     with pytest.raises(Unreadable, match=r"holds 'Apple Inc\.', and not AAPL"):
-        read_text(content, ticker="AAPL", mapping={"symbol": "name"})
-    assert read_text(content, ticker="apple inc.", mapping={"symbol": "name"}).ticker == "Apple Inc."
+        read_text(content, ticker="AAPL", column_names={"symbol": "name"})
+    assert read_text(content, ticker="apple inc.", column_names={"symbol": "name"}).ticker == "Apple Inc."
 
 
 def test_a_parquet_of_several_tickers(tmp_path: Path) -> None:
     frame = pd.DataFrame({"day": pd.to_datetime(["2024-01-01"] * 2 + ["2024-01-02"]), "sym": ["A", "B", "A"]})
     prices = {name: [1.0, 2.0, 3.0] for name in ("open", "high", "low", "close")}
     frame.assign(**prices, sym=frame["sym"].astype("category")).to_parquet(tmp_path / "b.parquet")
-    bars = barfile.read(tmp_path / "b.parquet", mapping={}, interval=Interval.D1, ticker="A")
+    bars = barfile.read(tmp_path / "b.parquet", interval=Interval.D1, ticker="A")
     assert (list(bars.columns.close), list(bars.rows), bars.passed_over) == ([1, 3], [1, 3], {"B": 1})
 
 
@@ -97,7 +97,7 @@ def test_a_parquet_of_several_tickers(tmp_path: Path) -> None:
 def test_of_columns_of_several_tickers_those_of_one_are_taken(read_text: ReadText, content: str) -> None:
     bars = read_text(content, ticker="msft")
     assert (bars.columns.open[0], bars.columns.close[0]) == (310, 310.5)
-    assert (bars.ticker, bars.mapping["close"]) == ("MSFT", "MSFT.Close")
+    assert (bars.ticker, bars.column_names["close"]) == ("MSFT", "MSFT.Close")
     assert "AAPL.Close" in bars.ignored
     assert list(bars.rows) == [content.count("\n")]
     for ticker, told in ((None, "AAPL, MSFT"), ("IBM", "AAPL, MSFT, and not of IBM")):
@@ -128,7 +128,7 @@ def test_a_parquet_of_columns_that_have_two_names(tmp_path: Path) -> None:
     names = pd.MultiIndex.from_product([["Open", "High", "Low", "Close"], ["A", "B"]])
     frame = pd.DataFrame([range(8)], columns=names, index=pd.DatetimeIndex(["2024-01-01"], name="Date"))
     frame.to_parquet(tmp_path / "b.parquet")
-    bars = barfile.read(tmp_path / "b.parquet", mapping={}, interval=Interval.D1, ticker="B")
+    bars = barfile.read(tmp_path / "b.parquet", interval=Interval.D1, ticker="B")
     assert (bars.columns.open[0], bars.columns.close[0]) == (1, 7)
 
 
@@ -136,9 +136,9 @@ def test_of_two_columns_of_a_name_neither_is_taken_unasked(read_text: ReadText) 
     content = "date,open,high,low,Close,Close,Note,Note\n2024-01-01,1,1,1,1,2,x,y\n"
     with pytest.raises(Unreadable, match=r"columns 'Close' and 'Close\.2' could each be close") as caught:
         read_text(content)
-    assert (caught.value.settled_by, caught.value.fields) == ("mapping", ("close",))
-    assert read_text(content, mapping={"close": "Close"}).columns.close[0] == 1
-    assert read_text(content, mapping={"close": "Close.2"}).columns.close[0] == 2
+    assert (caught.value.settled_by, caught.value.fields) == ("column_names", ("close",))
+    assert read_text(content, column_names={"close": "Close"}).columns.close[0] == 1
+    assert read_text(content, column_names={"close": "Close.2"}).columns.close[0] == 2
     with pytest.raises(Unreadable, match=r"columns 'Close' and 'Close\.1' could each be close"):
         read_text(content.replace("Close,Close", "Close,Close.1"))
 
@@ -169,9 +169,7 @@ def test_adjusted_prices_and_volumes_are_not_read(read_text: ReadText) -> None:
     )
     assert bars.adjusted_close is not None
     assert (bars.columns.open[0], bars.columns.volume[0], bars.adjusted_close[0]) == (10, 5, 5.25)
-    assert bars.ignored == (
-        "Ex-Dividend", "Split Ratio", "Adj. Open", "Adj. High", "Adj. Low", "Adj. Volume",
-    )  # fmt: skip
+    assert bars.ignored == ("Adj. Open", "Adj. High", "Adj. Low", "Adj. Volume")
 
 
 @pytest.mark.parametrize("name", ["Adjusted", "Adj. Close"])

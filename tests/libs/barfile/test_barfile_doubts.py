@@ -35,7 +35,7 @@ PRICES = "10,11,9,10.5,100"
 def test_a_time_of_day_in_a_column_of_its_own(read_text: ReadText, content: str) -> None:
     bars = read_text(content, interval="1h", zone="UTC")
     assert opened(bars) == ["2024-01-02 09:00", "2024-01-02 10:00"]
-    assert bars.mapping["time"].upper().replace("<", "").replace(">", "") == "DATE+TIME"
+    assert bars.column_names["time"].upper().replace("<", "").replace(">", "") == "DATE+TIME"
     assert not {"Time", "time", "<TIME>"} & set(bars.ignored)
     if "AM" not in content:
         with pytest.raises(NoZone):
@@ -44,19 +44,19 @@ def test_a_time_of_day_in_a_column_of_its_own(read_text: ReadText, content: str)
 
 def test_two_columns_of_a_time_can_be_named(read_text: ReadText) -> None:
     content = f"day,at,open,high,low,close,volume\n02.01.2024,09:00,{PRICES}\n02.01.2024,x,{PRICES}\n"
-    bars = read_text(content, interval="1h", zone="UTC", mapping={"time": "day+at"})
-    assert (opened(bars), bars.mapping["time"]) == (["2024-01-02 09:00"], "day+at")
+    bars = read_text(content, interval="1h", zone="UTC", column_names={"time": "day+at"})
+    assert (opened(bars), bars.column_names["time"]) == (["2024-01-02 09:00"], "day+at")
     assert [(each.row, each.cell) for each in bars.refused] == [(3, "02.01.2024 x")]
     with pytest.raises(Unreadable, match="no column 'clock' for time; the file has day, at"):
-        read_text(content, mapping={"time": "day+clock"})
+        read_text(content, column_names={"time": "day+clock"})
 
 
 def test_what_is_no_time_of_day_is_not_taken_for_one(read_text: ReadText) -> None:
     content = f"date,time,open,high,low,close,volume\n2024-01-02 09:00Z,1704186000,{PRICES}\n"
     bars = read_text(content, interval="1h")
-    assert (bars.mapping["time"], bars.ignored) == ("date", ("time",))
+    assert (bars.column_names["time"], bars.ignored) == ("date", ("time",))
     bars = read_text(f"timestamp,time,open,high,low,close,volume\n1704186000,09:00,{PRICES}\n", interval="1h")
-    assert (bars.mapping["time"], bars.times, bars.ignored) == ("timestamp", "s since 1970", ("time",))
+    assert (bars.column_names["time"], bars.times, bars.ignored) == ("timestamp", "s since 1970", ("time",))
 
 
 @pytest.mark.parametrize("cell", ["2024-01-02", "20240102", "01/02/2024", "Jan 02 2024"])
@@ -65,7 +65,11 @@ def test_dates_alone_are_no_times_of_bars_within_the_day(read_text: ReadText, ce
     with pytest.raises(Unreadable) as caught:
         read_text(content, interval="1h", zone="UTC", date_format="%b %d %Y" if "Jan" in cell else None)
     told = f"its times ({cell!r}) are dates alone, and 1h bars need a time of day"
-    assert (str(caught.value), caught.value.settled_by, caught.value.fields) == (told, "mapping", ("time",))
+    assert (str(caught.value), caught.value.settled_by, caught.value.fields) == (
+        told,
+        "column_names",
+        ("time",),
+    )
 
 
 def test_a_midnight_that_is_written_is_a_time_of_day(read_text: ReadText) -> None:
@@ -82,7 +86,7 @@ def test_dates_and_times_of_day_of_a_parquet(tmp_path: Path) -> None:
     for dates in (table["date"], pa.array(moments.normalize()), table["date"].cast(pa.string())):
         parquet.write_table(pa.table(table | {"date": dates} | prices), tmp_path / "b.parquet")
         utc = barfile.zone_of("UTC")
-        bars = barfile.read(tmp_path / "b.parquet", mapping={}, interval=Interval.H1, time_zone=utc)
+        bars = barfile.read(tmp_path / "b.parquet", interval=Interval.H1, time_zone=utc)
         assert opened(bars) == ["2024-01-02 09:00", "2024-01-02 10:00"]
 
 
@@ -175,7 +179,7 @@ def test_a_date_format_may_leave_the_time_of_day_out(read_text: ReadText) -> Non
     for date_format in ("%d/%m/%y", "%d/%m/%y %H:%M"):
         bars = read_text(content, interval="1h", zone="UTC", date_format=date_format)
         assert opened(bars)[0] == "2024-06-03 09:30"
-    with pytest.raises(Unreadable, match="'03/06/24 09:30' is no time of the form %Y-%m-%d"):
+    with pytest.raises(Unreadable, match="'03/06/24 09:30' is not a time of the form %Y-%m-%d"):
         read_text(content, date_format="%Y-%m-%d")
     zoned = read_text(dated("03/06/24 09:30 +0200"), interval="1h", date_format="%d/%m/%y %H:%M %z")
     assert opened(zoned) == ["2024-06-03 07:30"]
@@ -211,9 +215,9 @@ def test_lines_are_those_of_the_file_after_a_quoted_line_break(read_text: ReadTe
         "2024-01-03,1,1,1,1,c\n\n2024-01-04,1,1,1,one,c\n"
         '2024-01-05,1,1,1,1,"d, e, f, g, h, i\nj"\n2024-01-06,1,1,1,1,k,7\n2024-01-07,1,1,1,1,'
     )
-    bars = read_text(content, mapping={"close": "Close\n(USD)"})
+    bars = read_text(content, column_names={"close": "Close\n(USD)"})
     assert list(bars.rows) == [4, 7, 10, 13]
-    assert [(each.row, each.what) for each in bars.refused] == [(12, "cells"), (9, "close")]
+    assert [(each.row, each.what) for each in bars.refused] == [(9, "close"), (12, "cells")]
 
 
 def test_times_with_several_prices_are_not_those_of_one_series(read_text: ReadText) -> None:
@@ -224,8 +228,14 @@ def test_times_with_several_prices_are_not_those_of_one_series(read_text: ReadTe
     with pytest.raises(Unreadable) as caught:
         read_text(header + "".join(rows))
     told = "10 of its 20 rows have the time of another row and other prices, as in a file of several tickers"
-    assert (str(caught.value), caught.value.settled_by, caught.value.fields) == (told, "mapping", ("symbol",))
-    assert len(read_text(header + "".join(rows), mapping={"symbol": "region"}, ticker="9X").columns) == 10
+    assert (str(caught.value), caught.value.settled_by, caught.value.fields) == (
+        told,
+        "column_names",
+        ("symbol",),
+    )
+    assert (
+        len(read_text(header + "".join(rows), column_names={"symbol": "region"}, ticker="9X").columns) == 10
+    )
     for some in (rows[:10] * 2, rows[:12]):
         assert len(read_text(header + "".join(some)).columns) == len(some), "left to who takes the bars"
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
-from finstage_barfile import BarFile
+from finstage_barfile import STDIN, BarFile, printable
 from finstage_client.sync import Client
 from finstage_client.upload import BATCH_ROWS, Upload, WriteProgress
 from finstage_market.errors import AlreadyExists
-from finstage_market.interval import Interval
 
 # As long as a source may be, with what stands before the name.
 _LONGEST_NAME = 128 - len("file:")
@@ -19,16 +18,15 @@ _LONGEST_NAME = 128 - len("file:")
 
 @dataclass(slots=True)
 class FileWrite:
-    """Writes the bars of a file to a series.
+    """The write of a file's bars to a series.
 
-    source: who sends: the file, by the name under which it came first.
-    again: whether to write it anew where its content was written before.
+    source: the sender: the file, by the name under which it was sent first.
+    again: whether to send a file too whose content was written before.
     """
 
     path: Path
     bars: BarFile
     symbol: str
-    interval: Interval
     mode: str
     again: bool
     source: str = field(init=False)
@@ -43,7 +41,7 @@ class FileWrite:
         return self._upload.progress
 
     def run(self, client: Client, progress: Callable[[WriteProgress], None]) -> None:
-        """Carries it out.
+        """Send the bars.
 
         Raises:
             FinstageError: as Client.write() does; `progress` says what was done until then.
@@ -51,7 +49,7 @@ class FileWrite:
         try:
             client.write(self._upload, progress)
         except AlreadyExists as error:
-            # The same content goes by the name that it had when it was first sent.
+            # The same content keeps the name that it had when it was first sent.
             source = error.metadata.get("source", "")
             if not source.startswith("file:") or source == self.source:
                 raise
@@ -61,27 +59,31 @@ class FileWrite:
 
     def _new_upload(self) -> Upload:
         return Upload(
-            self.bars.columns,
+            self.bars.bars,
             symbol=self.symbol,
-            interval=self.interval,
+            interval=self.bars.interval,
             source=self.source,
             idempotency_key=self._key() + (f":{uuid4().hex}" if self.again else ""),
             mode=self.mode,
-            adjusted_close=self.bars.adjusted_close,
+            adjusted_close=self.bars.closes_less_dividends,
         )
 
     def _key(self) -> str:
-        """The same for the same content, written the same way, whatever the file's name."""
-        bars = self.bars
-        read_as = [sorted(bars.mapping.items()), bars.times, bars.decimal, bars.ticker]
-        how = [self.symbol, self.interval, read_as, BATCH_ROWS, self.mode]
-        digest = hashlib.sha256(json.dumps(how).encode())
-        digest.update(self.path.read_bytes())
-        return f"sha256:{digest.hexdigest()}"
+        """Return a key that the same content, written the same way, has under any name of the file."""
+        file = self.bars
+        read_as = [
+            sorted(file.column_names.items()),
+            file.times,
+            file.decimal,
+            file.ticker,
+            file.bars.read_as(),
+        ]
+        how = [self.symbol, file.interval, read_as, BATCH_ROWS, self.mode, file.digest]
+        return f"sha256:{hashlib.sha256(json.dumps(how).encode()).hexdigest()}"
 
 
 def source_of(path: Path) -> str:
-    """Who sends the file when it comes first: its name, without the middle where that is too long."""
-    name = "".join(c if c.isprintable() else "?" for c in path.name)
+    """Return the sender of a file that was not sent before: its name, shortened in the middle."""
+    name = "stdin" if path == STDIN else printable(path.name)
     kept = _LONGEST_NAME // 2
     return f"file:{name}" if len(name) <= _LONGEST_NAME else f"file:{name[:kept]}…{name[-kept:]}"

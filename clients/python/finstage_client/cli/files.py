@@ -1,22 +1,24 @@
 """ingest, rejected: bars from files, and the rows that were refused."""
 
+import codecs
 import functools
 import itertools
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import typer
+from rich.markup import escape
 from rich.progress import Progress, TaskProgressColumn
 
 import finstage_barfile as barfile
-from finstage_barfile import BarFile
+from finstage_barfile import BarFile, printable
 from finstage_client.cli import file_report, output
 from finstage_client.cli.file_write import FileWrite
-from finstage_client.cli.market import IntervalOption, Json, one_of, symbol_of
+from finstage_client.cli.market import Json, one_of, symbol_of
 from finstage_client.cli.output import error_line, print_json
 from finstage_client.cli.targets import Targets
 from finstage_client.sync import Client
@@ -28,7 +30,7 @@ SOME_REFUSED = 3
 
 
 def add_to(app: typer.Typer) -> None:
-    """Adds the commands."""
+    """Add the commands."""
     for command in (ingest, rejected):
         app.command()(command)
 
@@ -50,9 +52,10 @@ def _zone(text: str) -> ZoneInfo:
 
 
 def _date_format(text: str) -> str:
-    """A format that reads what it writes."""
+    """Return a format that reads what it writes."""
+    day = datetime(2024, 1, 31, tzinfo=UTC)
     try:
-        is_one = "%" in text and datetime.strptime(datetime(2024, 1, 31).strftime(text), text).year == 2024
+        is_one = "%" in text and datetime.strptime(day.strftime(text), text).year == day.year
     except ValueError:
         is_one = False
     if not is_one:
@@ -60,10 +63,30 @@ def _date_format(text: str) -> str:
     return text
 
 
+def _encoding(text: str) -> str:
+    try:
+        return codecs.lookup(text).name
+    except LookupError:
+        raise typer.BadParameter(f"{text!r} is not an encoding, such as utf-8, utf-16 or latin-1") from None
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if len(names) < 2:
+        raise typer.BadParameter(
+            f"{text!r} is not a list of columns, such as time,open,high,low,close,volume"
+        )
+    return names
+
+
 def ingest(
     context: typer.Context,
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="CSV (also .csv.gz) with a header, or Parquet.")
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="CSV, JSON lines, Parquet, Arrow or .xlsx, also packed (.gz, .zip, …); - is stdin.",
+        ),
     ],
     symbol: Annotated[
         str,
@@ -73,8 +96,11 @@ def ingest(
             help="To write them to; of a file of several, also whose rows or columns to take.",
         ),
     ],
-    interval: IntervalOption = Interval.D1,
-    columns: Annotated[
+    interval: Annotated[
+        Interval | None,
+        typer.Option("--interval", "-i", help="What one bar covers. [default: as far as its bars are apart]"),
+    ] = None,
+    named: Annotated[
         list[Any],
         typer.Option(
             "--map",
@@ -84,12 +110,20 @@ def ingest(
             "time=DATE+TIME where the time of day has its own.",
         ),
     ] = [],  # noqa: B006  # typer copies it
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            parser=_names,
+            metavar="NAMES",
+            help="The columns of a file without a header: time,open,high,low,close,volume.",
+        ),
+    ] = None,
     time_zone: Annotated[
         ZoneInfo | None,
         typer.Option(
             parser=_zone,
             metavar="ZONE",
-            help="The zone of times that name none: UTC, America/New_York. [default for dates: UTC]",
+            help="The zone of times that name none: UTC, America/New_York.",
         ),
     ] = None,
     date_format: Annotated[
@@ -97,7 +131,7 @@ def ingest(
         typer.Option(
             parser=_date_format,
             metavar="FORMAT",
-            help="How dates are written, %d/%m/%Y. [default: as fits, 01/02/2024 with the month first]",
+            help="How times are written, %d/%m/%Y %H:%M %z. [default: as fits, 01/02/2024 month first]",
         ),
     ] = None,
     decimal: Annotated[
@@ -111,6 +145,33 @@ def ingest(
     ticker: Annotated[
         str, typer.Option(help="What the file calls SYMBOL, where that is something else: BRK.B for BRK-B.")
     ] = "",
+    skip_rows: Annotated[int, typer.Option(help="Lines above the table.", min=0)] = 0,
+    encoding: Annotated[
+        str | None,
+        typer.Option(
+            parser=_encoding, metavar="NAME", help="Of its text. [default: by its first bytes, else utf-8]"
+        ),
+    ] = None,
+    no_volume: Annotated[bool, typer.Option("--no-volume", help="It has no volume: 0 is written.")] = False,
+    prices: Annotated[
+        str | None,
+        typer.Option(
+            parser=one_of(*barfile.PRICES_ARE),
+            metavar="KIND",
+            help="raw, or adjusted for the splits that it lists. [default: as its closes tell it]",
+        ),
+    ] = None,
+    price_scale: Annotated[
+        float | None, typer.Option(help="What one unit of its prices is worth: 0.0001. [default: 1]")
+    ] = None,
+    stamp: Annotated[
+        str,
+        typer.Option(
+            parser=one_of(*barfile.STAMPS),
+            metavar="MOMENT",
+            help="start or end: which moment of a bar its time is.",
+        ),
+    ] = "start",
     mode: Annotated[
         str,
         typer.Option(
@@ -124,7 +185,7 @@ def ingest(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Writes bars from CSV and Parquet files. A file that was broken off continues where it was.
+    """Write the bars of files. A write that was interrupted continues where it stopped.
 
     Exits with 0 when all rows are in, 1 when a file failed or none of its rows is in, 2 for a wrong call, 3
     when some rows were refused.
@@ -132,19 +193,24 @@ def ingest(
     targets: Targets = context.obj
     read = functools.partial(
         barfile.read,
-        mapping=dict(columns),
+        column_names=dict(named),
         interval=interval,
         time_zone=time_zone,
         ticker=ticker or symbol,
         decimal=decimal,
         date_format=date_format,
+        columns=columns,
+        skip_rows=skip_rows,
+        encoding=encoding,
+        no_volume=no_volume,
+        prices=prices,
+        price_scale=price_scale,
+        stamp=stamp,
     )
     reports = []
     with targets.client() as client:
         for path in files:
-            write = functools.partial(
-                FileWrite, path, symbol=symbol, interval=interval, mode=mode, again=again
-            )
+            write = functools.partial(FileWrite, path, symbol=symbol, mode=mode, again=again)
             reports.append(_ingested(client, path, read, write, quiet=as_json))
     if as_json:
         print_json({"files": reports})
@@ -163,26 +229,26 @@ def _ingested(
     *,
     quiet: bool,
 ) -> dict[str, Any]:
-    """Writes one file, and shows how that went unless `quiet`; its report, with the error where it failed."""
+    """Write one file, show how that went unless `quiet`, and return its report."""
     try:
         bars = read(path)
     except barfile.Unreadable as error:
         told = file_report.told(error)
-        error_line(f"{path}: {told}")
+        error_line(printable(f"{path}: {told}"))
         return {"file": str(path), "error": {"reason": "UNREADABLE", "message": told}}
     write = write_of(bars)
     if not quiet:
         file_report.show_reading(write)
     failure = None
     with output.progress(TaskProgressColumn(), quiet=quiet) as progress:
-        task = progress.add_task(path.name, total=len(bars.columns), note="")
+        task = progress.add_task(escape(printable(path.name)), total=len(bars.bars), note="")
         try:
             write.run(client, _updater(progress, task))
         except FinstageError as error:
             failure = error
     report = file_report.report(write, failure)
     if failure is not None:
-        error_line(f"{path}: {output.told(failure)}")
+        error_line(printable(f"{path}: {output.told(failure)}"))
     elif not quiet:
         file_report.show_rows(report, bars)
     return report
@@ -202,7 +268,7 @@ def rejected(
     limit: Annotated[int, typer.Option(help="The newest N.", min=1)] = 20,
     as_json: Json = False,
 ) -> None:
-    """Rows that were refused, the newest first, with the reason of each."""
+    """List refused rows, the newest first, with the reason of each."""
     targets: Targets = context.obj
     with targets.client() as client:
         rows = client.rejected_bars(symbol=symbol or "", interval=interval, source=source)
@@ -217,9 +283,9 @@ def rejected(
             str(np.datetime64(each.open_time_ms, "ms")),
             str(each.row),
             each.reason,
-            each.detail,
-            each.values,
-            each.source,
+            printable(each.detail),
+            printable(each.values),
+            printable(each.source),
             output.moment(each.rejected_at),
         )
         for each in found

@@ -1,0 +1,130 @@
+"""Files without a header: the shapes that are known, by what their first rows hold."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from finstage_barfile.errors import Unreadable
+from finstage_barfile.numbers import NOTHING
+
+# What a cell can be; one cell can be several of these.
+_CELLS = {
+    "E": r"\d{9,10}|\d{12,13}|\d{15,16}|\d{18,19}",  # an epoch
+    # A date and a time of day.
+    "T": r"\d{4}[-./]?\d\d?[-./]?\d\d?[T ]\d\d?:?\d\d(?::?\d\d)?.*|\d\d?[-./]\d\d?[-./]\d{4}[T ]\d.*",
+    "L": r"\d{8} \d\d:\d\d",  # the date and time of LEAN
+    "D": r"\d{8}|\d{4}[-./]\d\d?[-./]\d\d?|\d\d?[-./]\d\d?[-./](?:\d\d|\d{4})",  # a date
+    "C": r"\d\d?:\d\d(?::\d\d)?(?:\.\d+)?|\d{4}|\d{6}",  # a time of day
+    "M": r"\d{1,8}",  # milliseconds of the day
+    "I": r"\d{4,9}",  # a price in ten-thousandths
+    "N": r"[+-]?[\d.,'  ]*\d[\d.,]*(?:[eE][+-]?\d+)?|",  # a number, or nothing
+    "S": r"[A-Za-z^][\w.^=/-]*",  # a ticker
+}  # fmt: skip
+_OHLC = ("open", "high", "low", "close")
+# Orders of the four prices that exchanges use: by name, the first that the prices fit.
+_ORDERS = {
+    "open, high, low, close": _OHLC,
+    "low, high, open, close": ("low", "high", "open", "close"),
+    "open, close, high, low": ("open", "close", "high", "low"),
+}
+TEN_THOUSANDTHS = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A kind of file: a cell class of each column, and the columns' names; empty for what is not read.
+
+    price_scale: what one unit of its prices is worth.
+    is_dated_by_name: whether the file's name has the date, and its times are milliseconds of that day.
+    """
+
+    name: str
+    cells: str
+    columns: tuple[str, ...]
+    price_scale: float = 1.0
+    is_dated_by_name: bool = False
+
+
+_BARS = (*_OHLC, "volume")
+_SHAPES = (
+    Shape("Binance klines", "ENNNNNENNNNN", ("time", *_BARS, "", "", "", "", "", "")),
+    Shape("Kraken OHLCVT", "ENNNNNN", ("time", *_BARS, "trades")),
+    Shape("Kraken OHLC", "ENNNNNNN", ("time", *_OHLC, "vwap", "volume", "trades")),
+    Shape("LEAN bars in ten-thousandths", "LIIIIN", ("time", *_BARS), TEN_THOUSANDTHS),
+    Shape("LEAN bars in ten-thousandths", "MIIIIN", ("time", *_BARS), TEN_THOUSANDTHS, is_dated_by_name=True),
+    Shape("LEAN bars", "MNNNNN", ("time", *_BARS), is_dated_by_name=True),
+    *(
+        Shape(f"{whose}a time and bars", f"{cells}{when}NNNN{more}", (*symbol, "time", *_OHLC, *named))
+        for whose, cells, symbol in (("", "", ()), ("a ticker, ", "S", ("symbol",)))
+        for when in "ETD"
+        for more, named in (("N", ("volume",)), ("", ()))
+    ),
+    Shape("MetaTrader bars", "DCNNNNNNN", ("date", "time", *_OHLC, "tickvol", "vol", "spread")),
+    Shape("MetaTrader bars", "DNNNNNNN", ("date", *_OHLC, "tickvol", "vol", "spread")),
+    Shape("a date, a time of day and bars", "DCNNNNN", ("date", "time", *_BARS)),
+    Shape("a date, a time of day and bars", "DCNNNN", ("date", "time", *_OHLC)),
+    Shape("a ticker, a date, a time of day and bars", "SDCNNNNN", ("symbol", "date", "time", *_BARS)),
+    Shape("MetaStock bars", "SSDCNNNNNN", ("symbol", "", "date", "time", *_BARS, "openint")),
+    Shape("a date and bars with open interest", "DNNNNNN", ("date", *_BARS, "openint")),
+)
+
+
+def is_data(cells: Sequence[str]) -> bool:
+    """Whether the cells of a file's first row are those of a bar, and not the names of columns."""
+    said = [cell for cell in cells if cell]
+    numbers = sum(_is(cell, "N") or _is(cell, "T") or _is(cell, "C") for cell in said)
+    starts = any(_is(cell, kind) for cell in said[:3] for kind in "ETDM")
+    return len(said) >= 4 and starts and numbers >= 4 and 2 * numbers > len(said)
+
+
+def recognised(records: Sequence[Sequence[str]], file_name: str) -> tuple[Shape, tuple[str, ...]]:
+    """The shape of a file by its first rows, and the names of its columns.
+
+    Raises:
+        Unreadable: its shape is not known, or its prices are in no order that is.
+    """
+    is_dated = re.search(r"(?<!\d)(?:19|20)\d{6}(?!\d)", file_name) is not None
+    told = f"it has no header, and its first line is {', '.join(records[0])!r}"
+    for shape in _SHAPES:
+        if (is_dated or not shape.is_dated_by_name) and all(_fits(cells, shape) for cells in records):
+            for order in _ORDERS.values():
+                columns = _ordered(shape.columns, order)
+                if all(_is_bar(cells, columns) for cells in records):
+                    return shape, columns
+            raise Unreadable(f"{told}; its prices are in no known order", settled_by="columns")
+    raise Unreadable(told, settled_by="columns")
+
+
+def _fits(cells: Sequence[str], shape: Shape) -> bool:
+    cells = list(cells)
+    while len(cells) > len(shape.cells) and not cells[-1]:
+        cells.pop()
+    return len(cells) == len(shape.cells) and all(map(_is, cells, shape.cells))
+
+
+def _is(cell: str, kind: str) -> bool:
+    return (
+        cell in NOTHING if kind == "N" and cell in NOTHING else re.fullmatch(_CELLS[kind], cell) is not None
+    )
+
+
+def _ordered(columns: Sequence[str], order: Sequence[str]) -> tuple[str, ...]:
+    renamed = dict(zip(_OHLC, order, strict=True))
+    return tuple(renamed.get(name, name) for name in columns)
+
+
+def _is_bar(cells: Sequence[str], columns: Sequence[str]) -> bool:
+    """Whether the high is the highest of the prices and the low the lowest, as far as they are numbers."""
+    prices = dict(_prices(cells, columns))
+    if len(prices) < len(_OHLC):
+        return True
+    return prices["high"] == max(prices.values()) and prices["low"] == min(prices.values())
+
+
+def _prices(cells: Sequence[str], columns: Sequence[str]) -> Iterator[tuple[str, float]]:
+    for cell, name in zip(cells, columns, strict=False):
+        if name in _OHLC:
+            try:
+                yield name, float(cell.replace(",", "."))
+            except ValueError:
+                continue
