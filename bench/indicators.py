@@ -30,7 +30,7 @@ from services.indicators.bars import Series, SeriesQuery
 from services.indicators.compute import compute
 from services.indicators.engine import Engine
 from services.indicators.inputs import Inputs
-from services.indicators.own_rows import whole_catalogue
+from services.indicators.variants import whole_catalogue
 from services.indicators.servicer import IndicatorServicer, indicator_service
 from services.indicators.specs import read_specs
 

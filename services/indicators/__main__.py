@@ -15,8 +15,8 @@ from finstage_runtime.executor import BoundedExecutor
 from services.indicators.bars import PRICE, PriceBars
 from services.indicators.config import IndicatorsSettings
 from services.indicators.engine import Engine
-from services.indicators.own_rows import whole_catalogue
 from services.indicators.servicer import IndicatorServicer, indicator_service
+from services.indicators.variants import whole_catalogue
 
 
 async def main(config: IndicatorsSettings) -> None:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from finstage_market.columns import Float64s, Int64s
-from services.indicators.inputs import Inputs, Source
+from services.indicators.anchors import run_anchored
+from services.indicators.inputs import Inputs
 from services.indicators.specs import Spec
 
 
@@ -24,16 +25,28 @@ class OutputSlice:
 
 
 def compute(inputs: Inputs, spec: Spec) -> tuple[Float64s, ...]:
-    """The outputs of `spec`, one number a bar from the lookback on: arrays of float64[n - lookback], NaN or
-    infinite where the indicator has no value. Empty arrays where the series is too short."""
+    """Return the outputs of `spec`, one number a bar from the output's own lookback on.
+
+    An array is float64[n - lookback], NaN or infinite where the indicator has no value, and empty where the
+    series is too short for it.
+    """
     if len(inputs) <= spec.lookback:
         return tuple(np.empty(0) for _ in spec.indicator.outputs)
-    outputs = spec.variant.run(inputs, spec.source or Source.CLOSE, spec.params)
-    return tuple(np.ascontiguousarray(values[spec.lookback :], dtype=np.float64) for values in outputs)
+    run, source = spec.variant.run, spec.read_source
+    if spec.is_anchored:
+        outputs = run_anchored(
+            run, inputs, source, spec.params, columns=spec.columns, lookback=max(spec.lookbacks)
+        )
+    else:
+        outputs = run(inputs, source, spec.params)
+    return tuple(
+        np.ascontiguousarray(values[lookback:], dtype=np.float64)
+        for values, lookback in zip(outputs, spec.lookbacks, strict=True)
+    )
 
 
 def cut(values: Float64s, *, lookback: int, axis: slice) -> OutputSlice:
-    """The part on `axis` (rows of the series) of one output that starts at row `lookback`."""
+    """Return the part on `axis` (rows of the series) of one output that starts at row `lookback`."""
     first = min(max(axis.start, lookback), axis.stop)
     part = values[max(0, first - lookback) : max(0, axis.stop - lookback)]
     first_index = first - axis.start

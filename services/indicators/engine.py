@@ -7,14 +7,17 @@ from finstage_cache import Cache, Policy, keys
 from finstage_cache.arrays import ARRAYS, Arrays
 from finstage_market.columns import Float64s
 from finstage_runtime.executor import BoundedExecutor
+from services.indicators.anchors import is_tame
 from services.indicators.compute import compute
 from services.indicators.inputs import Inputs
 from services.indicators.specs import Spec
 
 # A spec's steps are bars · (STEPS_A_BAR + lookback): about a nanosecond each for the functions that go over
-# their window anew at each bar (AVGDEV, CCI, PERCENTILE), far less for the most, which keep running sums, and
+# their window again at each bar (AVGDEV, CCI, PERCENTILE), far less for most, which keep running sums, and
 # six for the slowest (HT_TRENDMODE and its kin).
 STEPS_A_BAR = 20
+# A series with absurd values may be computed in as many parts as it has windows.
+STEPS_A_PART = 20_000
 INLINE_STEPS = 2_000_000
 """What one request may compute on the event loop: a fraction of a millisecond as a rule, 12 ms at worst."""
 
@@ -35,9 +38,10 @@ class Engine:
     async def compute(
         self, inputs: Inputs, specs: Sequence[Spec], *, identity: tuple[object, ...] | None
     ) -> list[Outputs]:
-        """The outputs of each spec, as `compute.compute`.
+        """Return the outputs of each spec, as `compute.compute`.
 
-        identity: what the bars are, the same only for equal bars; None: nobody else's, kept nowhere.
+        identity: what the bars are, the same only for equal bars; None: a client's own, which are kept
+        nowhere.
 
         Raises:
             RateLimited: too much waits for the executor already.
@@ -45,7 +49,7 @@ class Engine:
         left = INLINE_STEPS
         results = []
         for spec in specs:
-            steps = len(inputs) * (STEPS_A_BAR + min(spec.lookback, len(inputs)))
+            steps = _steps(inputs, spec)
             if steps <= left:
                 left -= steps
                 results.append(compute(inputs, spec))
@@ -60,7 +64,21 @@ class Engine:
             return Arrays(b"", await self._executor.run(compute, inputs, spec))
 
         key = keys.key(
-            "indicators", identity, spec.indicator.name, spec.variant.name, spec.source, spec.params
+            "indicators",
+            identity,
+            spec.indicator.name,
+            spec.variant.name,
+            spec.source,
+            spec.params,
+            version=2,
         )
         answer = await self._cache.get_or_load(key, load, self._policy, codec=ARRAYS)
         return cast("Outputs", answer.value.arrays)
+
+
+def _steps(inputs: Inputs, spec: Spec) -> int:
+    bars, lookback = len(inputs), max(spec.lookbacks)
+    steps = bars * (STEPS_A_BAR + min(lookback, bars))
+    if lookback and spec.is_anchored and not is_tame(inputs, spec.columns):
+        steps += bars // (lookback + 1) * STEPS_A_PART
+    return steps

@@ -1,10 +1,14 @@
 """Inputs: the columns of one series, as indicators read them."""
 
+from collections.abc import Callable
 from enum import StrEnum
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from finstage_market.columns import VALUES, Columns, Float64s
+
+_T = TypeVar("_T")
 
 
 class Source(StrEnum):
@@ -46,26 +50,39 @@ class Inputs:
     def __init__(self, columns: Columns, *, time_zone: str = "UTC") -> None:
         self.columns = columns
         self.time_zone = time_zone
-        self._made: dict[Source, Float64s] = {}
+        self._made: dict[object, Any] = {}
 
     def __len__(self) -> int:
         return len(self.columns)
 
     def read(self, name: str, source: Source) -> Float64s:
-        """The column `name` of float64[n]; where it is "source", that of `source`."""
+        """Return the column `name`, float64[n]; where it is "source", that of `source`."""
         if name != "source":
             column: Float64s = getattr(self.columns, name)
             return column
         if source not in _MADE_OF:
             return self.read(source.value, source)
-        if source not in self._made:
+
+        def make() -> Float64s:
             first, *others = (self.read(part, source) for part in source.columns)
-            self._made[source] = sum(others, start=first) / len(source.columns)
-        return self._made[source]
+            mean: Float64s = sum(others, start=first) / len(source.columns)
+            return mean
+
+        return self.once(source, make)
+
+    def once(self, key: object, make: Callable[[], _T]) -> _T:
+        """Return what `make` made for `key`, which is made of these bars alone."""
+        if key not in self._made:
+            self._made[key] = make()
+        return cast("_T", self._made[key])
+
+    def __getitem__(self, rows: slice) -> "Inputs":
+        """Return the bars of `rows` alone."""
+        return Inputs(self.columns[rows], time_zone=self.time_zone)
 
 
 def first_fault(columns: Columns) -> tuple[str, int, str] | None:
-    """Why TA-Lib must not see these bars: (column, row, what is wrong), of the first bad row.
+    """Return why TA-Lib must not see these bars: (column, row, what is wrong), of the first bad row.
 
     A NaN in the middle of what TA-Lib reads falsifies values without a trace; so does a wrong order.
     """

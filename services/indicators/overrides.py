@@ -8,6 +8,12 @@ from services.indicators.catalogue import Ordered
 
 LEFT_OUT = {"MAVP": "its second input is a series of periods, which a spec cannot carry"}
 
+TWO_SERIES = (
+    "it compares two series, and a spec can name one only; nothing is computed until a second can be given"
+)
+REFUSED = {"BETA": TWO_SERIES, "CORREL": TWO_SERIES}
+"""Why no spec may ask for a function: TA-Lib would compare a series' own highs with its lows."""
+
 # Moving averages that never quite forget their start. DEFAULT is the function's own.
 MA_DEFAULT = 11
 MA_NAMES = {
@@ -30,10 +36,10 @@ DECAYING_MA = {1, 3, 4, 6, 7, 8, 12, 13}
 
 # --- bounds -------------------------------------------------------------------------------------------
 
-MOST_BARS = 100_000
-"""The greatest of every whole-number parameter."""
+MAX_PERIOD = 100_000
+"""The maximum of every whole-number parameter."""
 
-LEAST = {
+MIN = {
     "timeperiod": 2,
     "fastperiod": 2,
     "slowperiod": 2,
@@ -41,9 +47,9 @@ LEAST = {
     "secondperiod": 2,
     "stddevperiod": 2,
 }
-"""The least of whole-number parameters; 1 of those not here."""
+"""The minimum of whole-number parameters; 1 for those not here."""
 
-LEAST_OF = {
+MIN_OF = {
     ("AC", "signalperiod"): 2,
     ("SMI", "signalperiod"): 2,
     **{
@@ -56,7 +62,7 @@ LEAST_OF = {
         )
     },
 }
-"""Where a function has another least."""
+"""Where a function has another minimum."""
 
 REAL_LIMIT = 3e37
 REAL = {
@@ -69,7 +75,7 @@ REAL = {
     "startvalue": (-REAL_LIMIT, REAL_LIMIT),
     "vfactor": (0.0, 1.0),
 }
-"""The bounds of parameters that are no whole numbers; 0 to REAL_LIMIT of those not here."""
+"""The bounds of parameters that are real numbers; 0 to REAL_LIMIT for those not here."""
 
 # --- order --------------------------------------------------------------------------------------------
 
@@ -105,6 +111,13 @@ DECAYING = {
     *("ADOSC", "ADXR", "CVI", "DEMA", "EFI", "ERI", "KC", "MACD", "MACDFIX", "MASSI", "SMI", "STOCHRSI"),
     *("TEMA", "TRIX", "TSI", "ZLEMA"),
 }
+
+# Beside those of class WINDOW: what keeps running sums inside, which an absurd value would spoil for good.
+RUNNING_SUMS = {
+    *("ADOSC", "HT_DCPERIOD", "HT_DCPHASE", "HT_PHASOR", "HT_SINE", "HT_TRENDLINE", "HT_TRENDMODE", "KAMA"),
+    "MAMA",
+}
+RUNNING_SUM_MA = {6, 7}
 
 # --- names --------------------------------------------------------------------------------------------
 
@@ -156,7 +169,7 @@ OUTPUTS: dict[str, dict[str, str]] = {
     "CMF": {"real": "Money flow volume over volume, −1 to 1"},
     "CMO": {"real": "Chande momentum, −100 to 100"},
     "CMOU": {"real": "Chande momentum, −100 to 100"},
-    "CORREL": {"real": "Correlation of high and low, −1 to 1"},
+    "CORREL": {"real": "Correlation of two series, −1 to 1"},
     "DONCHIAN": {
         "upperband": "The highest high of the last timeperiod bars, this one included",
         "middleband": "The mean of the two bands",
@@ -215,7 +228,7 @@ OUTPUTS: dict[str, dict[str, str]] = {
     "ROCP": {"real": "value / value timeperiod bars before − 1"},
     "ROCR": {"real": "value / value timeperiod bars before"},
     "ROCR100": {"real": "value / value timeperiod bars before × 100"},
-    "RSI": {"real": f"{_PERCENT}; where nothing moved, TA-Lib's is 0, the other variants' 50"},
+    "RSI": {"real": _PERCENT},
     "RVI": {"real": _PERCENT},
     "RVOL": {"real": "Volume over the mean of the timeperiod bars before"},
     "SAREXT": {"real": "The stop, in the prices' currency; negative while short"},
@@ -234,7 +247,69 @@ OUTPUTS: dict[str, dict[str, str]] = {
     "TSI": {"real": "−100 to 100"},
     "ULTOSC": {"real": _PERCENT},
     "VORTEX": {"plusvi": "Movement upwards over true range", "minusvi": "Movement downwards over true range"},
-    "VWAP": {"real": "In the prices' currency. TA-Lib's is 0 until the first volume"},
+    "VWAP": {"real": "In the prices' currency"},
     "WILLR": {"real": "−100 to 0"},
 }
 """What outputs are, where their name and the indicator's do not say enough."""
+
+BOUNDS: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("BOP", "CMF", "CORREL", "HT_SINE"), (-1.0, 1.0)),
+    **dict.fromkeys(("AROONOSC", "CMO", "CMOU", "SMI", "TSI"), (-100.0, 100.0)),
+    **dict.fromkeys(
+        ("ADX", "ADXR", "AROON", "DX", "IMI", "KDJ", "MFI", "MINUS_DI", "PERCENTRANK"), (0.0, 100.0)
+    ),
+    **dict.fromkeys(("PLUS_DI", "RSI", "RVI", "STOCH", "STOCHF", "STOCHRSI", "ULTOSC"), (0.0, 100.0)),
+    "ER": (0.0, 1.0),
+    "WILLR": (-100.0, 0.0),
+}
+"""What outputs cannot pass by their definition. An average whose weights are not all above zero (DEMA,
+TEMA, T3, HMA, ZLEMA) may pass them."""
+UNBOUNDED = {("KDJ", "j")}
+
+# --- what charts show ---------------------------------------------------------------------------------
+
+CHARTS = {
+    "ADX": "TA-Lib's first sums have one bar less than Wilder's; the variant wilder has his. They meet "
+    "after about "
+    "150 bars",
+    "ADXR": "TA-Lib averages with ADX timeperiod − 1 bars before, and its first sums have one bar less "
+    "than Wilder's; "
+    "the variant wilder has his",
+    "APO": "EMAs, as charts have",
+    "AROON": "Charts have timeperiod 14 or 25",
+    "BBANDS": "As charts have",
+    "CCI": "Charts and Lambert have timeperiod 20, as the variant chart",
+    "CMO": "This one is smoothed as Wilder's RSI is; charts and Chande sum over the window, as the variant "
+    "chande "
+    "(also the indicator cmou)",
+    "DX": "TA-Lib's first sums have one bar less than Wilder's; the variant wilder has his",
+    "EMA": "Charts seed it with the first value or, as here, with the mean of the first timeperiod values",
+    "KAMA": "Kaufman and charts have timeperiod 10, as the variant chart",
+    "KC": "Around the EMA of the typical price; most charts have the close, as the variant close",
+    "KDJ": "As charts have",
+    "MACD": "TA-Lib delays the fast EMA's seed to the slow one's; most charts do not, as the variant "
+    "independent",
+    "MACDEXT": "With simple averages by default; charts have EMAs, as the indicator macd",
+    "MFI": "As charts have",
+    "MINUS_DI": "TA-Lib's first sums have one bar less than Wilder's; the variant wilder has his",
+    "OBV": "Starts at the first bar's volume; most charts start at 0",
+    "PLUS_DI": "TA-Lib's first sums have one bar less than Wilder's; the variant wilder has his",
+    "ROC": "Charts have timeperiod 9 to 12",
+    "RSI": "As charts have",
+    "SAR": "TA-Lib guesses the first trend by the first two bars; other charts guess otherwise, and meet "
+    "it after a "
+    "turn or two",
+    "STOCH": "TA-Lib's default is 5, 3, 3; charts have 14, 3, 3 (the slow stochastic), as the variant "
+    "chart, or 14, 1, 3",
+    "STOCHF": "TA-Lib's default is 5, 3; charts have 14, 3, as the variant chart",
+    "STOCHRSI": "14, 5, 3 without a smoothed K; charts have 14, 14, 3, 3, where K is smoothed too, as the "
+    "variant chart",
+    "TRIX": "TA-Lib's default is 30; charts have 15 or 18, and some take the logarithm first. The variant "
+    "chart has 15",
+    "VWAP": "Since the series' first bar; charts start over each day, as the variant session",
+    **dict.fromkeys(
+        ("HT_DCPERIOD", "HT_DCPHASE", "HT_PHASOR", "HT_SINE", "HT_TRENDLINE", "HT_TRENDMODE", "MAMA"),
+        "Of the close; Ehlers and charts have (high + low) / 2, as the variant ehlers",
+    ),
+}
+"""How a default definition differs from what charts show, where it does or where one may wonder."""

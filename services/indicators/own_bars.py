@@ -1,6 +1,7 @@
 """The client's own bars: ComputeOnBarsRequest, read from its bytes without a loop over numbers."""
 
-from collections.abc import Sequence
+import zoneinfo
+from collections.abc import Collection, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -11,19 +12,19 @@ from finstage.indicators.v1 import indicator_service_pb2 as pb
 from finstage_market.columns import VALUES, Columns
 from finstage_market.errors import InvalidRequest, Violation
 from finstage_market.wire import arrays_from_wire, take_field
-from finstage_rpc.fields import Fields
+from finstage_rpc.fields import Fields, shown
 from services.indicators.inputs import first_fault
+from services.indicators.reply import MAX_BARS
 from services.indicators.specs import Spec
 
-MOST_BARS = 50_000
 _COLUMNS = pb.ComputeOnBarsRequest.DESCRIPTOR.fields_by_name["columns"].number
 
 
 def split_request(request: bytes) -> tuple[pb.ComputeOnBarsRequest, dict[str, npt.NDArray[Any]]]:
-    """The request without its columns, and the columns' arrays by name.
+    """Return the request without its columns, and the columns' arrays by name.
 
     Raises:
-        InvalidRequest: the bytes are no such request.
+        InvalidRequest: the bytes are not such a request.
     """
     try:
         rest, columns = take_field(request, _COLUMNS)
@@ -34,12 +35,11 @@ def split_request(request: bytes) -> tuple[pb.ComputeOnBarsRequest, dict[str, np
 
 
 def read_bars(fields: Fields, arrays: dict[str, npt.NDArray[Any]], specs: Sequence[Spec]) -> Columns:
-    """The bars of `arrays`; each wrong column is noted. A column that is left out has zeros, and no spec may
-    read it."""
+    """Return the bars of `arrays`; each wrong column is noted. A column that is left out has zeros, and no
+    spec may read it."""
     times = arrays["open_time_ms"]
-    fields.count(
-        "columns.open_time_ms", cast("Sequence[object]", times), least=1, most=MOST_BARS, what="bars"
-    )
+    arrays_given = {name for name in VALUES if len(arrays[name])}
+    fields.count("columns.open_time_ms", cast("Sequence[object]", times), least=1, most=MAX_BARS, what="bars")
     for name in VALUES:
         given = len(arrays[name])
         if given not in (0, len(times)):
@@ -54,7 +54,45 @@ def read_bars(fields: Fields, arrays: dict[str, npt.NDArray[Any]], specs: Sequen
         if not len(arrays[name]):
             arrays[name] = np.zeros(len(times))
     columns = Columns.of(**arrays)
-    if fault := first_fault(columns):
+    if fault := first_fault(columns) or _first_impossible(columns, given=arrays_given):
         column, row, problem = fault
         fields.wrong(f"columns.{column}[{row}]", problem)
     return columns
+
+
+def read_time_zone(fields: Fields, name: str, specs: Sequence[Spec]) -> str:
+    """Return the zone in which the bars' days begin; UTC where none is given and no spec starts over each
+    day."""
+    if name:
+        try:
+            return zoneinfo.ZoneInfo(name).key
+        except (ValueError, OSError):
+            fields.wrong("time_zone", f"{shown(name)} was given; an IANA name is accepted: America/New_York")
+    elif by_day := [spec.id for spec in specs if spec.variant.by_day]:
+        fields.wrong(
+            "time_zone",
+            f"it is empty, and {by_day[0]} starts over each day; give the zone in which the bars' days "
+            f"begin: "
+            "America/New_York",
+        )
+    return "UTC"
+
+
+def _first_impossible(columns: Columns, *, given: Collection[str]) -> tuple[str, int, str] | None:
+    """Return the first bar whose high is below its low, or whose volume is negative: (column, row, what is
+    wrong)."""
+    faults = []
+    below = columns.high < columns.low
+    if "high" in given and "low" in given and below.any():
+        row = int(np.argmax(below))
+        faults.append(
+            (row, "high", f"{columns.high[row]} was given; at least the low, {columns.low[row]}, is accepted")
+        )
+    negative = columns.volume < 0.0
+    if negative.any():
+        row = int(np.argmax(negative))
+        faults.append((row, "volume", f"{columns.volume[row]} was given; 0 or more is accepted"))
+    if not faults:
+        return None
+    row, name, problem = min(faults)
+    return name, row, problem

@@ -13,8 +13,8 @@ from services.indicators.catalogue import Catalogue, Indicator, Params, Variant
 from services.indicators.compute import cut
 from services.indicators.specs import Spec
 
-MOST_BARS = 50_000
-MOST_BYTES = 3 * 2**20
+MAX_BARS = 50_000
+MAX_BYTES = 3 * 2**20
 
 _TIMES = pb.IndicatorFrame.DESCRIPTOR.fields_by_name["open_time_ms"].number
 _RESULTS = pb.IndicatorFrame.DESCRIPTOR.fields_by_name["results"].number
@@ -23,7 +23,7 @@ _VALUES = pb.OutputValues.DESCRIPTOR.fields_by_name["values"].number
 
 
 def check_size(bars: int, specs: Sequence[Spec], *, times: Int64s | None) -> None:
-    """Whether a frame of `bars` may be sent: at most 50,000 bars and 3 MiB of values.
+    """Check that a frame of `bars` may be sent: at most 50,000 bars and 3 MiB of values.
 
     times: those of the series, of which the frame would have the last; None: the bars are the client's own.
 
@@ -31,20 +31,20 @@ def check_size(bars: int, specs: Sequence[Spec], *, times: Int64s | None) -> Non
         InvalidRequest: it may not; the violation says what to ask instead.
     """
     columns = 1 + sum(len(spec.indicator.outputs) for spec in specs)
-    most = min(MOST_BARS, MOST_BYTES // (8 * columns))
-    if bars <= most:
+    limit = min(MAX_BARS, MAX_BYTES // (8 * columns))
+    if bars <= limit:
         return
-    instead = f"send at most {most} bars"
+    instead = f"set limit to at most {limit}"
     if times is not None:
-        start = np.datetime64(int(times[-most]), "ms").item().isoformat()
-        instead = f"ask for at most {most} bars (limit, or start at {start}Z or later)"
-    if most < MOST_BARS:
+        start = np.datetime64(int(times[-limit]), "ms").item().isoformat()
+        instead = f"ask for at most {limit} bars (limit, or start at {start}Z or later)"
+    if limit < MAX_BARS:
         given = f"{bars} bars of {columns - 1} outputs are {8 * bars * columns / 2**20:.1f} MiB"
         raise InvalidRequest(
             [Violation("specs", f"{given}; at most 3 MiB are returned: {instead}, or fewer specs at once")]
         )
     raise InvalidRequest(
-        [Violation("start", f"the range has {bars} bars; at most {MOST_BARS} are returned: {instead}")]
+        [Violation("start", f"the range has {bars} bars; at most {MAX_BARS} are returned: {instead}")]
     )
 
 
@@ -87,8 +87,10 @@ def _result(spec: Spec, outputs: tuple[Float64s, ...], axis: slice) -> Parts:
         error = PreconditionFailed(Reason.TOO_FEW_BARS, message, metadata=metadata)
         head.status.CopyFrom(to_status(error))
     parts: Parts = [head.SerializeToString()]
-    for described, values in zip(spec.indicator.outputs, outputs, strict=bool(outputs)):
-        part = cut(values, lookback=spec.lookback, axis=axis)
+    if not outputs:
+        return parts
+    for described, values, lookback in zip(spec.indicator.outputs, outputs, spec.lookbacks, strict=True):
+        part = cut(values, lookback=lookback, axis=axis)
         values_head = pb.OutputValues(
             name=described.name, first_index=part.first_index, undefined_indexes=part.undefined.tolist()
         )
@@ -106,12 +108,12 @@ def _class(variant: Variant, params: Params) -> str:
 
 
 def catalogue_to_messages(catalogue: Catalogue) -> dict[str, pb.IndicatorInfo]:
-    """Every row of the catalogue as the contract has it, by name."""
+    """Return every row of the catalogue as the contract has it, by name."""
     return {row.name: _info(row) for row in catalogue}
 
 
 def _info(row: Indicator) -> pb.IndicatorInfo:
-    default, params = row.variants[0], row.default_params
+    default, params = row.variants[0], row.default_params()
     return pb.IndicatorInfo(
         name=row.name,
         display_name=row.display_name,

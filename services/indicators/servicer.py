@@ -23,12 +23,12 @@ from services.indicators.bars import BarsSource, Series, SeriesQuery
 from services.indicators.catalogue import Catalogue
 from services.indicators.engine import Engine
 from services.indicators.inputs import Inputs
-from services.indicators.own_bars import read_bars, split_request
-from services.indicators.reply import MOST_BARS, catalogue_to_messages, check_size, frame_parts
+from services.indicators.own_bars import read_bars, read_time_zone, split_request
+from services.indicators.reply import MAX_BARS, catalogue_to_messages, check_size, frame_parts
 from services.indicators.specs import Spec, read_specs
 from services.indicators.talib_rows import ENGINE
 
-MOST_SYMBOLS = 500
+MAX_SYMBOLS = 500
 DEFAULT_LIMIT = 500
 
 
@@ -79,7 +79,7 @@ class IndicatorServicer:
         self, request: pb.BatchComputeIndicatorsRequest, context: Context
     ) -> AsyncIterator[bytes]:
         fields = Fields()
-        fields.count("symbols", request.symbols, least=1, most=MOST_SYMBOLS, what="symbols")
+        fields.count("symbols", request.symbols, least=1, most=MAX_SYMBOLS, what="symbols")
         asked = self._asked(fields, request)
         fields.done()
         waiting = iter(enumerate(request.symbols))
@@ -104,11 +104,14 @@ class IndicatorServicer:
         fields = Fields()
         specs = read_specs(fields, message.specs, self._catalogue)
         columns = read_bars(fields, arrays, specs)
+        limit = fields.integer("limit", message, least=1, most=MAX_BARS, default=MAX_BARS)
+        time_zone = read_time_zone(fields, message.time_zone, specs)
         fields.done()
-        check_size(len(columns), specs, times=None)
-        results = await self._engine.compute(Inputs(columns), specs, identity=None)
+        axis = slice(max(0, len(columns) - limit), len(columns))
+        check_size(axis.stop - axis.start, specs, times=None)
+        inputs = Inputs(columns, time_zone=time_zone)
+        results = await self._engine.compute(inputs, specs, identity=None)
         frame = pb.IndicatorFrame(last_is_final=True)
-        axis = slice(0, len(columns))
         parts = frame_parts(frame, columns.open_time_ms, axis, specs, results)
         return joined(message_parts(pb.ComputeOnBarsResponse(), "frame", parts))
 
@@ -119,7 +122,7 @@ class IndicatorServicer:
         return _Asked(
             interval=fields.interval("interval", request.interval),
             adjustment=fields.adjustment("adjustment", request.adjustment),
-            range=fields.bars(request, most=MOST_BARS, default_limit=DEFAULT_LIMIT),
+            range=fields.bars(request, most=MAX_BARS, default_limit=DEFAULT_LIMIT),
             specs=read_specs(fields, request.specs, self._catalogue),
             max_age=request.max_age if request.HasField("max_age") else None,
             allow_stale=fields.flag("allow_stale", request, default=True),
@@ -138,7 +141,7 @@ class IndicatorServicer:
             return response.SerializeToString()
 
     async def _frame(self, symbol: str, asked: _Asked) -> Parts:
-        """The serialised IndicatorFrame of one symbol, from one read of its bars."""
+        """Return the serialised IndicatorFrame of one symbol, from one read of its bars."""
         bars = asked.range
         query = SeriesQuery(
             symbol=symbol,
@@ -168,13 +171,16 @@ class IndicatorServicer:
 
 
 def indicator_service(servicer: IndicatorServicer) -> Service:
-    """The service of a server. ComputeOnBars takes its request as bytes, for the sake of its columns."""
+    """Return the service of a server.
+
+    ComputeOnBars takes its request as bytes, for the sake of its columns.
+    """
     descriptor = pb.DESCRIPTOR.services_by_name["IndicatorService"]
     return Service(descriptor, servicer, raw_requests=frozenset({"ComputeOnBars"}))
 
 
 def _coverage(series: Series, start_ms: int | None, axis: slice) -> series_pb2.Coverage:
-    """What the bars cover from `start_ms`, or from the first bar of `axis`."""
+    """Return what the bars cover from `start_ms`, or from the first bar of `axis`."""
     whole = series.header.coverage
     if start_ms is None:
         if axis.start == 0:
@@ -185,7 +191,8 @@ def _coverage(series: Series, start_ms: int | None, axis: slice) -> series_pb2.C
 
 
 def _identity(series: Series) -> tuple[object, ...]:
-    """The same for equal bars only. A version speaks of final bars; the last may still change under it."""
+    """Return what is the same for equal bars only: a version speaks of final bars, and the last may still
+    change."""
     header, columns = series.header, series.columns
     last = [columns.open_time_ms[-1:].tobytes(), *(getattr(columns, name)[-1:].tobytes() for name in VALUES)]
     return (

@@ -1,9 +1,12 @@
 """The catalogue's rows that TA-Lib defines, made from its metadata and our overrides."""
 
 import functools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import talib
 from talib import abstract
 
@@ -12,6 +15,7 @@ from talib._ta_lib import _ta_getOptInputParameterInfo  # type: ignore[attr-defi
 
 from finstage_market.columns import Float64s
 from services.indicators import overrides
+from services.indicators.averages import CHAINS
 from services.indicators.catalogue import (
     Indicator,
     IndicatorClass,
@@ -19,21 +23,30 @@ from services.indicators.catalogue import (
     Parameter,
     ParameterType,
     Params,
+    Run,
     Variant,
 )
 from services.indicators.inputs import Inputs, Source
+from services.indicators.undefined import DIVISORS, Zeros
 
-ENGINE = f"TA-Lib {talib.__version__}"
+# The wrapper has a version of its own: "0.8.1 (Oct 12 2026 17:59:00)" is what the C library says.
+ENGINE = f"TA-Lib {talib.__ta_version__.decode().split()[0]} (ta-lib for Python {talib.__version__})"
+
+# The middle of the acceleration bands is an average of closes: nothing is divided.
+_AFFECTED = {"ACCBANDS": (0, 2)}
+_ROUNDING = 1e-9
 
 # Of TA_OptInputParameterType.
 _INTEGER_RANGE, _INTEGER_LIST = 2, 3
 
 
 def talib_rows() -> dict[str, Indicator]:
-    """Every function of TA-Lib that a spec can call, by name: one variant each, "talib".
+    """Return every function of TA-Lib that a spec can call, by name.
 
-    talib.abstract is not safe across threads: this runs once, at start, and `Variant.lookback`, which uses
-    it too, is for one thread (the event loop's). Values come from the plain functions.
+    A function that divides by zero somewhere has two variants: "standard", which is undefined there, and
+    "talib"; any other has "talib" alone. talib.abstract is not safe across threads: this runs once, at start,
+    and `Variant.lookbacks`, which uses it too, is for one thread (the event loop's). Values come from the
+    plain functions.
     """
     make: Callable[[str], Any] = abstract.Function  # type: ignore[attr-defined]
     return {
@@ -41,13 +54,13 @@ def talib_rows() -> dict[str, Indicator]:
     }
 
 
-def talib_class(name: str, flags: list[str], params: Params, defaults: Params) -> IndicatorClass:
-    """How much of the past the function `name` depends on, with `params`."""
+def talib_class(name: str, flags: list[str], params: Params) -> IndicatorClass:
+    """Return how much of the past the function `name` depends on, with `params`."""
     if name in overrides.DECAYING or any("unstable period" in flag for flag in flags):
         return IndicatorClass.DECAYING
     if name in overrides.PATH_DEPENDENT or any("path-dependent" in flag for flag in flags):
         return IndicatorClass.PATH_DEPENDENT
-    averages = {defaults[p] if v == overrides.MA_DEFAULT else v for p, v in params.items() if "matype" in p}
+    averages = {kind for parameter, kind in params.items() if "matype" in parameter}
     return IndicatorClass.DECAYING if averages & overrides.DECAYING_MA else IndicatorClass.WINDOW
 
 
@@ -68,30 +81,96 @@ def _row(function: Any) -> Indicator:
         function.set_parameters(dict(zip(defaults, values, strict=True)))
         return int(function.lookback)
 
+    def lookbacks(params: Params) -> tuple[int, ...]:
+        return (lookback_of(*(params[each] for each in defaults)),) * len(outputs)
+
+    def class_of(params: Params) -> IndicatorClass:
+        return talib_class(name, flags, params)
+
     compute = getattr(talib, name)
+    chain = CHAINS.get(name)
+    outputs = tuple(_output(name, output, display_name, flags) for output in info["output_names"])
+    charts = f" {overrides.CHARTS[name]}." if name in overrides.CHARTS else ""
+    raw = Variant(
+        name="talib",
+        description=f"As TA-Lib defines it.{charts}",
+        run=chain.run(None) if chain else run,
+        lookbacks=chain.lookbacks if chain else lookbacks,
+        class_of=class_of,
+    )
+    variants: tuple[Variant, ...] = (raw,)
+    if name in DIVISORS:
+        zeros, where = DIVISORS[name]
+        standard = replace(
+            raw,
+            name="standard",
+            description=f"TA-Lib's definition, undefined where it divides by zero: {where}.{charts}",
+            run=within_bounds(
+                chain.run(zeros) if chain else undefined_where(zeros, run, _AFFECTED.get(name)), outputs
+            ),
+        )
+        raw = replace(raw, description="TA-Lib's own number everywhere, also where it divides by zero.")
+        variants = (standard, raw)
     return Indicator(
         name=name.lower(),
         display_name=display_name,
         group=info["group"],
         inputs=inputs,
         parameters=tuple(_parameter(name, index) for index in range(len(defaults))),
-        outputs=tuple(_output(name, output, display_name, flags) for output in info["output_names"]),
-        variants=(
-            Variant(
-                name="talib",
-                description="As TA-Lib defines it.",
-                run=run,
-                lookback=lambda params: lookback_of(*(params[name] for name in defaults)),
-                class_of=lambda params: talib_class(name, flags, params, defaults),
-            ),
-        ),
+        outputs=outputs,
+        variants=variants,
         ordered=overrides.ORDERED.get(name, ()),
+        refusal=overrides.REFUSED.get(name, ""),
     )
 
 
+def undefined_where(zeros: Zeros, run: Run, affected: Collection[int] | None = None) -> Run:
+    """Return `run` with no value where the divisor is zero.
+
+    affected: the outputs that are divided; None: all.
+    """
+
+    def undefined_run(inputs: Inputs, source: Source, params: Params) -> tuple[Float64s, ...]:
+        outputs = run(inputs, source, params)
+        zero = zeros(inputs, source, params)
+        if zero is None:
+            return outputs
+        return tuple(
+            np.where(zero, np.nan, values) if affected is None or index in affected else values
+            for index, values in enumerate(outputs)
+        )
+
+    return undefined_run
+
+
+def within_bounds(run: Run, described: tuple[Output, ...]) -> Run:
+    """Return `run` with values that pass their bounds by rounding alone put on them."""
+    bounds = [
+        (index, each.minimum, each.maximum)
+        for index, each in enumerate(described)
+        if each.minimum > -math.inf
+    ]
+
+    def bounded_run(inputs: Inputs, source: Source, params: Params) -> tuple[Float64s, ...]:
+        outputs = list(run(inputs, source, params))
+        for index, minimum, maximum in bounds:
+            values = outputs[index]
+            # The least of values with a NaN among them is NaN, so what is asked is whether one passes a
+            # bound.
+            below, above = values < minimum, values > maximum
+            if below.any() or above.any():
+                values = np.where(below & (values > minimum - _ROUNDING), minimum, values)
+                outputs[index] = np.where(above & (values < maximum + _ROUNDING), maximum, values)
+        return tuple(outputs)
+
+    return bounded_run
+
+
 def _inputs(input_names: dict[str, str | list[str]]) -> list[str]:
-    """The columns in the order in which the function takes them: "price" is the one that a spec chooses;
-    "price0" and "price1" are high and low, TA-Lib's own choice, since a spec has one source."""
+    """Return the columns in the order in which the function takes them.
+
+    "price" is the one that a spec chooses; "price0" and "price1" are high and low, TA-Lib's own choice,
+    since a spec has one source."""
     names: list[str] = []
     for key, value in input_names.items():
         if isinstance(value, list):
@@ -111,8 +190,8 @@ def _parameter(function: str, index: int) -> Parameter:
         type_, choices = ParameterType.CHOICE, tuple(overrides.MA_NAMES.items())
         minimum, maximum = choices[0][0], choices[-1][0]
     elif info["type"] == _INTEGER_RANGE:
-        type_, maximum = ParameterType.INTEGER, overrides.MOST_BARS
-        minimum = overrides.LEAST_OF.get((function, name), overrides.LEAST.get(name, 1))
+        type_, maximum = ParameterType.INTEGER, overrides.MAX_PERIOD
+        minimum = overrides.MIN_OF.get((function, name), overrides.MIN.get(name, 1))
     description = info["help"].rstrip(".")
     for order in overrides.ORDERED.get(function, ()):
         if name == order.lesser:
@@ -128,4 +207,7 @@ def _output(function: str, name: str, display_name: str, flags: list[str]) -> Ou
         described = display_name
         if "Output scale same as input" in flags:
             described += ", in the unit of its input"
-    return Output(name, described)
+    minimum, maximum = overrides.BOUNDS.get(function, (-math.inf, math.inf))
+    if (function, name) in overrides.UNBOUNDED:
+        minimum, maximum = -math.inf, math.inf
+    return Output(name, described, minimum, maximum)

@@ -4,11 +4,12 @@ import asyncio
 import csv
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import pytest_asyncio
 
@@ -16,7 +17,7 @@ from finstage.indicators.v1 import indicator_service_pb2 as pb
 from finstage.market.v1 import provenance_pb2, series_pb2
 from finstage.price.v1 import price_service_pb2 as price_pb2
 from finstage_cache import Cache, open_cache
-from finstage_market.columns import Columns
+from finstage_market.columns import Columns, Float64s
 from finstage_market.errors import FinstageError, symbol_not_found
 from finstage_market.interval import Interval
 from finstage_market.times import timestamp
@@ -29,8 +30,10 @@ from finstage_rpc.settings import ChannelSettings, ServerSettings
 from finstage_runtime.executor import BoundedExecutor
 from services.indicators.bars import PRICE, PriceBars
 from services.indicators.catalogue import Catalogue
+from services.indicators.compute import compute
 from services.indicators.engine import Engine
-from services.indicators.own_rows import whole_catalogue
+from services.indicators.inputs import Inputs
+from services.indicators.variants import whole_catalogue
 from services.indicators.servicer import IndicatorServicer, indicator_service
 from services.indicators.specs import Spec, read_specs
 
@@ -73,7 +76,10 @@ def minutes(fixtures: Path) -> Columns:
 def one_spec(
     catalogue: Catalogue, name: str, *, variant: str = "", source: str = "", **params: float
 ) -> Spec:
-    """A spec, resolved."""
+    """A spec, resolved; also of a row that no client may ask for yet."""
+    row = catalogue.find(name)
+    if row is not None and row.refusal:
+        catalogue = Catalogue([replace(row, refusal="")])
     fields = Fields()
     message = pb.IndicatorSpec(name=name, variant=variant, params=params)
     if source:
@@ -81,6 +87,17 @@ def one_spec(
     [spec] = read_specs(fields, [message], catalogue)
     fields.done()
     return spec
+
+
+def every_definition(catalogue: Catalogue) -> list[Spec]:
+    """Each variant of each row, with its defaults."""
+    return [one_spec(catalogue, row.name, variant=each.name) for row in catalogue for each in row.variants]
+
+
+def over_all_bars(spec: Spec, bars: Columns) -> list[Float64s]:
+    """The outputs of `spec`, one number a bar: NaN before the first, and where there is none."""
+    outputs = zip(compute(Inputs(bars), spec), spec.lookbacks, strict=True)
+    return [np.concatenate((np.full(min(first, len(bars)), np.nan), values)) for values, first in outputs]
 
 
 @dataclass
@@ -102,7 +119,7 @@ class RecordedPrice:
         if request.symbol not in self.series:
             raise symbol_not_found(request.symbol)
         fields = Fields()
-        asked = fields.bar_range(request, most=2**31 - 1, default_limit=None)
+        asked = fields.bars(request, most=2**31 - 1, default_limit=None)
         fields.done()
         whole = self.series[request.symbol]
         if request.final_only and not self.last_is_final:
@@ -143,12 +160,14 @@ class Running:
     cache: Cache
 
     async def compute(self, **request: Any) -> pb.IndicatorFrame:
-        message = pb.ComputeIndicatorsRequest(interval=series_pb2.INTERVAL_1D, **request)
+        message = pb.ComputeIndicatorsRequest(interval="1d", **request)
         reply = await self.channel.call(f"{SERVICE}/ComputeIndicators", message, pb.ComputeIndicatorsResponse)
         return reply.frame
 
-    async def compute_on_bars(self, columns: series_pb2.BarColumns, *specs: pb.IndicatorSpec) -> Any:
-        message = pb.ComputeOnBarsRequest(columns=columns, specs=specs)
+    async def compute_on_bars(
+        self, columns: series_pb2.BarColumns, *specs: pb.IndicatorSpec, **request: Any
+    ) -> Any:
+        message = pb.ComputeOnBarsRequest(columns=columns, specs=specs, **request)
         reply = await self.channel.call(f"{SERVICE}/ComputeOnBars", message, pb.ComputeOnBarsResponse)
         return reply.frame
 

@@ -1,6 +1,7 @@
 """The catalogue says what TA-Lib does: tested against TA-Lib itself."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,12 @@ import talib
 
 from finstage_market.columns import Columns
 from services.indicators import overrides
+from services.indicators.averages import CHAINS, ma_lookback
 from services.indicators.catalogue import Catalogue, IndicatorClass, ParameterType, Params
 from services.indicators.compute import compute
 from services.indicators.inputs import Inputs, Source
 from services.indicators.specs import Spec
+from services.indicators.undefined import DIVISORS
 
 from .conftest import one_spec
 
@@ -36,13 +39,18 @@ def test_every_row_is_described(catalogue: Catalogue) -> None:
             assert parameter.description
             assert parameter.minimum <= parameter.default <= parameter.maximum
             assert bool(parameter.choices) == (parameter.type is ParameterType.CHOICE)
-        assert all(order.holds(row.default_params) for order in row.ordered)
+        for variant in row.variants:
+            assert all(order.holds(row.default_params(variant)) for order in row.ordered)
+            assert set(variant.defaults) <= {parameter.name for parameter in row.parameters}
 
 
 def test_overrides_name_only_what_there_is() -> None:
     functions = set(talib.get_functions())
-    named = {name for name, _ in overrides.LEAST_OF} | overrides.DECAYING | overrides.PATH_DEPENDENT
-    assert named | set(overrides.ORDERED) | set(overrides.OUTPUTS) | set(overrides.DISPLAY_NAMES) <= functions
+    named = {name for name, _ in overrides.MIN_OF} | overrides.DECAYING | overrides.PATH_DEPENDENT
+    named |= overrides.RUNNING_SUMS | set(DIVISORS) | set(CHAINS)
+    for table in (overrides.ORDERED, overrides.OUTPUTS, overrides.DISPLAY_NAMES, overrides.BOUNDS):
+        named |= set(table)
+    assert named | set(overrides.CHARTS) | set(overrides.REFUSED) <= functions
 
 
 def test_described_outputs_are_those_of_talib(catalogue: Catalogue) -> None:
@@ -57,7 +65,8 @@ def test_bounds_are_those_that_talib_enforces(catalogue: Catalogue, daily: Colum
     inputs = Inputs(daily)
     wrong = []
     for row in catalogue:
-        if row.variants[0].name != "talib":
+        raw = {variant.name: variant for variant in row.variants}.get("talib")
+        if raw is None:
             continue
         for parameter in row.parameters:
             if parameter.type is ParameterType.REAL:
@@ -73,9 +82,10 @@ def test_bounds_are_those_that_talib_enforces(catalogue: Catalogue, daily: Colum
                 (beyond[0], False),
                 (beyond[1], False),
             ):
-                params: Params = row.default_params | {parameter.name: value}
+                params: Params = row.default_params() | {parameter.name: value}
                 try:
-                    row.variants[0].run(inputs, Source.CLOSE, params)
+                    function = getattr(talib, row.name.upper())
+                    function(*(inputs.read(name, Source.CLOSE) for name in row.inputs), **params)
                     error = ""
                 except Exception as raised:
                     error = str(raised)
@@ -99,7 +109,7 @@ def periods(catalogue: Catalogue) -> list[Spec]:
                 {p.name: value for p in choices} | {p.name: 4 + 3 * r for r, p in enumerate(integers)}
             )
         for params in sets:
-            if all(order.holds(row.default_params | params) for order in row.ordered):
+            if all(order.holds(row.default_params() | params) for order in row.ordered):
                 found += [
                     one_spec(catalogue, row.name, variant=variant.name, **params) for variant in row.variants
                 ]
@@ -114,17 +124,37 @@ def test_the_lookback_is_the_number_of_bars_before_the_first_value(
     specs = periods(catalogue)
     assert len(specs) > 500
     for spec in specs:
-        arguments = (Source.CLOSE, spec.params)
-        bars = Inputs(long_daily[: spec.lookback + 1])
-        outputs = spec.variant.run(bars, *arguments)
-        assert all(len(values) == spec.lookback + 1 for values in outputs), spec.id
-        if spec.lookback and spec.indicator.name not in {"acos", "asin"}:
-            floats = [values for values in outputs if values.dtype == np.float64]
-            assert all(np.isfinite(values[-1]) for values in floats), spec.id
-        if spec.lookback and spec.variant.name == "talib":
-            short = spec.variant.run(Inputs(long_daily[: spec.lookback]), *arguments)
-            assert not any(np.isfinite(v).any() for v in short if v.dtype == np.float64), spec.id
-            assert not any(v.any() for v in short if v.dtype != np.float64), spec.id
+        arguments = (spec.read_source, spec.params)
+        for index, lookback in enumerate(spec.lookbacks):
+            values = spec.variant.run(Inputs(long_daily[: lookback + 1]), *arguments)[index]
+            assert len(values) == lookback + 1, spec.id
+            # The range and the variance of one value are 0.
+            never = (spec.indicator.name, 1) in {
+                ("stochrsi", spec.params.get("fastk_period")),
+                ("beta", spec.params.get("timeperiod")),
+                ("correl", spec.params.get("timeperiod")),
+            }
+            if lookback and spec.indicator.name not in {"acos", "asin"} and values.dtype == np.float64:
+                assert np.isfinite(values[-1]) != (never and spec.variant.name != "talib"), spec.id
+            if lookback and spec.variant.name == "talib":
+                short = spec.variant.run(Inputs(long_daily[:lookback]), *arguments)[index]
+                assert not (np.isfinite(short) if short.dtype == np.float64 else short).any(), spec.id
+
+
+def test_all_outputs_have_a_value_where_talib_s_first_is(catalogue: Catalogue) -> None:
+    for spec in periods(catalogue):
+        if spec.variant.name == "talib":
+            function = talib.abstract.Function(spec.indicator.name)
+            function.set_parameters(spec.params)
+            assert max(spec.lookbacks) == function.lookback, spec.id
+
+
+def test_an_average_s_lookback_is_talib_s() -> None:
+    for kind in overrides.MA_NAMES:
+        for period in (1, 2, 3, 4, 5, 9, 14, 15, 16, 17, 30, 101):
+            if kind != overrides.MA_DEFAULT:
+                expected = talib.abstract.Function("MA", timeperiod=period, matype=kind).lookback
+                assert ma_lookback(period, kind) == expected, (kind, period)
 
 
 # They meet at a turn of the trend, as a rule; but nothing says that there will be one.
@@ -143,20 +173,23 @@ def test_the_class_is_what_the_numbers_do(catalogue: Catalogue, long_daily: Colu
     for row in catalogue:
         spec = one_spec(catalogue, row.name)
         whole = compute(Inputs(long_daily), spec)
+        if spec.variant.name == "standard":
+            spec = replace(spec, variant={each.name: each for each in row.variants}["talib"])
+            whole = compute(Inputs(long_daily), spec)
         scales = [max(1e-9, float(np.nanmax(np.abs(np.where(np.isfinite(v), v, 0.0))))) for v in whole]
 
         def differs(length: int, row_step: int, whole=whole, scales=scales, spec=spec) -> bool:
             for t in range(len(long_daily) - 1, 1500, -row_step):
                 part = last_values(long_daily, spec, slice(t + 1 - length, t + 1))
                 for values, value, scale in zip(whole, part, scales, strict=True):
-                    expected = float(values[t - spec.lookback])
+                    expected = float(values[t - len(long_daily)])
                     same = math.isclose(value, expected, rel_tol=1e-6, abs_tol=1e-9 * scale)
                     if not same and (math.isfinite(value) or math.isfinite(expected)):
                         return True
             return False
 
         expected = row.variants[0].class_of(spec.params)
-        if not differs(spec.lookback + 1, 7):
+        if not differs(max(spec.lookbacks) + 1, 7):
             measured = IndicatorClass.WINDOW
         elif not differs(1400, 150) and row.name not in TURNS:
             measured = IndicatorClass.DECAYING

@@ -11,10 +11,8 @@ import pytest
 
 from finstage_market.columns import Columns, Float64s
 from services.indicators.catalogue import Catalogue
-from services.indicators.compute import compute
-from services.indicators.inputs import Inputs
 
-from .conftest import one_spec
+from .conftest import one_spec, over_all_bars
 
 
 class Opinion:
@@ -30,8 +28,7 @@ class Opinion:
     def ours(self, name: str, output: str, *, variant: str = "", **params: float) -> Float64s:
         spec = one_spec(self._catalogue, name, variant=variant, **params)
         index = [each.name for each in spec.indicator.outputs].index(output)
-        values = compute(Inputs(self._bars), spec)[index]
-        return np.concatenate((np.full(spec.lookback, np.nan), values))
+        return over_all_bars(spec, self._bars)[index]
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +51,7 @@ def opinion(fixtures: Path, daily: Columns, catalogue: Catalogue) -> Opinion:
         ("rsi", "rsi", "rsi", "real", {"timeperiod": 14}),
         ("sma", "sma", "sma", "real", {"timeperiod": 20}),
         ("stoch", "d", "stoch", "slowd", {"fastk_period": 14}),
+        ("stoch", "k", "stoch", "slowk", {"fastk_period": 14}),
         ("supertrend", "superTrend", "supertrend", "supertrend", {"timeperiod": 10, "multiplier": 3}),
         ("tr", "tr", "trange", "real", {}),
         ("vwap", "vwap", "vwap", "real", {}),
@@ -70,32 +68,30 @@ def test_talib_agrees(
     )
 
 
-@pytest.mark.parametrize(("field", "output"), [("tenkanSen", 0), ("kijunSen", 1)])
-def test_ichimoku_agrees_from_the_bar_where_all_its_lines_have_a_value(
-    opinion: Opinion, field: str, output: int
-) -> None:
-    name = ("tenkan", "kijun")[output]
-    np.testing.assert_array_equal(
-        opinion.ours("ichimoku", name)[77:], opinion.expected("ichimoku", field)[77:]
-    )
-
-
-def test_ichimoku_s_leading_spans_stand_where_they_are_drawn(opinion: Opinion) -> None:
-    for output, field in (("senkou_a", "senkouSpanA"), ("senkou_b", "senkouSpanB")):
-        ours, expected = opinion.ours("ichimoku", output), opinion.expected("ichimoku", field)
-        np.testing.assert_array_equal(ours[77:], expected[77:])
+@pytest.mark.parametrize(
+    ("output", "field"),
+    [
+        ("tenkan", "tenkanSen"),
+        ("kijun", "kijunSen"),
+        ("senkou_a", "senkouSpanA"),
+        ("senkou_b", "senkouSpanB"),
+    ],
+)
+def test_ichimoku_agrees_from_each_line_s_own_first_bar(opinion: Opinion, output: str, field: str) -> None:
+    """The leading spans stand where they are drawn."""
+    np.testing.assert_array_equal(opinion.ours("ichimoku", output), opinion.expected("ichimoku", field))
 
 
 def test_ichimoku_s_lagging_span_is_given_when_it_is_known(opinion: Opinion) -> None:
     """There it is the close of 26 bars later; here a bar's value never depends on a later bar."""
     ours, expected = opinion.ours("ichimoku", "chikou"), opinion.expected("ichimoku", "chikouSpan")
-    np.testing.assert_array_equal(ours[77:], expected[51:-26])
+    np.testing.assert_array_equal(ours[26:], expected[:-26])
 
 
 def test_the_independent_macd_is_the_one_of_most_charts(opinion: Opinion) -> None:
     for output, field in (("macd", "macd"), ("macdsignal", "signal"), ("macdhist", "histogram")):
         ours = opinion.ours("macd", output, variant="independent")
-        np.testing.assert_allclose(ours[33:], opinion.expected("macd", field)[33:], rtol=1e-11, atol=1e-12)
+        np.testing.assert_allclose(ours, opinion.expected("macd", field), rtol=1e-11, atol=1e-12)
 
 
 def test_talib_s_macd_converges_to_it(opinion: Opinion) -> None:
@@ -141,6 +137,24 @@ def test_directional_movement_converges(opinion: Opinion, name: str, field: str)
     off = np.abs(opinion.ours(name, "real") - opinion.expected("adx", field))
     assert np.nanmax(off) > 0.1
     assert off[-100:].max() < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "rtol"),
+    [("adx", "adx", 1e-11), ("dx", "dx", 1e-11), ("plus_di", "pdi", 1e-11), ("minus_di", "mdi", 1e-11)],
+)
+def test_wilder_s_directional_movement_agrees_from_its_first_bar(
+    opinion: Opinion, name: str, field: str, rtol: float
+) -> None:
+    np.testing.assert_allclose(
+        opinion.ours(name, "real", variant="wilder"), opinion.expected("adx", field), rtol=rtol
+    )
+
+
+def test_wilder_s_adxr_agrees(opinion: Opinion) -> None:
+    np.testing.assert_allclose(
+        opinion.ours("adxr", "real", variant="wilder"), opinion.expected("adx", "adxr"), rtol=1e-11
+    )
 
 
 def test_adxr_reaches_back_one_bar_less(opinion: Opinion) -> None:

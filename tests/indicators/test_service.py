@@ -19,14 +19,14 @@ from finstage_market.errors import (
     Unavailable,
     Unimplemented,
 )
+from finstage_market.statuses import reason_of
 from finstage_market.times import timestamp
-from finstage_rpc.errors import reason_of
 from services.indicators.catalogue import Catalogue
 
 from .conftest import SERVICE, RecordedPrice, Running, running_service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-D1 = series_pb2.INTERVAL_1D
+D1 = "1d"
 
 
 def spec(name: str, **fields: Any) -> pb.IndicatorSpec:
@@ -124,12 +124,12 @@ async def test_the_value_of_a_bar_does_not_depend_on_the_range(running: Running,
     """Whatever is cut out, to the last bit: also where the end is in the past."""
     specs = [spec("ema"), spec("obv"), spec("sar"), spec("ichimoku"), spec("maxindex")]
     first = timestamp(0)
-    whole = await running.compute(symbol="QQQ", specs=specs, start=first)
+    whole = await running.compute(symbol="QQQ", specs=specs, range=series_pb2.BarRange(start=first))
     assert len(whole.open_time_ms) == 502
     for request, rows in (
-        ({"start": at(daily, 200)}, slice(200, 502)),
-        ({"end": at(daily, 300)}, slice(0, 300)),
-        ({"start": at(daily, 10), "end": at(daily, 290)}, slice(10, 290)),
+        ({"range": series_pb2.BarRange(start=at(daily, 200))}, slice(200, 502)),
+        ({"range": series_pb2.BarRange(end=at(daily, 300))}, slice(0, 300)),
+        ({"range": series_pb2.BarRange(start=at(daily, 10), end=at(daily, 290))}, slice(10, 290)),
         ({"limit": 7}, slice(495, 502)),
         ({}, slice(2, 502)),
     ):
@@ -147,7 +147,7 @@ async def test_the_value_of_a_bar_does_not_depend_on_the_range(running: Running,
 
 async def test_a_range_without_bars_is_an_empty_axis(running: Running, daily: Columns) -> None:
     later = timestamp(int(daily.open_time_ms[-1]) + 10 * 86_400_000)
-    frame = await running.compute(symbol="QQQ", specs=[spec("sma")], start=later)
+    frame = await running.compute(symbol="QQQ", specs=[spec("sma")], range=series_pb2.BarRange(start=later))
     assert not frame.open_time_ms
     assert frame.results[0].status.code == 0
     assert not frame.results[0].outputs[0].values
@@ -185,7 +185,7 @@ async def test_what_the_client_asked_of_the_series_is_passed_on(running: Running
         symbol="QQQ",
         specs=[spec("sma")],
         adjustment=series_pb2.ADJUSTMENT_ALL,
-        end=at(daily, 400),
+        range=series_pb2.BarRange(end=at(daily, 400)),
         max_age=Duration(seconds=5),
         allow_stale=False,
         final_only=True,
@@ -195,8 +195,8 @@ async def test_what_the_client_asked_of_the_series_is_passed_on(running: Running
     assert asked.max_age == Duration(seconds=5)
     assert not asked.allow_stale
     assert asked.final_only
-    assert asked.end == at(daily, 400)
-    assert not asked.HasField("start")
+    assert asked.range.end == at(daily, 400)
+    assert not asked.range.HasField("start")
 
 
 async def test_the_forming_bar_is_told(running: Running) -> None:
@@ -207,7 +207,9 @@ async def test_the_forming_bar_is_told(running: Running) -> None:
 
 
 async def test_coverage_is_that_of_the_range(running: Running, daily: Columns) -> None:
-    whole = await running.compute(symbol="QQQ", specs=[spec("sma")], start=timestamp(0))
+    whole = await running.compute(
+        symbol="QQQ", specs=[spec("sma")], range=series_pb2.BarRange(start=timestamp(0))
+    )
     assert whole.coverage.start == timestamp(0)
     assert len(whole.coverage.flags) == 1
     part = await running.compute(symbol="QQQ", specs=[spec("sma")], limit=10)
@@ -223,7 +225,9 @@ async def test_the_session_is_of_the_exchange_s_zone(catalogue: Catalogue, minut
         price = RecordedPrice({"SPY": minutes}, time_zone=zone)
         async with running_service(price, catalogue) as running:
             asked = [spec("vwap", variant="session")]
-            frame = await running.compute(symbol="SPY", specs=asked, start=timestamp(0))
+            frame = await running.compute(
+                symbol="SPY", specs=asked, range=series_pb2.BarRange(start=timestamp(0))
+            )
         values = np.array(frame.results[0].outputs[0].values)
         days = (minutes.open_time_ms + hours_ahead * 3_600_000) // 86_400_000
         begun = np.flatnonzero(np.diff(days, prepend=days[0] - 1))
@@ -237,13 +241,16 @@ async def test_the_session_is_of_the_exchange_s_zone(catalogue: Catalogue, minut
     [
         ({"symbol": "A B"}, "symbol", "1 to 32 characters"),
         ({"symbol": ""}, "symbol", "1 to 32 characters"),
-        ({"interval": 0}, "interval", "INTERVAL_1D"),
-        ({"interval": 77}, "interval", "INTERVAL_1D"),
+        ({"interval": ""}, "interval", "1d, 1w"),
+        ({"interval": "7h"}, "interval", "1d, 1w"),
         ({"adjustment": 9}, "adjustment", "ADJUSTMENT_SPLITS"),
         ({"limit": 0}, "limit", "1 to 50000"),
         ({"limit": 50_001}, "limit", "1 to 50000"),
-        ({"limit": 5, "start": timestamp(0)}, "limit", "not both"),
-        ({"start": timestamp(10), "end": timestamp(10)}, "start", "before end"),
+        (
+            {"range": series_pb2.BarRange(start=timestamp(10), end=timestamp(10))},
+            "range.start",
+            "before range.end",
+        ),
         ({"max_age": Duration(seconds=-1)}, "max_age", "0 s to 604800 s"),
         ({"specs": []}, "specs", "1 to 100"),
         ({"specs": [spec("nosuch")]}, "specs[0].name", "ListIndicators"),
@@ -333,10 +340,14 @@ async def test_too_much_for_a_reply_says_what_to_ask_instead(catalogue: Catalogu
     bars = many_bars(60_000)
     async with running_service(RecordedPrice({"BTC-USD": bars}), catalogue) as running:
         with pytest.raises(InvalidRequest, match="60000 bars; at most 50000") as raised:
-            await running.compute(symbol="BTC-USD", specs=[spec("sma")], start=timestamp(0))
+            await running.compute(
+                symbol="BTC-USD", specs=[spec("sma")], range=series_pb2.BarRange(start=timestamp(0))
+            )
         assert raised.value.violations[0].field == "start"
         assert "1970-01-07T22:40:00Z or later" in raised.value.message
-        frame = await running.compute(symbol="BTC-USD", specs=[spec("sma")], start=timestamp(10_000 * 60_000))
+        frame = await running.compute(
+            symbol="BTC-USD", specs=[spec("sma")], range=series_pb2.BarRange(start=timestamp(10_000 * 60_000))
+        )
         assert len(frame.open_time_ms) == 50_000
 
         specs = [spec("macd"), spec("bbands"), spec("sma")]

@@ -35,7 +35,8 @@ def test_a_spec_has_every_parameter_and_the_first_variant(catalogue: Catalogue) 
     assert found.variant.name == "talib"
     assert found.source is Source.CLOSE
     assert found.params == {"fastperiod": 12, "slowperiod": 30, "signalperiod": 9}
-    assert found.lookback == 37
+    assert found.lookbacks == (29, 37, 37)
+    assert found.lookback == 29
     assert found.columns == {"close"}
 
 
@@ -72,7 +73,7 @@ def test_the_columns_read_are_those_of_the_source_and_the_others(catalogue: Cata
         (spec("x" * 10_000), "specs[0].name", ["xxx…"]),
         (spec("mavp"), "specs[0].name", ["mavp"]),
         (spec("sma", id="x" * 65), "specs[0].id", ["65", "64"]),
-        (spec("rsi", variant="wilder"), "specs[0].variant", ["'wilder'", "talib, cutler, ema"]),
+        (spec("rsi", variant="wilder"), "specs[0].variant", ["'wilder'", "standard, talib, cutler, ema"]),
         (spec("sma", variant="cutler"), "specs[0].variant", ["sma has: talib"]),
         (spec("atr", source=pb.PRICE_SOURCE_OPEN), "specs[0].source", ["OPEN", "high, low, close"]),
         (spec("sma", source=77), "specs[0].source", ["77", "PRICE_SOURCE_HL2"]),
@@ -134,7 +135,8 @@ def test_all_that_is_wrong_is_told_at_once(catalogue: Catalogue) -> None:
 @pytest.mark.parametrize(
     "given",
     [
-        (spec("rsi"), spec("rsi", variant="cutler")),
+        (spec("rsi"), spec("RSI")),
+        (spec("rsi", variant="cutler"), spec("rsi", variant=" Cutler")),
         (spec("rsi", id="a"), spec("sma", id="a")),
         (spec("sma", id="rsi"), spec("rsi")),
     ],

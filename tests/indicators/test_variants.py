@@ -9,7 +9,7 @@ from services.indicators.catalogue import Catalogue, IndicatorClass
 from services.indicators.compute import compute
 from services.indicators.inputs import Inputs
 
-from .conftest import one_spec
+from .conftest import one_spec, over_all_bars
 
 
 def test_cutler_s_rsi_is_the_share_of_gains_in_the_window(catalogue: Catalogue, daily: Columns) -> None:
@@ -62,7 +62,8 @@ def test_session_vwap_has_no_value_before_the_first_volume(catalogue: Catalogue,
     [values] = compute(Inputs(bars), one_spec(catalogue, "vwap", variant="session"))
     assert np.isnan(values[:2]).all()
     assert np.isfinite(values[2:]).all()
-    assert compute(Inputs(bars), one_spec(catalogue, "vwap"))[0][0] == 0.0
+    assert np.isnan(compute(Inputs(bars), one_spec(catalogue, "vwap"))[0][:2]).all()
+    assert compute(Inputs(bars), one_spec(catalogue, "vwap", variant="talib"))[0][0] == 0.0
 
 
 def test_session_vwap_of_daily_bars_is_the_typical_price(catalogue: Catalogue, daily: Columns) -> None:
@@ -70,10 +71,10 @@ def test_session_vwap_of_daily_bars_is_the_typical_price(catalogue: Catalogue, d
     np.testing.assert_allclose(values, talib.TYPPRICE(daily.high, daily.low, daily.close), rtol=1e-15)
 
 
-def test_ichimoku_is_five_lines_of_midpoints(catalogue: Catalogue, daily: Columns) -> None:
+def test_ichimoku_is_lines_of_midpoints(catalogue: Catalogue, daily: Columns) -> None:
     spec = one_spec(catalogue, "ichimoku", tenkanperiod=3, kijunperiod=8, senkouperiod=5, displacement=4)
-    assert spec.lookback == 11
-    lines = compute(Inputs(daily), spec)
+    assert spec.lookbacks == (2, 7, 11, 8, 0, 7, 4)
+    lines = over_all_bars(spec, daily)
 
     def middle(t: int, n: int) -> float:
         return float((daily.high[t - n + 1 : t + 1].max() + daily.low[t - n + 1 : t + 1].min()) / 2)
@@ -85,12 +86,22 @@ def test_ichimoku_is_five_lines_of_midpoints(catalogue: Catalogue, daily: Column
             (middle(t - 4, 3) + middle(t - 4, 8)) / 2,
             middle(t - 4, 5),
             daily.close[t],
+            (middle(t, 3) + middle(t, 8)) / 2,
+            middle(t, 5),
         )
-        assert [line[t - 11] for line in lines] == pytest.approx(expected)
+        assert [line[t] for line in lines] == pytest.approx(expected)
+
+
+def test_ichimoku_gives_the_cloud_ahead_of_the_last_bar(catalogue: Catalogue, daily: Columns) -> None:
+    """What later bars will draw is known now: the last 26 values of the spans ahead."""
+    spec = one_spec(catalogue, "ichimoku")
+    now, later = over_all_bars(spec, daily[:400]), over_all_bars(spec, daily[:426])
+    for drawn, ahead in ((2, 5), (3, 6)):
+        np.testing.assert_array_equal(now[ahead][-26:], later[drawn][-26:])
 
 
 def test_ichimoku_without_displacement_stands_on_its_own_bar(catalogue: Catalogue, daily: Columns) -> None:
-    tenkan, kijun, senkou_a, _, _ = compute(Inputs(daily), one_spec(catalogue, "ichimoku", displacement=0))
+    tenkan, kijun, senkou_a, *_ = over_all_bars(one_spec(catalogue, "ichimoku", displacement=0), daily)
     np.testing.assert_array_equal(senkou_a, (tenkan + kijun) / 2)
 
 
@@ -103,6 +114,13 @@ def test_ichimoku_without_displacement_stands_on_its_own_bar(catalogue: Catalogu
         ("kc", "close", IndicatorClass.DECAYING),
         ("vwap", "session", IndicatorClass.DECAYING),
         ("ichimoku", "hosoda", IndicatorClass.WINDOW),
+        ("cmo", "chande", IndicatorClass.WINDOW),
+        ("adx", "wilder", IndicatorClass.DECAYING),
+        ("adxr", "wilder", IndicatorClass.DECAYING),
+        ("dx", "wilder", IndicatorClass.DECAYING),
+        ("plus_di", "wilder", IndicatorClass.DECAYING),
+        ("minus_di", "wilder", IndicatorClass.DECAYING),
+        ("stochrsi", "chart", IndicatorClass.DECAYING),
     ],
 )
 def test_a_variant_s_class_is_what_the_numbers_do(
@@ -111,7 +129,8 @@ def test_a_variant_s_class_is_what_the_numbers_do(
     spec = one_spec(catalogue, name, variant=variant)
     assert spec.class_ is class_
     whole = [values[-1] for values in compute(Inputs(minutes), spec)]
-    window = [v[-1] for v in compute(Inputs(minutes[len(minutes) - spec.lookback - 1 :]), spec)]
+    first = len(minutes) - max(spec.lookbacks) - 1
+    window = [v[-1] for v in compute(Inputs(minutes[first:]), spec)]
     longer = [v[-1] for v in compute(Inputs(minutes[len(minutes) - 1000 :]), spec)]
     assert np.allclose(whole, window, rtol=1e-9) == (class_ is IndicatorClass.WINDOW)
     assert np.allclose(whole, longer, rtol=1e-9)
