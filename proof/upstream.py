@@ -143,7 +143,7 @@ async def with_ours(sim: Sim, *, calls: int, workers: int, base_s: float) -> Run
     """Calls as FetchQuotes makes them."""
     provider = _provider(sim, RetryPolicy(base_s=base_s))
     upstream = BoundedExecutor(threads=workers, queued=2000, name="upstream")
-    lookups = Lookups(provider, upstream=upstream)
+    lookups = Lookups(provider, upstream=upstream, clock=SYSTEM)
 
     async def price(symbol: str) -> Quote:
         [quote] = await lookups.quotes([symbol], deadline=_deadline())
@@ -251,7 +251,7 @@ def together(*, callers: int) -> list[Finding]:
     async def ask(sim: Sim) -> int:
         provider = _provider(sim, RetryPolicy())
         upstream = BoundedExecutor(threads=16, queued=2000, name="upstream")
-        lookups = Lookups(provider, upstream=upstream)
+        lookups = Lookups(provider, upstream=upstream, clock=SYSTEM)
         answers = await asyncio.gather(*(lookups.quotes(["AAPL"], deadline=None) for _ in range(callers)))
         upstream.close()
         provider.close()

@@ -176,7 +176,7 @@ def _market_store_service(
 ) -> Service:
     reads = market_store_servicer.MarketStoreServicer(
         store,
-        Lookups(providers, upstream=threads.upstream),
+        Lookups(providers, upstream=threads.upstream, clock=SYSTEM),
         refresher,
         feed,
         database=threads.database,

@@ -65,7 +65,7 @@ async def running(store: Store, folder: Path) -> AsyncIterator[Running]:
         store, provider, upstream=database, database=database, writing=database, clock=SYSTEM
     )
     feed = CommitFeed(store, database=database, clock=SYSTEM)
-    lookups = Lookups(provider, upstream=database)
+    lookups = Lookups(provider, upstream=database, clock=SYSTEM)
     servicer = MarketStoreServicer(store, lookups, refresher, feed, database=database, wall=SYSTEM.wall)
     server = Server(ServerSettings(), [Service(SERVICE, servicer)])
     await server.start()

@@ -116,7 +116,7 @@ async def world(market: tuple[Sim, FakeClock], tmp_path: Path) -> AsyncIterator[
     refresher = Refresher(
         store, provider, upstream=upstream, database=database, writing=database, clock=clock
     )
-    world = World(sim, fake, store, provider, refresher, Lookups(provider, upstream=upstream))
+    world = World(sim, fake, store, provider, refresher, Lookups(provider, upstream=upstream, clock=clock))
     world.admin("restate/clear")
     sim.stats.clear()
     yield world

@@ -15,6 +15,7 @@ from services.ingest.series import Quote
 from services.ingest.upstream.budget import RetryBudget
 from services.ingest.upstream.guard import ProviderStatus
 from services.ingest.upstream.metrics import UpstreamMetrics
+from services.ingest.upstream.outcomes import Outcome
 from services.ingest.upstream.pace import Learnt, MemoryPaceStore, Pace, PacePolicy, PaceStore
 from services.ingest.upstream.pace_redis import AWAY_S, RedisPaceStore
 from services.ingest.upstream.retry import RetryPolicy
@@ -136,7 +137,7 @@ def test_replicas_share_what_they_learn_through_redis(redis_url: str) -> None:
     one, other = (paced(store, clock) for store in stores)
     one.refused()
     assert other.rate_per_s == 8.0
-    one.told_to_wait(7.0)
+    one.told_to_wait(7.0, Outcome.RATE_LIMITED)
     assert other.retry_after_s == pytest.approx(7.0)
     clock.advance(8.0)
     started = clock.monotonic()

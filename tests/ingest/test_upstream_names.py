@@ -14,6 +14,7 @@ FILES = [
     *(INGEST / "upstream").glob("*.py"),
     *(INGEST / "providers").glob("*.py"),
     *(INGEST / "fetching").glob("*.py"),
+    *(INGEST / "hours").glob("*.py"),
 ]
 
 

@@ -101,12 +101,12 @@ class Stubborn(Refresher):
     asked: list[SeriesKey]
 
     async def ensure(
-        self, key: SeriesKey, *, max_age_s: float, deadline: float | None
+        self, key: SeriesKey, *, max_age_s: float, deadline: float | None, patience_s: float | None = None
     ) -> tuple[SeriesState, FinstageError | None]:
         self.asked.append(key)
         if key == FAULTY:
             raise ZeroDivisionError("a fault of ours")
-        return await super().ensure(key, max_age_s=max_age_s, deadline=deadline)
+        return await super().ensure(key, max_age_s=max_age_s, deadline=deadline, patience_s=patience_s)
 
 
 UNKNOWN, FAULTY = SeriesKey("NOSUCH", Interval.D1), SeriesKey("FAULTY", Interval.D1)

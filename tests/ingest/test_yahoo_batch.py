@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from finstage_market.errors import FinstageError, NotFound
+from finstage_runtime.clock import SYSTEM
 from finstage_runtime.executor import BoundedExecutor
 from services.ingest.fetching.lookups import Lookups
 from services.ingest.providers.api import Provider
@@ -167,7 +168,7 @@ async def test_five_hundred_symbols_are_ten_requests() -> None:
         parts = Parts(settings, SkippingClock(), UpstreamMetrics(CollectorRegistry()))
         provider = open_provider("sim", parts)
         upstream_threads = BoundedExecutor(threads=8, queued=1000, name="upstream")
-        lookups = Lookups(provider, upstream=upstream_threads)
+        lookups = Lookups(provider, upstream=upstream_threads, clock=SYSTEM)
         answers, _ = await asyncio.gather(
             lookups.quotes(known, deadline=None), lookups.quotes(known[:7], deadline=None)
         )

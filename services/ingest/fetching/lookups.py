@@ -1,42 +1,61 @@
-"""Lookups: one request to the provider for all who ask for the same at the same time."""
+"""Lookups: one request to the provider for all who ask for the same thing at the same time."""
 
 import asyncio
-import copy
+from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 
 from finstage_market.errors import FinstageError
+from finstage_runtime.clock import Clock
 from finstage_runtime.executor import BoundedExecutor
-from finstage_runtime.flight import SingleFlight
+from finstage_runtime.flight import fresh_copy
+from services.ingest.fetching.flights import Flights
 from services.ingest.providers.api import Provider
 from services.ingest.series import Instrument, Quote
-from services.ingest.upstream.outcomes import TIME_MAY_MEND
+from services.ingest.upstream.waits import wait_listener
 
-# Symbols that go to the provider in one call, so that it can ask for them in one request.
-MOST = 50
+# Symbols of one call of the provider, which can ask for them in one request.
+MAX_SYMBOLS = 50
+# Quotes that are remembered, to notice one that is older.
+MAX_REMEMBERED = 20_000
+# Clocks differ by so much. A market time further ahead of now is wrong.
+MAX_AHEAD_MS = 60_000
 
 
 class Lookups:
     """Quotes, instruments and searches of a provider, for an event loop.
 
-    upstream: where calls of the provider block.
+    Every method answers in its caller's time (fetching/flights.py) and raises what the provider's does, and
+    RateLimited (OWN_LIMIT) when too many calls wait already.
 
-    Every method raises what the provider's does, and RateLimited (OWN_LIMIT) when too many wait already.
+    upstream: the threads for calls of the provider.
     """
 
-    def __init__(self, provider: Provider, *, upstream: BoundedExecutor) -> None:
+    def __init__(self, provider: Provider, *, upstream: BoundedExecutor, clock: Clock) -> None:
         self._provider = provider
         self._upstream = upstream
-        self._quotes: SingleFlight[str, Quote] = SingleFlight(retry_on=TIME_MAY_MEND)
-        self._instruments: SingleFlight[str, Instrument] = SingleFlight(retry_on=TIME_MAY_MEND)
-        self._searches: SingleFlight[tuple[str, int], list[Instrument]] = SingleFlight(retry_on=TIME_MAY_MEND)
+        self._newest = _NewestQuotes()
+        self._quotes: Flights[str, Quote] = Flights(
+            lambda failure, symbol: failure.as_error(symbol, "quote"), clock=clock
+        )
+        self._instruments: Flights[str, Instrument] = Flights(
+            lambda failure, symbol: failure.as_error(symbol, "instrument"), clock=clock
+        )
+        self._searches: Flights[tuple[str, int], list[Instrument]] = Flights(
+            lambda failure, search: failure.as_error(search[0], "search"), clock=clock
+        )
 
     async def quotes(self, symbols: Sequence[str], *, deadline: float | None) -> list[Quote | FinstageError]:
-        """As Provider.fetch_quotes(). Symbols that nobody asks for yet go to it together, MOST at a time."""
+        """As Provider.fetch_quotes(), MAX_SYMBOLS at a time of those that no one is asking for yet.
+
+        A quote whose market time is before that of one returned earlier, or ahead of now, is not newer: the
+        earlier one is returned again.
+        """
         unique = list(dict.fromkeys(symbols))
         new = [symbol for symbol in unique if symbol not in self._quotes]
         group_of: dict[str, _Group] = {}
-        for first in range(0, len(new), MOST):
-            group = _Group(new[first : first + MOST])
+        for first in range(0, len(new), MAX_SYMBOLS):
+            group = _Group(new[first : first + MAX_SYMBOLS])
             group_of |= dict.fromkeys(group.symbols, group)
         answers = await asyncio.gather(*(self._quote(s, group_of.get(s), deadline) for s in unique))
         by_symbol = dict(zip(unique, answers, strict=True))
@@ -63,17 +82,18 @@ class Lookups:
     ) -> Quote | FinstageError:
         async def ask(until: float | None) -> Quote:
             nonlocal group
-            # Who flies again wants a new answer.
+            # A second flight must not reuse the first one's answer.
             asked, group = group or _Group([symbol]), None
+            wait_listener.set(self._quotes.listener(asked.symbols))
             answer = (await asked.ask(self._provider, self._upstream, until))[symbol]
             if isinstance(answer, FinstageError):
                 raise answer
-            return answer
+            return self._newest.of(answer)
 
         try:
             return await self._quotes.do(symbol, ask, deadline=deadline)
         except FinstageError as error:
-            return copy.copy(error)
+            return fresh_copy(error)
 
 
 class _Group:
@@ -86,9 +106,31 @@ class _Group:
     async def ask(
         self, provider: Provider, upstream: BoundedExecutor, deadline: float | None
     ) -> dict[str, Quote | FinstageError]:
-        """The answers by symbol."""
+        """Return the answers by symbol."""
         if self._answers is None:
             asking = upstream.run(provider.fetch_quotes, self.symbols, deadline=deadline)
             self._answers = asyncio.ensure_future(asking)
         answers = await asyncio.shield(self._answers)
         return dict(zip(self.symbols, answers, strict=True))
+
+
+class _NewestQuotes:
+    """The newest quote of each symbol by its market time. Nodes of an upstream lag behind each other."""
+
+    def __init__(self) -> None:
+        self._by_source: OrderedDict[tuple[str, str], Quote] = OrderedDict()
+
+    def of(self, quote: Quote) -> Quote:
+        """Return the quote, its market time at most now, or the one before where this is not newer."""
+        key, now_ms = (quote.source, quote.symbol), quote.fetched_at_ms
+        before, ahead_ms = self._by_source.get(key), quote.market_time_ms - now_ms
+        if before is not None and (ahead_ms > MAX_AHEAD_MS or quote.market_time_ms < before.market_time_ms):
+            return replace(before, fetched_at_ms=now_ms, attempts=quote.attempts)
+        if ahead_ms > 0:
+            quote = replace(quote, market_time_ms=now_ms)
+        if ahead_ms <= MAX_AHEAD_MS:
+            self._by_source[key] = quote
+            self._by_source.move_to_end(key)
+            if len(self._by_source) > MAX_REMEMBERED:
+                self._by_source.popitem(last=False)
+        return quote

@@ -5,17 +5,18 @@ import structlog
 from finstage_market.errors import FinstageError, no_data
 from finstage_runtime.clock import Clock
 from finstage_runtime.executor import BoundedExecutor
-from finstage_runtime.flight import SingleFlight
+from services.ingest.fetching.flights import Flights
 from services.ingest.fetching.restatement import reach_ms, why_restated
 from services.ingest.providers.fallback import Providers
 from services.ingest.series import Attempt, FetchedBars, SeriesKey, SeriesState
 from services.ingest.store.api import Store
-from services.ingest.upstream.outcomes import TIME_MAY_MEND
 
 _log = structlog.get_logger(__name__)
 
-# How many stored bars a refresh asks for again, to see whether they still are what they were.
+# How many stored bars a refresh asks for again, to see whether they are still the same.
 OVERLAP_BARS = 5
+# Seconds that the refresh of a series that is held is waited for.
+PATIENCE_S = 3.0
 
 
 class Refresher:
@@ -23,8 +24,8 @@ class Refresher:
 
     A series is refreshed by the provider that began it, where there are several.
 
-    upstream: where calls of the provider block.
-    database, writing: where reads and writes of the store do: writes may wait long for each other.
+    upstream: the threads for calls of the provider.
+    database, writing: the threads for reads and writes of the store; writes may wait long for each other.
     """
 
     def __init__(
@@ -43,32 +44,46 @@ class Refresher:
         self._database = database
         self._writing = writing
         self._clock = clock
-        self._flights: SingleFlight[SeriesKey, SeriesState] = SingleFlight(retry_on=TIME_MAY_MEND)
+        self._flights: Flights[SeriesKey, SeriesState] = Flights(
+            lambda failure, key: failure.as_error(key.symbol, key.interval), clock=clock
+        )
         self._trails: dict[SeriesKey, tuple[Attempt, ...]] = {}
 
     async def ensure(
-        self, key: SeriesKey, *, max_age_s: float, deadline: float | None
+        self,
+        key: SeriesKey,
+        *,
+        max_age_s: float,
+        deadline: float | None,
+        patience_s: float | None = PATIENCE_S,
     ) -> tuple[SeriesState, FinstageError | None]:
-        """The series, refreshed where it was refreshed longer than max_age_s ago; and why that failed.
+        """Return the series, refreshed where that was longer than max_age_s ago, and why a refresh failed.
 
-        A series that only clients wrote is theirs: no provider is asked for it, whatever its symbol. (A
-        backfill of it makes it a provider's too.)
+        It returns in the caller's time, with a margin: a series that is held, and whose refresh is late, is
+        returned as it is, and the refresh goes on. A series that only clients wrote is theirs: no provider is
+        asked for it until a backfill makes it a provider's too.
 
-        deadline: in clock.monotonic() seconds; None: none.
+        Args:
+            deadline: in clock.monotonic() seconds; None: none.
+            patience_s: how long the refresh of a series that is held is waited for at most; None: until the
+                deadline.
 
         Raises:
-            NotFound: SYMBOL_NOT_FOUND, NO_DATA, where the store has no bars; and so the
-                other errors of providers.
+            FinstageError: as Provider.fetch_bars() does, where the store has no bars; so NotFound (NO_DATA).
         """
         state = await self._database.run(self._store.series, key)
         failure: FinstageError | None = None
         if state is None or not self._is_fresh(state, max_age_s):
+            is_held = state is not None and state.count > 0
             try:
                 state = await self._flights.do(
-                    key, lambda until: self._refresh(key, until), deadline=deadline
+                    key,
+                    lambda until: self._refresh(key, until),
+                    deadline=deadline,
+                    patience_s=patience_s if is_held else None,
                 )
             except FinstageError as error:
-                if state is None or not state.count:
+                if state is None or not is_held:
                     raise
                 _log.warning("refresh_failed", series=str(key), reason=error.reason, detail=error.message)
                 failure = error
@@ -77,7 +92,7 @@ class Refresher:
         return state, failure
 
     def trail(self, key: SeriesKey) -> tuple[Attempt, ...]:
-        """Who was asked when this process last fetched the series; empty when the first one answered."""
+        """Return who was asked when this process last fetched the series; empty: the first one answered."""
         return self._trails.get(key, ())
 
     def _is_fresh(self, state: SeriesState, max_age_s: float) -> bool:
@@ -86,7 +101,7 @@ class Refresher:
         return self._clock.wall() * 1000 - state.fetched_at_ms < max_age_s * 1000
 
     async def fetch(self, key: SeriesKey, start_ms: int | None, end_ms: int | None) -> FetchedBars:
-        """Bars that opened in [start_ms, end_ms) from where those that are stored came from; not written.
+        """Return bars that opened in [start_ms, end_ms), from the provider of the stored ones; write nothing.
 
         Raises:
             FinstageError: as Provider.fetch_bars() does.
@@ -98,14 +113,14 @@ class Refresher:
         tail = await self._database.run(self._store.read, key, limit=OVERLAP_BARS + 1)
         if tail is None or not len(tail.columns):
             fetched = await self._fetch(key, None, deadline=deadline)
-            # What was refused is kept with its reasons, also where nothing else came.
+            # Refused rows are kept with their reasons, also where nothing else came.
             if not len(fetched.columns) and not fetched.rejected and tail is None:
                 raise no_data(key.symbol, key.interval)
             return await self._write(fetched, replace=tail is None)
         fetched = await self._fetch(key, tail.state, int(tail.columns.open_time_ms[0]), deadline=deadline)
         reason = await self._database.run(why_restated, self._store, tail, fetched)
         if not reason:
-            # All final bars are there again: what replacing removes is a forming bar that came to nothing.
+            # All final bars are there again, so replacing removes only a forming bar that came to nothing.
             return await self._write(fetched, replace=reach_ms(fetched) == fetched.start_ms)
         _log.info("history_restated", series=str(key), reason=reason)
         return await self._write(await self._fetch(key, tail.state, deadline=deadline), replace=True)
@@ -119,7 +134,7 @@ class Refresher:
         *,
         deadline: float | None,
     ) -> FetchedBars:
-        """Bars from the provider that the series came from, where one has brought any of it."""
+        """Bars from the provider that the series came from, or from the first one that has them."""
         providers = self._providers
         if state is not None and state.count and state.fetched_at_ms is not None:
             # Another provider's history would look like a restatement of this one.

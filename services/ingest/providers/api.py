@@ -9,9 +9,9 @@ from services.ingest.upstream.guard import ProviderStatus
 
 
 class Provider(Protocol):
-    """Where market data comes from. Every method blocks and is safe to call from many threads.
+    """A source of market data. Every method blocks and is safe to call from many threads.
 
-    `deadline` is in clock.monotonic() seconds; None: none. Nothing is waited for that cannot end before it.
+    `deadline` is in clock.monotonic() seconds; None: none. No wait is begun that cannot end before it.
 
     Every method may raise:
         RateLimited: UPSTREAM_RATE_LIMITED, with when to come back.
@@ -28,10 +28,10 @@ class Provider(Protocol):
     def fetch_bars(
         self, key: SeriesKey, start_ms: int | None, end_ms: int | None, *, deadline: float | None
     ) -> FetchedBars:
-        """Bars that opened in [start_ms, end_ms).
+        """Return bars that opened in [start_ms, end_ms).
 
-        start_ms None: as far back as the provider has them. end_ms None: to now. A symbol that is known but
-        has no bars there gives an answer without bars, with a gap where the reason is known.
+        start_ms None: as far back as the provider has them. end_ms None: to now. For a known symbol without
+        bars there the answer has none, and a gap where the reason is known.
 
         Raises:
             NotFound: SYMBOL_NOT_FOUND.
@@ -39,14 +39,14 @@ class Provider(Protocol):
         ...
 
     def fetch_quotes(self, symbols: Sequence[str], *, deadline: float | None) -> list[Quote | FinstageError]:
-        """A quote, or why there is none, for each symbol in order.
+        """Return a quote, or the error instead of it, for each symbol in order.
 
-        Errors are in the list, not raised; NotFound (SYMBOL_NOT_FOUND, NO_DATA) too.
+        The errors of single symbols, NotFound (SYMBOL_NOT_FOUND, NO_DATA) too, are returned, not raised.
         """
         ...
 
     def instrument(self, symbol: str, *, deadline: float | None) -> Instrument:
-        """What a symbol names.
+        """Return the instrument of a symbol.
 
         Raises:
             NotFound: SYMBOL_NOT_FOUND.
@@ -54,13 +54,17 @@ class Provider(Protocol):
         ...
 
     def search(self, query: str, *, limit: int, deadline: float | None) -> list[Instrument]:
-        """Instruments with `query` in their symbol or name, the best match first."""
+        """Return instruments with `query` in their symbol or name, the best match first."""
         ...
 
     def status(self) -> list[ProviderStatus]:
-        """How its upstream fares: one entry; of several providers one each, in the order they are asked."""
+        """Return how its upstream fares: one entry, or none when it has no upstream."""
+        ...
+
+    def resume(self) -> None:
+        """Ask the upstream again from now on, whatever it asked us to wait."""
         ...
 
     def close(self) -> None:
-        """Let go of all connections; what waits, in any thread, ends by Unavailable (SERVICE_UNAVAILABLE)."""
+        """Close all connections. Calls that wait, in any thread, raise Unavailable (SERVICE_UNAVAILABLE)."""
         ...

@@ -82,6 +82,12 @@ class Providers:
     def status(self) -> list[ProviderStatus]:
         return [status for provider in self._providers for status in provider.status()]
 
+    def resume(self, name: str = "") -> None:
+        """Ask the provider of that name again from now on; all of them when the name is empty."""
+        for provider in self._providers:
+            if name in ("", provider.name):
+                provider.resume()
+
     def close(self) -> None:
         for provider in self._providers:
             provider.close()

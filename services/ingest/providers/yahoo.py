@@ -131,6 +131,10 @@ class YahooProvider:
     def status(self) -> list[ProviderStatus]:
         return [self._client.status()]
 
+    def resume(self) -> None:
+        self._client.resume()
+        self._batch.resume()
+
     def close(self) -> None:
         self._client.close()
         self._batch.close()

@@ -71,6 +71,12 @@ class Crumbs:
         with self._lock:
             self._crumb, self._until = failure, self._clock.monotonic() + FAILED_S
 
+    def resume(self) -> None:
+        """Ask for the cookie, and for a crumb that failed, again from now on."""
+        self._cookies.resume()
+        with self._lock:
+            self._until = 0.0
+
     def close(self) -> None:
         """Close the client of the cookies."""
         self._cookies.close()
@@ -112,6 +118,11 @@ class BatchQuotes:
             if isinstance(answer, Failure) and _is_refusal(answer):
                 self._crumbs.give_up(answer)
         return answer
+
+    def resume(self) -> None:
+        """Ask for crumbs again from now on."""
+        if self._crumbs:
+            self._crumbs.resume()
 
     def close(self) -> None:
         """Close the client of the crumbs."""

@@ -59,8 +59,8 @@ class Rows:
         prices = self.values[:4]
         if len(self) and prices.min() > 0:  # false when any is NaN
             return np.zeros(len(self), dtype=bool)
-        null: Mask = np.isnan(prices).any(axis=0)
-        zero: Mask = (prices == 0).all(axis=0)
+        null: Mask = np.any(np.isnan(prices), axis=0)
+        zero: Mask = np.all(prices == 0, axis=0)
         if self.may_be_negative and zero.any():
             others = np.abs(prices[CLOSE, ~null & ~zero])
             if not len(others) or np.median(others) < _NEAR_ZERO:
@@ -70,7 +70,7 @@ class Rows:
     def zero(self) -> Mask:
         """Rows with a zero that is not a price: the kind never trades there, or the others are far off."""
         prices = self.values[:4]
-        zero: Mask = (prices == 0).any(axis=0)
+        zero: Mask = np.any(prices == 0, axis=0)
         if self.may_be_negative and zero.any():
             one_side = (prices.min(axis=0) == 0) | (prices.max(axis=0) == 0)
             far = np.abs(prices).max(axis=0) > _NEAR_ZERO

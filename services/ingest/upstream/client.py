@@ -86,8 +86,12 @@ class UpstreamClient:
         """Return how the upstream fares."""
         return self._guard.status()
 
+    def resume(self) -> None:
+        """Ask again from now on, whatever the upstream asked us to wait."""
+        self._guard.resume()
+
     def close(self) -> None:
-        """End all waits, and let go of all connections."""
+        """End all waits, and close all connections."""
         self._shutdown.close()
         self._transport.close()
 

@@ -98,6 +98,11 @@ class Guard:
         self._metrics.retries.labels(self.name).inc()
         return True
 
+    def resume(self) -> None:
+        """Ask again from now on: forget what the host asked us to wait, and close the breaker."""
+        self._pace.resume()
+        self._breaker.succeeded()
+
     def status(self) -> ProviderStatus:
         """How the provider fares now."""
         with self._lock:
@@ -151,12 +156,14 @@ class Guard:
             self._breaker.succeeded()
         if outcome is Outcome.DATA:
             self._budget.earn()
+        if outcome not in (Outcome.RATE_LIMITED, Outcome.UNAVAILABLE, Outcome.OUT_OF_TIME):
+            self._pace.answered()
         if outcome is Outcome.RATE_LIMITED:
             self._pace.refused()
             wait_s = failure.retry_after_s if failure else None
             _log.warning("rate_limit_hit", provider=self.name, retry_after_s=wait_s)
         if failure and failure.retry_after_s is not None:
-            self._pace.told_to_wait(failure.retry_after_s)
+            self._pace.told_to_wait(failure.retry_after_s, failure.outcome)
         self._metrics.requests.labels(self.name, outcome.value).inc()
         self._metrics.rate.labels(self.name).set(self._pace.rate_per_s)
         with self._lock:

@@ -1,8 +1,9 @@
-"""The pace: how many requests a second an upstream gets, learnt from its refusals.
+"""The pace: how many requests a second one host of an upstream gets, learnt from its refusals.
 
-The rate halves when the upstream says 429, at most once a second, because what was under way then is refused
-with it; and grows back in a straight line. A Retry-After stops all requests until its time. The bucket is
-pyrate-limiter's GCRA; what is learnt lies beside it, in memory or, for all replicas, in Redis.
+The rate halves when the host says 429, at most once a second, because the requests under way then are refused
+too, and grows back in a straight line. A Retry-After stops all requests until its time; after a long one a
+single request goes first, as a probe. The bucket is pyrate-limiter's GCRA. What is learnt is kept beside it,
+in memory or, for all replicas, in Redis.
 """
 
 import threading
@@ -14,13 +15,16 @@ from pyrate_limiter import GCRA, Decision, InMemoryStateStore, Rate, StateStore
 
 from finstage_runtime.clock import Clock
 from services.ingest.upstream.outcomes import Failure, Outcome
+from services.ingest.upstream.waits import tell_wait
 
 HALVE_AT_MOST_EVERY_S = 1.0
+# Seconds until the next probe, when nothing has come of the last one.
+PROBE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class PacePolicy:
-    """Requests a second at most and at least, so many at once after a rest, and how long recovery takes.
+    """The greatest and least requests a second, the burst after a rest, and how long recovery takes.
 
     recovery_s: from least to most.
     """
@@ -31,7 +35,7 @@ class PacePolicy:
     recovery_s: float = 60.0
 
     def scaled_to(self, max_rate_per_s: float) -> "PacePolicy":
-        """The same in proportion, with another greatest rate."""
+        """Return the same in proportion, with another greatest rate."""
         by = max_rate_per_s / self.max_rate_per_s
         burst = max(1, round(self.burst * by))
         return replace(
@@ -41,53 +45,63 @@ class PacePolicy:
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
-    """What the upstream's refusals taught.
+    """What refusals have taught.
 
-    rate_per_s: the rate at changed_s; None: never refused. It grows from there.
-    retry_at_s: before this nothing is sent.
+    rate_per_s: the rate at changed_s, from which it grows; None: never refused.
+    retry_at_s: nothing is sent before this.
+    reason: the outcome that asked for it.
+    must_probe: whether one request goes first after retry_at_s, before all others.
     """
 
     rate_per_s: float | None = None
     changed_s: float = 0.0
     retry_at_s: float = 0.0
+    reason: Outcome = Outcome.RATE_LIMITED
+    must_probe: bool = False
 
     def rate_at(self, now_s: float, policy: PacePolicy) -> float:
-        """Requests a second at a time."""
+        """Return the requests a second at a time."""
         if self.rate_per_s is None:
             return policy.max_rate_per_s
         growth = (policy.max_rate_per_s - policy.min_rate_per_s) / policy.recovery_s
         return min(policy.max_rate_per_s, self.rate_per_s + growth * max(0.0, now_s - self.changed_s))
 
     def refused(self, now_s: float, policy: PacePolicy) -> "Learnt":
-        """After a 429."""
+        """Return what is known after a 429."""
         if self.rate_per_s is not None and now_s - self.changed_s < HALVE_AT_MOST_EVERY_S:
             return self
         rate = max(policy.min_rate_per_s, self.rate_at(now_s, policy) / 2)
         return replace(self, rate_per_s=rate, changed_s=now_s)
 
-    def told_to_wait(self, retry_at_s: float) -> "Learnt":
-        """After a Retry-After."""
-        return replace(self, retry_at_s=max(self.retry_at_s, retry_at_s))
+    def told_to_wait(self, retry_at_s: float, reason: Outcome, *, must_probe: bool) -> "Learnt":
+        """Return what is known after a Retry-After."""
+        if retry_at_s <= self.retry_at_s:
+            return self
+        return replace(self, retry_at_s=retry_at_s, reason=reason, must_probe=must_probe)
+
+    def resumed(self) -> "Learnt":
+        """Return what is known once nothing is waited for."""
+        return replace(self, retry_at_s=0.0, must_probe=False)
 
 
 class PaceStore(Protocol):
-    """Where the pace of one upstream is kept. Safe to use from many threads."""
+    """Where the pace of one host is kept. Safe to use from many threads."""
 
     def learnt(self) -> Learnt:
-        """What is known now."""
+        """Return what is known now."""
         ...
 
     def learn(self, change: Callable[[Learnt], Learnt]) -> None:
-        """Changes it, as one step."""
+        """Change it, as one step. `change` may be called more than once."""
         ...
 
     def take(self, rate: Rate, now_ms: int) -> int:
-        """Takes a place in the bucket: 0, or milliseconds after which to ask again."""
+        """Take a place in the bucket: 0, or milliseconds after which to ask again."""
         ...
 
 
 class MemoryPaceStore:
-    """For one process."""
+    """Keeps the pace of one process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -106,13 +120,13 @@ class MemoryPaceStore:
 
 
 def bucket_take(bucket: StateStore, rate: Rate, now_ms: int) -> int:
-    """PaceStore.take() of a bucket of pyrate-limiter."""
+    """Implement PaceStore.take() with a bucket of pyrate-limiter."""
     decision = cast(Decision, bucket.check(GCRA(), [rate], now_ms, 1))
     return 0 if decision.allowed else max(1, decision.retry_after_ms or 1)
 
 
 class Pace:
-    """Holds requests back until they may be sent."""
+    """Holds requests of one host back until they may be sent."""
 
     def __init__(
         self,
@@ -126,9 +140,9 @@ class Pace:
     ) -> None:
         """
         Args:
-            now: seconds on the clock that the store's times are of: a monotonic one, which nobody sets back,
-                for one process; the wall's where replicas share it.
-            longest_wait_s: of requests without a deadline.
+            now: seconds on the clock of the store's times: a monotonic one, which nobody sets back, for one
+                process; the wall's where replicas share them.
+            longest_wait_s: of requests without a deadline. After a longer Retry-After a probe goes first.
         """
         self.policy = policy
         self._store = store
@@ -139,25 +153,29 @@ class Pace:
 
     @property
     def rate_per_s(self) -> float:
-        """Requests a second that are allowed now."""
+        """The requests a second that are allowed now."""
         return self._store.learnt().rate_at(self._now(), self.policy)
 
     @property
     def retry_after_s(self) -> float | None:
-        """What is left of the wait that the upstream asked for; None: nothing."""
+        """Seconds left of the wait that the host asked for; None: none."""
         left_s = self._store.learnt().retry_at_s - self._now()
         return left_s if left_s > 0 else None
 
     def acquire(self, deadline: float | None) -> Failure | None:
-        """Waits until a request may be sent; why it may not, at once, when the wait cannot end in time."""
+        """Wait until a request may be sent. Return at once why it may not, when that cannot be in time."""
         started = self._clock.monotonic()
         until = started + self._longest_wait_s if deadline is None else deadline
         while True:
             now_s = self._now()
             learnt = self._store.learnt()
             asked_s = learnt.retry_at_s - now_s
+            if asked_s <= 0 and learnt.must_probe:
+                if self._is_probe(now_s):
+                    return None
+                continue
             if asked_s > 0:
-                wait_s, outcome, detail = asked_s, Outcome.RATE_LIMITED, "the upstream asked us to wait"
+                late = Failure(learnt.reason, "the upstream asked us to wait", asked_s)
             else:
                 rate = learnt.rate_at(now_s, self.policy)
                 wait_s = self._store.take(self._bucket_rate(rate), round(now_s * 1000)) / 1000
@@ -165,23 +183,47 @@ class Pace:
                     return None
                 slowed = rate < self.policy.max_rate_per_s
                 outcome = Outcome.RATE_LIMITED if slowed else Outcome.OWN_LIMIT
-                detail = f"at {rate:.3g} requests/s there is no room in time"
-            if self._clock.monotonic() + wait_s >= until:
-                return Failure(outcome, detail, wait_s)
+                late = Failure(outcome, f"at {rate:.3g} requests/s it is not this one's turn in time", wait_s)
+            wait_s = late.retry_after_s or 0.0
+            ends = self._clock.monotonic() + wait_s
+            if ends >= until:
+                return late
+            tell_wait(late, ends)
             self._sleep(wait_s)
 
     def refused(self) -> None:
-        """The upstream said 429."""
+        """Note a 429."""
         now_s = self._now()
         self._store.learn(lambda learnt: learnt.refused(now_s, self.policy))
 
-    def told_to_wait(self, wait_s: float) -> None:
-        """The upstream sent a Retry-After."""
-        retry_at_s = self._now() + wait_s
-        self._store.learn(lambda learnt: learnt.told_to_wait(retry_at_s))
+    def told_to_wait(self, wait_s: float, reason: Outcome) -> None:
+        """Note a Retry-After of an answer with that outcome."""
+        retry_at_s, is_long = self._now() + wait_s, wait_s > self._longest_wait_s
+        self._store.learn(lambda learnt: learnt.told_to_wait(retry_at_s, reason, must_probe=is_long))
+
+    def answered(self) -> None:
+        """Note that the host is well: after a probe, all others may go."""
+        if self._store.learnt().must_probe:
+            self.resume()
+
+    def resume(self) -> None:
+        """Wait no more for what the host asked for."""
+        self._store.learn(Learnt.resumed)
+
+    def _is_probe(self, now_s: float) -> bool:
+        """Whether this request is the probe; for others the wait is then PROBE_S longer."""
+        claimed = False
+
+        def claim(learnt: Learnt) -> Learnt:
+            nonlocal claimed
+            claimed = learnt.must_probe and learnt.retry_at_s <= now_s
+            return replace(learnt, retry_at_s=now_s + PROBE_S) if claimed else learnt
+
+        self._store.learn(claim)
+        return claimed
 
     def _bucket_rate(self, per_s: float) -> Rate:
-        """In the bucket's whole units: thousandths of a request a second.
+        """The rate in the bucket's whole units, thousandths of a request a second.
 
         The burst shrinks with the rate, so that it takes as long to earn: a refusal must not set one free.
         """

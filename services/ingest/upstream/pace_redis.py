@@ -1,4 +1,4 @@
-"""The pace of one upstream shared by all replicas, in Redis."""
+"""The pace of one host of an upstream, shared by all replicas in Redis."""
 
 from collections.abc import Callable
 from typing import TypeVar, cast
@@ -10,23 +10,24 @@ from redis.client import Pipeline
 from redis.exceptions import RedisError
 
 from finstage_runtime.clock import Clock
+from services.ingest.upstream.outcomes import Outcome
 from services.ingest.upstream.pace import Learnt, MemoryPaceStore, bucket_take
 
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
-# While Redis is away each replica keeps its own pace; it is tried again after this.
+# Seconds for which each replica keeps its own pace when Redis is away, before it is tried again.
 AWAY_S = 5.0
-# What was learnt is of no use after this.
+# Seconds after which what was learnt is of no use.
 _TTL_S = 3600
-_FIELDS = ("rate_per_s", "changed_s", "retry_at_s")
+_FIELDS = ("rate_per_s", "changed_s", "retry_at_s", "reason", "must_probe")
 
 
 class RedisPaceStore:
-    """Implements pace.PaceStore. Redis being away slows nothing and fails nothing: it is logged, and the
-    pace is this process's own meanwhile, from what it last knew.
+    """Implements pace.PaceStore. While Redis is away, which is logged, the pace is this process's own, from
+    what it last knew: nothing is slowed, and nothing fails.
 
-    redis: with short timeouts; a call waits for it.
+    redis: with short timeouts, because requests wait for it.
     """
 
     def __init__(self, redis: Redis, name: str, *, clock: Clock) -> None:
@@ -51,7 +52,13 @@ class RedisPaceStore:
             after = change(before)
             pipe.multi()
             rate = "" if after.rate_per_s is None else repr(after.rate_per_s)
-            values = (rate, repr(after.changed_s), repr(after.retry_at_s))
+            values = (
+                rate,
+                repr(after.changed_s),
+                repr(after.retry_at_s),
+                after.reason.value,
+                str(int(after.must_probe)),
+            )
             pipe.hset(self._key, mapping=dict(zip(_FIELDS, values, strict=True)))
             pipe.expire(self._key, _TTL_S + int(max(0.0, after.retry_at_s - self._clock.wall())))
 
@@ -75,5 +82,11 @@ class RedisPaceStore:
 
 
 def _learnt(values: list[bytes | None]) -> Learnt:
-    rate, changed_s, retry_at_s = values
-    return Learnt(float(rate) if rate else None, float(changed_s or 0), float(retry_at_s or 0))
+    rate, changed_s, retry_at_s, reason, must_probe = values
+    return Learnt(
+        float(rate) if rate else None,
+        float(changed_s or 0),
+        float(retry_at_s or 0),
+        Outcome(reason.decode()) if reason else Outcome.RATE_LIMITED,
+        must_probe == b"1",
+    )

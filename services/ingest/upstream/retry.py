@@ -11,19 +11,24 @@ from tenacity import RetryCallState, Retrying, retry_if_result
 
 from finstage_runtime.clock import Clock
 from services.ingest.upstream.outcomes import Failure, Outcome, Trouble
+from services.ingest.upstream.waits import tell_wait
 
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
-_LONGEST_ASKED_S = 7 * 86_400.0
+# An upstream that asks for longer is probed after this: a date in 2099 is a mistake, or meant for another.
+MAX_RETRY_AFTER_S = 600.0
+# A retry is begun only when an attempt as long as the last one fits before the deadline too, counted within
+# these bounds: the last one may have waited for its turn.
+_MIN_ROOM_S, _MAX_ROOM_S = 0.02, 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and how long. Waits grow exponentially from base_s, with full jitter, to max_wait_s at most.
+    """How often and after how long. Waits grow exponentially from base_s, with full jitter, up to max_wait_s.
 
     retries: requests after the first one.
-    reconnects: requests besides, at once, after a connection that was reset: one reset is chance, not load.
+    reconnects: further requests, at once, after a connection was reset: one reset is chance, not load.
     """
 
     retries: int = 3
@@ -33,7 +38,7 @@ class RetryPolicy:
 
 
 class Retrier:
-    """Tries requests again whose failure that can mend, within the caller's deadline."""
+    """Repeats requests whose failure another try can mend, within the deadline."""
 
     def __init__(
         self,
@@ -53,17 +58,25 @@ class Retrier:
     def run(
         self, attempt: Callable[[], T | Failure], *, deadline: float | None, may_retry: Callable[[], bool]
     ) -> T | Failure:
-        """What the last attempt brought.
+        """Return the result of the last attempt.
 
-        A wait that does not fit before the deadline (clock.monotonic() seconds; None: none), or that the
-        upstream asks for and that is longer than the policy's longest, is not begun: the failure, which says
-        when to come back, is returned at once.
+        A retry that does not fit before the deadline (clock.monotonic() seconds; None: none), or for which
+        the upstream asks to wait longer than the policy's longest, is not begun: the failure, which says when
+        to come back, is returned at once.
 
         Args:
             may_retry: asked before each retry, and only then.
         """
 
         reconnects = 0
+        took_s = 0.0
+
+        def timed() -> T | Failure:
+            nonlocal took_s
+            started = self._clock.monotonic()
+            result = attempt()
+            took_s = self._clock.monotonic() - started
+            return result
 
         def wait_s(state: RetryCallState) -> float:
             nonlocal reconnects
@@ -77,7 +90,8 @@ class Retrier:
             pause_s = state.upcoming_sleep
             fits = pause_s <= self._policy.max_wait_s
             if deadline is not None:
-                fits = fits and self._clock.monotonic() + pause_s < deadline
+                room_s = min(max(took_s, _MIN_ROOM_S), _MAX_ROOM_S)
+                fits = fits and self._clock.monotonic() + pause_s + room_s < deadline
             retries = state.attempt_number - reconnects
             return retries > self._policy.retries or not fits or not may_retry()
 
@@ -89,18 +103,20 @@ class Retrier:
             before_sleep=self._tell,
             retry_error_callback=_last_result,
         )
-        result: T | Failure = retrying(attempt)
+        result: T | Failure = retrying(timed)
         return result
 
     def _wait_s(self, retry: int, failure: Failure | None) -> float:
         ceiling_s = self._policy.base_s * 2.0 ** (retry - 1)
         wait_s = min(self._rng.uniform(0.0, ceiling_s), self._policy.max_wait_s)
         asked_s = failure.retry_after_s if failure else None
-        # What the upstream asks for is a floor: sooner would be refused again.
+        # The upstream's wait is the least: a request before its end would be refused again.
         return wait_s if asked_s is None else max(wait_s, asked_s)
 
     def _tell(self, state: RetryCallState) -> None:
         failure = _failure(state)
+        if failure:
+            tell_wait(failure, self._clock.monotonic() + state.upcoming_sleep)
         _log.info(
             "api_call_retry",
             provider=self._provider,
@@ -112,7 +128,7 @@ class Retrier:
 
 
 def retry_after_s(value: str | None, *, wall_s: float) -> float | None:
-    """Seconds that a Retry-After header asks for, at most a week; None when it has neither of its forms.
+    """Seconds that a Retry-After header asks for, at most MAX_RETRY_AFTER_S; None: it has neither form.
 
     wall_s: now, for the HTTP-date form.
     """
@@ -122,7 +138,7 @@ def retry_after_s(value: str | None, *, wall_s: float) -> float | None:
         wait_s = float(value) if value.strip().isdecimal() else _until(value, wall_s)
     except (ValueError, TypeError, OverflowError):
         return None
-    return min(max(0.0, wait_s), _LONGEST_ASKED_S)
+    return min(max(0.0, wait_s), MAX_RETRY_AFTER_S)
 
 
 def _until(date: str, wall_s: float) -> float:
