@@ -9,14 +9,18 @@ from redis import Redis
 from finstage_market.errors import FinstageError, RateLimited, Reason, Unavailable
 from finstage_runtime.breaker import BreakerState
 from finstage_runtime.clock import ManualClock
+from services.ingest.hours.calendars import Calendars
 from services.ingest.providers.api import Provider
 from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_provider
+from services.ingest.providers.fallback import Providers
+from services.ingest.providers.yahoo import YahooProvider
+from services.ingest.providers.yahoo_batch import BatchQuotes, Crumbs
 from services.ingest.series import Quote
 from services.ingest.upstream.budget import RetryBudget
 from services.ingest.upstream.guard import ProviderStatus
 from services.ingest.upstream.metrics import UpstreamMetrics
 from services.ingest.upstream.outcomes import Outcome
-from services.ingest.upstream.pace import Learnt, MemoryPaceStore, Pace, PacePolicy, PaceStore
+from services.ingest.upstream.pace import PROBE_S, Learnt, MemoryPaceStore, Pace, PacePolicy, PaceStore
 from services.ingest.upstream.pace_redis import AWAY_S, RedisPaceStore
 from services.ingest.upstream.retry import RetryPolicy
 from tests.ingest.scripted_upstream import Answer, ScriptedUpstream, SkippingClock, upstream
@@ -128,6 +132,65 @@ def test_a_retry_after_holds_everybody() -> None:
         patient = ask(provider, clock, within_s=30.0)
         assert isinstance(patient, Quote)
         assert 19.0 < clock.slept[-1] <= 20.0
+        assert status(provider).retry_after_s is None
+
+
+def test_a_retry_after_in_2099_holds_for_ten_minutes_and_then_one_request_probes() -> None:
+    """While the probe is under way all others are refused; after its answer all may go."""
+    held = Answer(429, headers={"Retry-After": "Thu, 01 Jan 2099 00:00:00 GMT"})
+    with upstream(held, Answer(503), Answer()) as server:
+        clock = SkippingClock()
+        provider = provider_of(server, clock)
+        ask(provider, clock)
+        assert 599 < (status(provider).retry_after_s or 0) <= 600
+        clock.sleep(590)
+        assert isinstance(ask(provider, clock, within_s=5), RateLimited)
+        assert len(server.asked) == 1
+        clock.sleep(11)
+        assert isinstance(ask(provider, clock, within_s=5), Unavailable)  # the probe
+        assert isinstance(ask(provider, clock, within_s=5), RateLimited)
+        assert len(server.asked) == 2
+        clock.sleep(PROBE_S + 1)
+        assert isinstance(ask(provider, clock, within_s=5), Quote)
+        assert isinstance(ask(provider, clock, within_s=5), Quote)
+        assert len(server.asked) == 4
+
+
+def test_a_wait_is_told_with_the_reason_of_the_answer_that_asked_for_it() -> None:
+    with upstream(Answer(503, headers={"Retry-After": "30"}), Answer()) as server:
+        clock = SkippingClock()
+        provider = provider_of(server, clock)
+        for _ in range(2):
+            error = ask(provider, clock, within_s=5)
+            assert isinstance(error, Unavailable)
+            assert error.reason is Reason.UPSTREAM_UNAVAILABLE
+
+
+def test_what_one_host_asks_for_does_not_hold_another() -> None:
+    """The page of the cookie is on a host of its own: quotes go on without it, one by one."""
+    with upstream(Answer(429, headers={"Retry-After": "3600"})) as cookies, upstream() as charts:
+        clock = SkippingClock()
+        metrics = UpstreamMetrics(CollectorRegistry())
+        parts = Parts(UpstreamSettings(retry=NO_RETRIES), clock, metrics, clock.sleep)
+        pace = PacePolicy(max_rate_per_s=1000.0, min_rate_per_s=1.0, burst=100)
+        client, other = (parts.client(n, s.url, pace) for n, s in (("a", charts), ("b", cookies)))
+        batch = BatchQuotes(client, Crumbs(client, other, clock=clock))
+        provider = YahooProvider(client, clock=clock, batch=batch)
+        answers = provider.fetch_quotes(["AAPL", "X1", "X2", "X3"], deadline=clock.monotonic() + 30)
+        assert isinstance(answers[0], Quote)
+        assert (len(cookies.asked), clock.slept) == (1, [])
+        assert status(provider).retry_after_s is None
+
+
+def test_asking_can_be_resumed_by_hand() -> None:
+    with upstream(Answer(429, headers={"Retry-After": "600"}), Answer()) as server:
+        clock = SkippingClock()
+        provider = provider_of(server, clock)
+        ask(provider, clock)
+        Providers([provider], Calendars()).resume("another")
+        assert isinstance(ask(provider, clock), RateLimited)
+        Providers([provider], Calendars()).resume("sim")
+        assert isinstance(ask(provider, clock), Quote)
         assert status(provider).retry_after_s is None
 
 
