@@ -1,5 +1,6 @@
 """Connecting: settings and targets that are wrong are named, and a failed call says why it failed."""
 
+import asyncio
 import http.server
 import socket
 import subprocess
@@ -123,6 +124,29 @@ async def test_an_unknown_host_an_unused_port_and_another_program_are_told_apart
     with socket.create_server(("127.0.0.1", 0)) as mute:
         told = await failure(f"127.0.0.1:{mute.getsockname()[1]}")
     assert told == "accepts the connection and says nothing; another program may listen on that port"
+
+
+async def delayed(delay_s: float, target: str) -> asyncio.Server:
+    """A relay to `target` that keeps everything back for `delay_s`, both ways, as a long line does."""
+    host, _, port = target.rpartition(":")
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        loop = asyncio.get_running_loop()
+        while data := await reader.read(65_536):
+            loop.call_later(delay_s, writer.write, data)
+        loop.call_later(delay_s, writer.close)
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(host, int(port))
+        await asyncio.gather(carry(reader, back), carry(there, writer), return_exceptions=True)
+
+    return await asyncio.start_server(relay, "127.0.0.1", 0)
+
+
+async def test_a_service_on_a_slow_network_is_reached(services: Any) -> None:
+    relay = await delayed(0.25, services.targets["price"])
+    async with relay, AsyncClient(price=f"127.0.0.1:{relay.sockets[0].getsockname()[1]}") as client:
+        assert len(await client.quotes("AAPL")) == 1
 
 
 @pytest.mark.parametrize(

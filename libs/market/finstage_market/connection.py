@@ -50,7 +50,8 @@ def channel_options(services: Iterable[ServiceDescriptor]) -> list[tuple[str, An
         ("grpc.enable_http_proxy", 0),  # a proxy in the environment is for the internet
         # A server that comes back is found within seconds, not after gRPC's two minutes.
         ("grpc.initial_reconnect_backoff_ms", 200),
-        ("grpc.min_reconnect_backoff_ms", 200),
+        # What an attempt to connect may take: several round trips, for TLS too, on a slow network.
+        ("grpc.min_reconnect_backoff_ms", 3000),
         ("grpc.max_reconnect_backoff_ms", 5000),
     ]
 
