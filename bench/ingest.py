@@ -30,7 +30,7 @@ from finstage_market.columns import Columns
 from finstage_market.interval import Interval
 from finstage_market.wire import columns_parts, field_parts, joined
 from finstage_runtime.clock import SYSTEM
-from services.ingest.series import SeriesKey
+from services.ingest.series import CheckedBars, SeriesKey
 from services.ingest.store.api import Store
 from services.ingest.store.sql import open_store
 from services.ingest.store.values import Batch, WriteHeader, WriteMode
@@ -66,7 +66,7 @@ def batches_of(series: Sequence[Columns]) -> list[Batch]:
             key=SeriesKey(f"S{i}", Interval.D1),
             sent=len(bars),
             digest=bytes(32),
-            columns=bars,
+            bars=CheckedBars(bars),
             symbol=f"S{i}",
             interval=Interval.D1,
         )
@@ -77,10 +77,10 @@ def batches_of(series: Sequence[Columns]) -> list[Batch]:
 def write(store: Store, key: str, series: Sequence[Columns]) -> float:
     """Rows a second of one client's write."""
     header, batches = WriteHeader(key, WriteMode.UPSERT, "client:bench"), batches_of(series)
-    store.open_write(header)
+    store.writes.open(header)
     begun = time.perf_counter()
     for first in range(0, len(batches), BATCHES_A_COMMIT):
-        store.write_batches(header, batches[first : first + BATCHES_A_COMMIT])
+        store.writes.write(header, batches[first : first + BATCHES_A_COMMIT])
     return sum(map(len, series)) / (time.perf_counter() - begun)
 
 
@@ -265,7 +265,7 @@ def reading(url: str, bare: Callable[[], int], *, rounds: int) -> tuple[Samples,
 
     def ours() -> float:
         begun = time.perf_counter()
-        found = store.read(key)
+        found = store.bars.read(key)
         assert found is not None
         assert len(joined(columns_parts(found.columns))) > 48 * BARS
         return time.perf_counter() - begun

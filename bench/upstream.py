@@ -139,7 +139,7 @@ def timed(call: Callable[[], object], times: int = 1) -> Callable[[], float]:
 def reading(sim: Sim) -> list[report.Row]:
     """Replies into bars."""
     body = daily_reply(sim)
-    assert len(with_provider(body).columns) == len(with_pandas(body)[0]) == BARS
+    assert len(with_provider(body).bars.columns) == len(with_pandas(body)[0]) == BARS
     times = report.interleaved(
         {
             "frame": timed(lambda: frame_of(body), 5),

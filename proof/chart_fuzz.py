@@ -184,18 +184,18 @@ def judge(status: int, body: bytes) -> tuple[str, int]:
         return chart.outcome.value, 0
     interval = _INTERVALS.get(chart.granularity, Interval.D1)
     grid = Grid(months=3) if chart.granularity == "3mo" else GRIDS[interval]
-    bars = clean(chart, interval, grid, Window(-(10**14), 10**14), now_ms=NOW_MS)
-    _assert_bars(bars)
-    _assert_from(bars.columns, body)
+    found = clean(chart, interval, grid, Window(-(10**14), 10**14), now_ms=NOW_MS)
+    _assert_bars(found)
+    _assert_from(found.bars.columns, body)
     quote = quote_of(chart, chart.symbol, now_ms=NOW_MS, source="yahoo")
     if isinstance(quote, Quote):
         assert np.isfinite(quote.price), quote
         assert quote.price > 0, quote
-    return "data", len(bars.columns)
+    return "data", len(found.bars.columns)
 
 
-def _assert_bars(bars: CleanBars) -> None:
-    c = bars.columns
+def _assert_bars(found: CleanBars) -> None:
+    c = found.bars.columns
     values = np.stack([c.open, c.high, c.low, c.close, c.volume])
     assert np.isfinite(values).all(), "a value that is not finite"
     assert (c.low > 0).all(), "a price of zero or less"
@@ -205,8 +205,9 @@ def _assert_bars(bars: CleanBars) -> None:
     assert (np.minimum(c.open, c.close) >= c.low).all(), "below its low"
     assert (np.diff(c.open_time_ms) > 0).all(), "times out of order"
     assert (c.open_time_ms <= NOW_MS + 86_400_000).all(), "a bar of the future"
-    assert bars.adjusted_close is None or len(bars.adjusted_close) == len(c), "adjusted closes of other bars"
-    for gap in bars.gaps:
+    adjusted = found.bars.adjusted_close
+    assert adjusted is None or len(adjusted) == len(c), "adjusted closes of other bars"
+    for gap in found.gaps:
         assert gap.start_ms < gap.end_ms, gap
         assert gap.start_ms not in c.open_time_ms, f"a gap where a bar is: {gap}"
 

@@ -55,7 +55,7 @@ class Place:
         """The daily bars in the database, read beside ingest."""
         store = open_store(self.url, clock=SYSTEM)
         try:
-            read = store.read(SeriesKey(symbol, Interval.D1))
+            read = store.bars.read(SeriesKey(symbol, Interval.D1))
             return Columns.empty() if read is None else read.columns
         finally:
             store.close()

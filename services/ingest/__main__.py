@@ -24,14 +24,14 @@ from services.ingest.fetching.lookups import Lookups
 from services.ingest.fetching.refresh import Refresher
 from services.ingest.fetching.watch_list import WatchList
 from services.ingest.hours.calendars import Calendars
-from services.ingest.jobs.maintenance import keep_pruned, keep_settled
+from services.ingest.jobs.maintenance import keep_finalized, keep_pruned
 from services.ingest.jobs.runner import JobPolicy, JobRunner
 from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_providers
 from services.ingest.providers.fallback import Providers
 from services.ingest.reading.commit_feed import CommitFeed
 from services.ingest.series import SeriesKey
 from services.ingest.store.api import Store
-from services.ingest.store.metered import MeteredStore, StoreMetrics
+from services.ingest.store.metrics import StoreMetrics
 from services.ingest.store.sql import open_store
 from services.ingest.upstream.client import DEFAULT_USER_AGENT
 from services.ingest.upstream.metrics import UpstreamMetrics
@@ -75,7 +75,7 @@ async def main(config: IngestSettings) -> None:
             writing=threads.writing,
             clock=SYSTEM,
         )
-        feed = CommitFeed(store, database=threads.database, clock=SYSTEM, redis=shared_feed)
+        feed = CommitFeed(store.commits, database=threads.database, clock=SYSTEM, redis=shared_feed)
         watch_list = WatchList(
             [SeriesKey(*each) for each in parse_watch_list(config.watch_list)],
             refresher=refresher,
@@ -88,7 +88,7 @@ async def main(config: IngestSettings) -> None:
         jobs = JobRunner(store, refresher.fetch, database=threads.writing, clock=SYSTEM, policy=policy)
         pruning = partial(
             keep_pruned,
-            store,
+            store.maintenance,
             database=threads.writing,
             clock=SYSTEM,
             records_s=config.keep_records_days * 86_400,
@@ -104,7 +104,7 @@ async def main(config: IngestSettings) -> None:
             "jobs": jobs.run,
             "commit_feed": feed.run,
             "watch_list": watch_list.run,
-            "settling": partial(keep_settled, store, database=threads.writing),
+            "finalizing": partial(keep_finalized, store.maintenance, database=threads.writing),
             "pruning": pruning,
         }
         await stack.enter_async_context(running(beside))
@@ -192,7 +192,7 @@ async def _open_store(config: IngestSettings, metrics: StoreMetrics) -> Store:
             config.database_url,
             clock=SYSTEM,
             connections=2 * config.database_threads,
-            kind=partial(MeteredStore, metrics=metrics),
+            metrics=metrics,
         )
     except (Unavailable, ValueError, OSError, SQLAlchemyError) as error:
         why = str(error.orig) if isinstance(error, DBAPIError) else str(error)

@@ -64,12 +64,14 @@ class IngestServicer:
     ) -> AsyncIterator[pb.WriteBarsResponse]:
         first = await anext(requests, b"")
         header = _header(read_header(first))
-        progress = await self._writing.run(self._store.open_write, header)
+        progress = await self._writing.run(self._store.writes.open, header)
         ready = pb.WriteBarsReady(
             next_sequence=progress.next_sequence, committed=messages.row_counts(progress.rows)
         )
         yield pb.WriteBarsResponse(ready=ready)
-        pairs = written(requests, header, store=self._store, database=self._writing, clock=self._clock)
+        pairs = written(
+            requests, header, writes=self._store.writes, database=self._writing, clock=self._clock
+        )
         async with aclosing(pairs):
             async for batch, result in pairs:
                 now_ms = int(self._clock.wall() * 1000)
@@ -89,13 +91,13 @@ class IngestServicer:
         key = fields.text("idempotency_key", request.idempotency_key, least=0, most=MAX_NAME)
         fields.done()
         spec = JobSpec(tuple(dict.fromkeys(symbols)), tuple(dict.fromkeys(intervals)), start_ms, end_ms)
-        job = await self._writing.run(self._store.create_job, spec, request_id=key)
+        job = await self._writing.run(self._store.jobs.create, spec, request_id=key)
         self._wake()
         return pb.CreateBackfillResponse(job=self._job(job))
 
     async def GetJob(self, request: pb.GetJobRequest, context: Context) -> pb.GetJobResponse:
         job_id = _job_id(request)
-        return pb.GetJobResponse(job=self._job(await self._database.run(self._store.job, job_id)))
+        return pb.GetJobResponse(job=self._job(await self._database.run(self._store.jobs.get, job_id)))
 
     async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> pb.ListJobsResponse:
         fields = Fields()
@@ -105,7 +107,7 @@ class IngestServicer:
         fields.done()
         try:
             found = await self._database.run(
-                self._store.jobs,
+                self._store.jobs.find,
                 state=JobState(jobs_pb2.JobState.Name(state).removeprefix("JOB_STATE_")) if state else None,
                 before=before or None,
                 limit=limit + 1,
@@ -122,7 +124,7 @@ class IngestServicer:
 
     async def CancelJob(self, request: pb.CancelJobRequest, context: Context) -> pb.CancelJobResponse:
         job_id = _job_id(request)
-        return pb.CancelJobResponse(job=self._job(await self._writing.run(self._store.cancel_job, job_id)))
+        return pb.CancelJobResponse(job=self._job(await self._writing.run(self._store.jobs.cancel, job_id)))
 
     async def WatchJob(
         self, request: pb.WatchJobRequest, context: Context
@@ -130,7 +132,7 @@ class IngestServicer:
         job_id = _job_id(request)
         sent: Job | None = None
         while sent is None or not sent.state.has_ended:
-            job = await self._database.run(self._store.job, job_id)
+            job = await self._database.run(self._store.jobs.get, job_id)
             if job != sent:
                 yield pb.WatchJobResponse(job=self._job(job))
                 sent = job
@@ -153,7 +155,7 @@ class IngestServicer:
         source = fields.text("source", request.source, least=0, most=MAX_NAME)
         fields.done()
         found = await self._database.run(
-            self._store.rejected,
+            self._store.rejections.find,
             symbol=symbol,
             interval=interval,
             source=source or None,

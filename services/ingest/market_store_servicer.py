@@ -97,7 +97,7 @@ class MarketStoreServicer:
         error = None if max_age_s is None else await self._refresh(key, max_age_s)
         wanted: Adjustment = "ALL" if adjustment == series_pb2.ADJUSTMENT_ALL else "SPLITS"
         read = await self._database.run(
-            self._store.read_chunks,
+            self._store.bars.read_chunks,
             key,
             start_ms=bars.start_ms,
             end_ms=bars.end_ms,
@@ -147,10 +147,10 @@ class MarketStoreServicer:
         fields = Fields()
         symbol = fields.symbol("symbol", request.symbol)
         fields.done()
-        found = await self._database.run(self._store.instrument, symbol)
+        found = await self._database.run(self._store.instruments.get, symbol)
         if found is None:
             found = await self._lookups.instrument(symbol, deadline=_deadline())
-            await self._database.run(self._store.put_instrument, found)
+            await self._database.run(self._store.instruments.put, found)
         return store_pb2.GetInstrumentResponse(instrument=messages.instrument(found))
 
     async def SearchInstruments(
@@ -166,7 +166,7 @@ class MarketStoreServicer:
             instrument_pb2.InstrumentType.Name(kind).removeprefix("INSTRUMENT_TYPE_")
             for kind in request.types
         ]
-        stored = await self._database.run(self._store.search, query, types=types, limit=limit)
+        stored = await self._database.run(self._store.instruments.search, query, types=types, limit=limit)
         try:
             upstream = await self._lookups.search(query, limit=50, deadline=_deadline())
         except FinstageError:

@@ -1,13 +1,13 @@
-"""What ingest speaks of: series, instruments, events, gaps, and what a provider brings of them.
+"""The values that ingest's rooms share: series, instruments, events, gaps, and fetched bars.
 
-The border between providers (which make these), the store (which keeps them) and the servicers (which
-translate them to the contract). Times are int milliseconds since 1970-01-01T00:00:00Z.
+Providers make them, the store keeps them, and the servicers translate them to the contract. Times are int
+milliseconds since 1970-01-01T00:00:00Z.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-from finstage_market.columns import Columns, Float64s
+from finstage_market.columns import Columns, Float64s, Int64s
 from finstage_market.interval import Interval
 
 
@@ -36,7 +36,7 @@ class GapReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A stretch [start_ms, end_ms) without bars. missing_bars is None when it cannot be known."""
+    """A range [start_ms, end_ms) without bars. missing_bars is None when the number is not known."""
 
     start_ms: int
     end_ms: int
@@ -56,7 +56,7 @@ class FlagReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BarFlag:
-    """A bar that was kept although something is odd about it."""
+    """A bar that was kept although something about it is unusual."""
 
     open_time_ms: int
     reason: FlagReason
@@ -82,7 +82,7 @@ class RejectReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RejectedRow:
-    """A row that was refused. row is its place in what was sent; values are as sent, as text."""
+    """A row that was refused. row: its place among the sent rows, from 0. values: as sent, as text."""
 
     row: int
     open_time_ms: int
@@ -104,7 +104,7 @@ class Event:
     """A corporate action on the day of time_ms.
 
     amount: for dividends and capital gains, in the series' currency per share, in today's shares.
-    numerator, denominator: for splits; 4 and 1 mean four new shares for one.
+    numerator, denominator: for splits; 4 and 1 mean four new shares for one old one.
     """
 
     kind: EventKind
@@ -116,10 +116,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """What a symbol names; empty or None where the provider does not say.
+    """What a symbol stands for; a field is empty or None when the provider does not say.
 
-    type is finstage.market.v1.InstrumentType without its prefix, or empty. currency is as the provider
-    writes it ("GBp" is pence). first_bar_ms: when the provider's longest history begins.
+    type: finstage.market.v1.InstrumentType without its prefix, or empty.
+    currency: as the provider writes it ("GBp" is pence).
+    first_bar_ms: when the provider's longest history begins.
     """
 
     symbol: str
@@ -137,7 +138,7 @@ class Instrument:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A provider that was asked, and what came of it: "data", or a finstage_market.errors.Reason."""
+    """A provider that was asked, and the outcome: "data", or a finstage_market.errors.Reason."""
 
     provider: str
     outcome: str
@@ -145,7 +146,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """The latest price. market_state is finstage.market.v1.MarketState without its prefix, or empty."""
+    """The latest price. market_state: finstage.market.v1.MarketState without its prefix, or empty."""
 
     symbol: str
     price: float
@@ -164,44 +165,56 @@ class Quote:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FetchedBars:
-    """What a provider brought of one series for the range [start_ms, end_ms) that it was asked for.
+class CheckedBars:
+    """Bars that passed the check of validate.py, and what it found.
 
-    columns: valid bars only, strictly ordered, on the grid; the forming bar, if any, is the last and is
-        stamped with its grid time.
-    adjusted_close: float64[n] for dividends and splits, NaN where the provider gave none; None: none at all.
-    last_is_final: False when the last bar is the forming one.
-    as_of_ms: market time of the newest datum; None without bars.
-    gaps, flags, rejected: what is missing, odd, refused.
+    columns: valid bars only, strictly ordered, on the grid; a forming bar is the last one.
+    adjusted_close: float64[n] for dividends and splits, NaN where a bar has none; None: no bar has one.
+    last_is_final: False when the last bar is forming.
+    flags, rejected: bars that are unusual, and rows that were refused.
+    source_rows: int64[n], the place of each bar among the checked rows; None: the same place.
+    """
+
+    columns: Columns
+    adjusted_close: Float64s | None = None
+    last_is_final: bool = True
+    flags: tuple[BarFlag, ...] = ()
+    rejected: tuple[RejectedRow, ...] = ()
+    source_rows: Int64s | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FetchedBars:
+    """What a provider sent of one series for the range [start_ms, end_ms) that it was asked for.
+
+    bars: a forming bar is stamped with its grid time.
+    as_of_ms: market time of the newest value; None without bars.
     events: corporate actions in the range.
+    attempts: the providers that were asked, when the first one did not answer.
     """
 
     key: SeriesKey
     start_ms: int
     end_ms: int
-    columns: Columns
-    last_is_final: bool
+    bars: CheckedBars
     instrument: Instrument
     source: str
     fetched_at_ms: int
     as_of_ms: int | None = None
-    adjusted_close: Float64s | None = None
     gaps: tuple[Gap, ...] = ()
-    flags: tuple[BarFlag, ...] = ()
-    rejected: tuple[RejectedRow, ...] = ()
     events: tuple[Event, ...] = ()
     attempts: tuple[Attempt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesState:
-    """What the store holds of one series.
+    """The state of one series in the store.
 
     epoch, revision: its version (finstage.market.v1.SeriesVersion).
-    covered_start_ms, covered_end_ms: the stretch [start, end) that a provider was asked for or a client
-        wrote; None: never.
-    fetched_at_ms: when a provider was last asked successfully; None: never (only written by clients).
-    source: "yahoo", "sim", "file:…"; several joined by "+".
+    covered_start_ms, covered_end_ms: the range [start, end) that a provider was asked for or a client wrote;
+        None: there was no such range.
+    fetched_at_ms: when a provider was last asked with success; None: never (only clients wrote the series).
+    source: "yahoo", "sim", "file:…"; several are joined by "+".
     """
 
     key: SeriesKey

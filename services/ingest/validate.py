@@ -1,22 +1,28 @@
-"""Row truth: which rows can be bars, which cannot and why, and which are odd but kept.
+"""The check of rows: which ones are valid bars, which are refused and why, and which are flagged.
 
-A row is refused when a value is not finite; when the volume is below zero, or a price is and the instrument's
-kind does not trade there (futures and indices do); when high is below low, or open or close outside
-them, by more than rounding; when a client's adjusted close is 0 for a close above 0, or more than 20 times
-the close; when its open time is before the row's before it, there already, in the future, before 1800 or
-after 2200, or no bar of the interval can open then. Rounding is what a float32 loses (1e-6 of the price) or,
-where the price precision is known, half a unit of the last digit (at most 1e-3 of the price).
+A row is refused when
+
+- a value is not finite;
+- the volume is below zero, or a price is and instruments of that kind never trade there (futures and indices
+  may);
+- high is below low, or open or close is outside them, by more than rounding;
+- a client's adjusted close is 0 while the close is above 0, or more than MAX_JUMP times the close;
+- its open time is not after the previous row's, is in the future, or is outside 1800 to 2199;
+- no bar of the interval can open at its open time.
+
+Rounding is what a float32 loses (1e-6 of the price) or, when the price precision is known, half a unit of the
+last digit (at most 1e-3 of the price).
 
 The grid of open times:
 
 - intraday: the session's start plus whole intervals, and any multiple of the interval or of 15 minutes,
-  because most sessions start at one, also after a lunch break. Where the session is not known, the times show
+  because most sessions start at one, also after a lunch break. When the session is not known, the times show
   its start: more than half of the rows, and at least two, are a whole number of intervals apart;
-- daily and longer: any time of day, but a day, week or month never has two bars, within one batch as between
-  two (Grid.periods).
+- daily and longer: any time of day, but never two bars in one day, week or month, within a batch or across
+  batches (Grid.periods).
 
-A bar may open at most 10 s after now, for clocks that differ; a daily or longer one 14 h, because a file's
-dates are midnights of no zone, and the day begins 14 h before UTC's at the most.
+A bar may open at most 10 s after now, because clocks differ. A daily or longer bar may open 14 h after now:
+the dates of a file are midnights without a zone, and a day begins up to 14 h before the day in UTC.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -31,41 +37,26 @@ from finstage_market.interval import Interval
 from services.ingest.hours.grid import GRIDS, HOUR_MS, MINUTE_MS, Grid
 from services.ingest.hours.zones import DAY_MS
 from services.ingest.scale import out_of_scale
-from services.ingest.series import BarFlag, FlagReason, RejectedRow, RejectReason
+from services.ingest.series import BarFlag, CheckedBars, FlagReason, RejectedRow, RejectReason
 
 Mask = npt.NDArray[np.bool_]
 
-FIRST_MS = int(np.datetime64("1800-01-01", "ms").astype(np.int64))
-END_MS = int(np.datetime64("2200-01-01", "ms").astype(np.int64))
-JUMP_FACTOR = 20.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Checked:
-    """What check() found.
-
-    columns: the rows that are bars, strictly ordered, on the grid.
-    rows: int64[len(columns)], the place of each in what was given.
-    adjusted_close: theirs, NaN where none; None when none was given.
-    """
-
-    columns: Columns
-    rows: Int64s
-    adjusted_close: Float64s | None
-    rejected: tuple[RejectedRow, ...]
-    flags: tuple[BarFlag, ...]
+MIN_OPEN_MS = int(np.datetime64("1800-01-01", "ms").astype(np.int64))
+MAX_OPEN_MS = int(np.datetime64("2200-01-01", "ms").astype(np.int64)) - 1
+# Ratio of two closes, or of an adjusted close to its close.
+MAX_JUMP = 20.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rows:
-    """What check() was given."""
+    """The rows to check."""
 
     interval: Interval
     columns: Columns
     adjusted_close: Float64s | None
     now_ms: int
     price_precision: int | None
-    of_client: bool
+    from_client: bool
     may_be_negative: bool
     zone: tzinfo | None
     session_starts: Int64s | None
@@ -74,7 +65,7 @@ class _Rows:
     def latest_ms(self) -> int:
         """The last time at which a bar may open."""
         ahead_ms = 10_000 if self.interval.is_intraday else 14 * HOUR_MS
-        return min(self.now_ms + ahead_ms, END_MS - 1)
+        return min(self.now_ms + ahead_ms, MAX_OPEN_MS)
 
     @property
     def off_grid(self) -> Mask:
@@ -96,11 +87,11 @@ class _Rows:
 
     @property
     def off_close(self) -> Mask:
-        """bool[n]: where a client's adjusted close does not go with the close."""
+        """bool[n]: where a client's adjusted close does not match the close."""
         close, adjusted = self.columns.close, self.adjusted_close
-        if adjusted is None or not self.of_client:
+        if adjusted is None or not self.from_client:
             return np.zeros(len(close), dtype=np.bool_)
-        off: Mask = (adjusted / JUMP_FACTOR > close) | ((adjusted <= 0) & (close > 0))
+        off: Mask = (adjusted / MAX_JUMP > close) | ((adjusted <= 0) & (close > 0))
         return off
 
 
@@ -111,22 +102,24 @@ def check(
     now_ms: int,
     adjusted_close: Float64s | None = None,
     price_precision: int | None = None,
-    of_client: bool = False,
+    from_client: bool = False,
     may_be_negative: bool = False,
     zone: tzinfo | None = None,
     session_starts: Int64s | None = None,
-) -> Checked:
+) -> CheckedBars:
     """Split rows into bars and refused rows.
 
     Args:
         adjusted_close: float64[len(columns)]; NaN is "none", anything else must be a price.
         price_precision: digits after the point of the instrument's prices, when known.
-        of_client: whether a client sent them, not a provider. Then an adjusted close must go with its close,
-            and is among a refused row's values; a provider's changes from one refresh to the next, and a bad
-            bar that each of them meets must look the same to be kept once.
+        from_client: whether a client sent the rows, not a provider. A client's adjusted close must match its
+            close, and is listed with a refused row's values. A provider's is not listed: it changes with each
+            refresh, and a bad bar that every refresh meets must look the same to be kept only once.
         may_be_negative: whether prices of the instrument's kind may be zero or below.
         zone: the exchange's, where it is known.
         session_starts: int64[len(columns)], the start of each row's session, where it is known.
+
+    The caller says whether the last bar is final.
     """
     rows = _Rows(
         interval=interval,
@@ -134,24 +127,18 @@ def check(
         adjusted_close=adjusted_close,
         now_ms=now_ms,
         price_precision=price_precision,
-        of_client=of_client,
+        from_client=from_client,
         may_be_negative=may_be_negative,
         zone=zone,
         session_starts=session_starts,
     )
     if not _is_clean(rows):
-        return _part(rows)
-    return Checked(
-        columns,
-        np.arange(len(columns)),
-        adjusted_close,
-        (),
-        tuple(_odd_scales(columns)),
-    )
+        return _separated(rows)
+    return CheckedBars(columns, adjusted_close, flags=tuple(_odd_scales(columns)))
 
 
 def is_over(interval: Interval, open_time_ms: int, now_ms: int) -> bool:
-    """Whether the time that a bar covers has passed, as far as it is known without the exchange's calendar.
+    """Whether the period of a bar is over, judged without the exchange's calendar.
 
     A month counts as 31 days.
     """
@@ -160,7 +147,7 @@ def is_over(interval: Interval, open_time_ms: int, now_ms: int) -> bool:
 
 
 def _is_clean(rows: _Rows) -> bool:
-    """Whether nothing is to refuse or to mark but jumps: the usual case, in as few passes as can be."""
+    """Whether there is nothing to refuse, and nothing to flag but jumps: the usual case, in few passes."""
     columns, adjusted = rows.columns, rows.adjusted_close
     if not len(columns):
         return True
@@ -175,19 +162,19 @@ def _is_clean(rows: _Rows) -> bool:
         and np.all(columns.high < np.inf)
         and np.all(columns.volume >= 0)
         and np.all(columns.volume < np.inf)
-        # A client's that goes with a close above 0 is neither infinite nor negative.
+        # A client's adjusted close that matches a close above 0 is neither infinite nor negative.
         and (
             adjusted is None
-            or not np.any(rows.off_close if rows.of_client else np.isinf(adjusted) | (adjusted < 0))
+            or not np.any(rows.off_close if rows.from_client else np.isinf(adjusted) | (adjusted < 0))
         )
         and np.all(np.diff(GRIDS[rows.interval].periods(times, rows.zone)) > 0)
-        and np.min(times) >= FIRST_MS
+        and np.min(times) >= MIN_OPEN_MS
         and np.max(times) <= rows.latest_ms
         and not np.any(rows.off_grid)
     )
 
 
-def _part(given: _Rows) -> Checked:
+def _separated(given: _Rows) -> CheckedBars:
     columns, adjusted_close = given.columns, given.adjusted_close
     refused: dict[int, tuple[RejectReason, str]] = {}
     for reason, mask, detail in _faults(given):
@@ -199,23 +186,23 @@ def _part(given: _Rows) -> Checked:
     refused |= late
     rows = rows[~np.isin(rows, np.fromiter(late, np.int64, len(late)))]
 
-    listed = adjusted_close if given.of_client else None
+    listed = adjusted_close if given.from_client else None
     kept, marked = _widened(columns[rows])
     flags = [*_zeros(kept), *marked, *_odd_scales(kept)]
-    return Checked(
+    return CheckedBars(
         kept,
-        rows,
         None if adjusted_close is None else adjusted_close[rows],
-        tuple(
+        flags=tuple(sorted(flags, key=lambda flag: flag.open_time_ms)),
+        rejected=tuple(
             RejectedRow(row, int(columns.open_time_ms[row]), reason, detail, as_text(columns, row, listed))
             for row, (reason, detail) in sorted(refused.items())
         ),
-        tuple(sorted(flags, key=lambda flag: flag.open_time_ms)),
+        source_rows=rows,
     )
 
 
 def _faults(rows: _Rows) -> Iterator[tuple[RejectReason, Mask, Callable[[int], str]]]:
-    """The rows that are refused whatever the others are, and what to say of each: the first fault counts."""
+    """Yield each fault of single rows: its reason, the rows, and the detail of one. A row's first counts."""
     interval, columns, adjusted_close = rows.interval, rows.columns, rows.adjusted_close
     times = columns.open_time_ms
     given = {name: getattr(columns, name) for name in VALUES}
@@ -257,15 +244,15 @@ def _faults(rows: _Rows) -> Iterator[tuple[RejectReason, Mask, Callable[[int], s
         lambda row: named(row, outside, f"low..high, {low[row]}..{high[row]},"),
     )
     off_close = {"adjusted_close": rows.off_close}
-    most = f"above 0 and at most {JUMP_FACTOR:.0f} times the close"
+    accepted = f"above 0 and at most {MAX_JUMP:.0f} times the close"
     yield (
         RejectReason.OUTSIDE_RANGE,
         off_close["adjusted_close"],
-        lambda row: named(row, off_close, f"{most}, {close[row]},"),
+        lambda row: named(row, off_close, f"{accepted}, {close[row]},"),
     )
     yield (
         RejectReason.OUT_OF_RANGE,
-        (times < FIRST_MS) | (times >= END_MS),
+        (times < MIN_OPEN_MS) | (times > MAX_OPEN_MS),
         lambda row: f"its open time is {times[row]} ms; 1800 to 2199 is accepted",
     )
     ahead = "10 s" if interval.is_intraday else "14 h"
@@ -287,7 +274,7 @@ def _faults(rows: _Rows) -> Iterator[tuple[RejectReason, Mask, Callable[[int], s
 def _misplaced(
     times: Int64s, rows: Int64s, grid: Grid, zone: tzinfo | None
 ) -> dict[int, tuple[RejectReason, str]]:
-    """The rows that do not follow the last kept one before them."""
+    """Return the rows that do not come after the last kept row before them."""
     refused: dict[int, tuple[RejectReason, str]] = {}
     periods = grid.periods(times, zone)
     if np.all(np.diff(periods) > 0):
@@ -302,20 +289,20 @@ def _misplaced(
         elif time in kept:
             refused[row] = (
                 RejectReason.DUPLICATE,
-                f"{_iso(time)} was there already, and the first row is kept",
+                f"an earlier row has the same open time, {_iso(time)}; the first row is kept",
             )
         elif time < last:
             refused[row] = RejectReason.UNORDERED, f"{_iso(time)} comes after {_iso(last)}; {accepted}"
         else:
             refused[row] = (
                 RejectReason.OFF_GRID,
-                f"{_iso(time)} is of the same {grid.unit} as {_iso(last)}; {accepted}",
+                f"{_iso(time)} is in the same {grid.unit} as {_iso(last)}; {accepted}",
             )
     return refused
 
 
 def _widened(columns: Columns) -> tuple[Columns, list[BarFlag]]:
-    """High and low so that they hold open and close, which are outside by no more than rounding."""
+    """Widen high and low to include open and close, which are outside by rounding at most; flag it."""
     high = np.maximum.reduce([getattr(columns, name) for name in PRICES])
     low = np.minimum.reduce([getattr(columns, name) for name in PRICES])
     changed = np.flatnonzero((high != columns.high) | (low != columns.low))
@@ -340,18 +327,18 @@ def _zeros(columns: Columns) -> Iterator[BarFlag]:
 
 
 def _odd_scales(columns: Columns) -> Iterator[BarFlag]:
-    """A flag for each bar with prices of another scale than the bar before it, or than each other."""
+    """Yield a flag for each bar whose prices differ in scale from the bar before it, or from each other."""
     yield from jumps(columns.open_time_ms[1:], columns.close)
     yield from out_of_scale(columns)
 
 
 def jumps(times: Int64s, closes: Float64s) -> Iterator[BarFlag]:
-    """A flag for each bar whose close is far from that of the bar before it.
+    """Yield a flag for each bar whose close is over MAX_JUMP times that of the bar before it, or the reverse.
 
-    times: of the bars. closes: theirs, with that of the bar before the first of them in front.
+    times: of the bars. closes: of the bar before the first one, then of the bars.
     """
     before, after = closes[:-1], closes[1:]
-    jumped = (after > before * JUMP_FACTOR) | (before > after * JUMP_FACTOR)
+    jumped = (after > before * MAX_JUMP) | (before > after * MAX_JUMP)
     for i in np.flatnonzero(jumped & (before > 0) & (after > 0)):
         detail = f"close {float(before[i])!r} to {float(after[i])!r} from one bar to the next"
         yield BarFlag(int(times[i]), FlagReason.SUSPICIOUS_JUMP, detail)
@@ -365,7 +352,7 @@ def _rounding(price: Float64s, price_precision: int | None) -> Float64s:
 
 
 def as_text(columns: Columns, row: int, adjusted_close: Float64s | None = None) -> str:
-    """A row's values as RejectedRow has them."""
+    """Return a row's values as text, for RejectedRow."""
     values = {name: float(getattr(columns, name)[row]) for name in VALUES}
     if adjusted_close is not None and not np.isnan(adjusted_close[row]):
         values["adjusted_close"] = float(adjusted_close[row])

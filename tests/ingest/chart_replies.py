@@ -77,11 +77,12 @@ def bars(interval: Interval, reply: dict[str, Any], *, now: str = "2030-01-01T00
 
 def times(found: CleanBars, zone: str = NEW_YORK) -> list[str]:
     """Their local open times."""
-    moments = [datetime.fromtimestamp(t / 1000, ZoneInfo(zone)) for t in found.columns.open_time_ms.tolist()]
+    stamps = found.bars.columns.open_time_ms.tolist()
+    moments = [datetime.fromtimestamp(t / 1000, ZoneInfo(zone)) for t in stamps]
     return [f"{moment:%m-%d %H:%M}" for moment in moments]
 
 
 def last(found: CleanBars) -> list[float]:
     """The values of the last bar."""
-    c = found.columns
+    c = found.bars.columns
     return [float(column[-1]) for column in (c.open, c.high, c.low, c.close, c.volume)]

@@ -1,4 +1,4 @@
-"""What tests of the store share: a store of each kind, and short ways to make bars."""
+"""Short ways to make bars, fetches and batches, for tests of the store."""
 
 from collections.abc import Sequence
 
@@ -8,6 +8,7 @@ from finstage_market.columns import Columns
 from finstage_market.interval import Interval
 from services.ingest.series import (
     BarFlag,
+    CheckedBars,
     Event,
     FetchedBars,
     Gap,
@@ -43,7 +44,7 @@ def closes(columns: Columns) -> dict[int, float]:
 
 def tail(store: Store, key: SeriesKey, n: int) -> Columns:
     """The newest n bars of a series."""
-    found = store.read(key, limit=n)
+    found = store.bars.read(key, limit=n)
     return Columns.empty() if found is None else found.columns
 
 
@@ -69,16 +70,18 @@ def fetched(
         key=key,
         start_ms=day(first_day),
         end_ms=last + DAY_MS if end_day is None else day(end_day),
-        columns=columns,
-        last_is_final=last_is_final,
+        bars=CheckedBars(
+            columns,
+            None if adjusted is None else np.array(adjusted, dtype=np.float64),
+            last_is_final=last_is_final,
+            flags=flags,
+            rejected=rejected,
+        ),
         instrument=instrument or Instrument(key.symbol, time_zone="America/New_York", source=source),
         source=source,
         fetched_at_ms=fetched_at_ms,
         as_of_ms=last if len(columns) else None,
-        adjusted_close=None if adjusted is None else np.array(adjusted, dtype=np.float64),
         gaps=gaps,
-        flags=flags,
-        rejected=rejected,
         events=events,
     )
 
@@ -89,6 +92,7 @@ def batch(
     *,
     key: SeriesKey = KEY,
     last_is_final: bool = True,
+    adjusted: Sequence[float] | None = None,
     rejected: tuple[RejectedRow, ...] = (),
     digest: bytes = b"",
 ) -> Batch:
@@ -98,9 +102,12 @@ def batch(
         key=key,
         sent=len(columns) + len(rejected),
         digest=digest or columns.close.tobytes(),
-        columns=columns,
-        last_is_final=last_is_final,
-        rejected=rejected,
+        bars=CheckedBars(
+            columns,
+            None if adjusted is None else np.array(adjusted, dtype=np.float64),
+            last_is_final=last_is_final,
+            rejected=rejected,
+        ),
         symbol=key.symbol,
         interval=key.interval,
     )

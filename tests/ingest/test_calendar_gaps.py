@@ -13,7 +13,7 @@ from finstage_market.interval import Interval
 from finstage_runtime.clock import ManualClock
 from services.ingest.hours.calendars import RETRY_S, Calendar, Calendars
 from services.ingest.hours.gaps import with_gaps
-from services.ingest.series import FetchedBars, Gap, GapReason, Instrument, SeriesKey
+from services.ingest.series import CheckedBars, FetchedBars, Gap, GapReason, Instrument, SeriesKey
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +45,7 @@ def fetched(
         key=SeriesKey(instrument.symbol, interval),
         start_ms=at(start) if start else times[0],
         end_ms=max(times[-1], at(now)) + 1,
-        columns=Columns.of(times, one, one, one, one, one),
-        last_is_final=True,
+        bars=CheckedBars(Columns.of(times, one, one, one, one, one)),
         instrument=instrument,
         source="yahoo",
         fetched_at_ms=at(now),
@@ -227,7 +226,7 @@ def test_no_exchange_fails_an_answer(calendars: Calendars, exchange: str) -> Non
         instrument = Instrument("X", exchange=exchange, time_zone=zone)
         for interval in Interval:
             bars = fetched(instrument, interval, days("2024-07-02", "2024-07-09"), now="2024-07-20")
-            assert len(with_gaps(bars, calendars).columns) == 2
+            assert len(with_gaps(bars, calendars).bars.columns) == 2
 
 
 def test_who_asks_for_another_calendar_does_not_wait_for_a_slow_one(calendars: Calendars) -> None:

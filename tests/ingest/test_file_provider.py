@@ -73,7 +73,7 @@ def fetch(provider: FileProvider, symbol: str, interval: Interval = Interval.D1)
 
 
 def first(fetched: FetchedBars) -> tuple[str, float, float, float, float, float]:
-    c = fetched.columns
+    c = fetched.bars.columns
     when = datetime.fromtimestamp(int(c.open_time_ms[0]) / 1000, UTC)
     values = tuple(float(v[0]) for v in (c.open, c.high, c.low, c.close, c.volume))
     return f"{when:%Y-%m-%dT%H:%M}", *values  # type: ignore[return-value]
@@ -81,35 +81,35 @@ def first(fetched: FetchedBars) -> tuple[str, float, float, float, float, float]
 
 def test_month_first_dates_after_a_byte_order_mark(provider: FileProvider) -> None:
     fetched = fetch(provider, "^SPX")
-    assert len(fetched.columns) == 8111
+    assert len(fetched.bars.columns) == 8111
     assert first(fetched) == ("1990-01-02T05:00", 353.4, 359.69, 351.98, 359.69, 0.0)
     assert (fetched.source, fetched.instrument.currency) == ("file", "USD")
-    assert fetched.last_is_final
+    assert fetched.bars.last_is_final
 
 
 def test_fractional_volumes_and_seven_day_weeks(provider: FileProvider) -> None:
     fetched = fetch(provider, "BTC-USD")
-    assert (len(fetched.columns), first(fetched)[5]) == (1246, 795.150377)
+    assert (len(fetched.bars.columns), first(fetched)[5]) == (1246, 795.150377)
 
 
 def test_local_times_without_a_zone(provider: FileProvider) -> None:
     fetched = fetch(provider, "SPY", Interval.M1)
-    assert len(fetched.columns) == 1564
+    assert len(fetched.bars.columns) == 1564
     assert first(fetched)[0] == "2020-12-15T14:30"
 
 
 def test_times_with_their_own_offset_and_gaps(provider: FileProvider) -> None:
     fetched = fetch(provider, "EA", Interval.M15)
-    times = fetched.columns.open_time_ms
+    times = fetched.bars.columns.open_time_ms
     assert first(fetched)[0] == "2026-05-26T08:00"
     assert (times[1] - times[0]) == 45 * 60_000
 
 
 def test_newest_first_and_a_jump_of_100_times(provider: FileProvider) -> None:
     fetched = fetch(provider, "AET.L")
-    assert (fetched.columns.open_time_ms[1:] > fetched.columns.open_time_ms[:-1]).all()
-    assert FlagReason.SUSPICIOUS_JUMP in {flag.reason for flag in fetched.flags}
-    assert fetched.columns.close.max() / fetched.columns.close.min() > 50  # kept as they are
+    assert (fetched.bars.columns.open_time_ms[1:] > fetched.bars.columns.open_time_ms[:-1]).all()
+    assert FlagReason.SUSPICIOUS_JUMP in {flag.reason for flag in fetched.bars.flags}
+    assert fetched.bars.columns.close.max() / fetched.bars.columns.close.min() > 50  # kept as they are
 
 
 def test_dividends_are_events(provider: FileProvider) -> None:
@@ -121,16 +121,16 @@ def test_dividends_are_events(provider: FileProvider) -> None:
 def test_prefixed_columns_and_adjusted_closes(provider: FileProvider) -> None:
     fetched = fetch(provider, "AAPL")
     assert first(fetched) == ("2015-02-17T05:00", 127.489998, 128.880005, 126.919998, 127.830002, 63152400.0)
-    assert fetched.adjusted_close is not None
-    assert fetched.adjusted_close[0] == 122.905254
+    assert fetched.bars.adjusted_close is not None
+    assert fetched.bars.adjusted_close[0] == 122.905254
 
 
 def test_parquet_named_by_its_series(provider: FileProvider, folder: Path) -> None:
     table = pd.read_csv(folder / "btc_daily_2017_2021.csv", parse_dates=["date"]).set_index("date")
     table.to_parquet(folder / "ETH-USD_1d.parquet")
     fetched = fetch(provider, "ETH-USD")
-    assert (fetched.columns.close == fetch(provider, "BTC-USD").columns.close).all()
-    assert (fetched.columns.open_time_ms == fetch(provider, "BTC-USD").columns.open_time_ms).all()
+    assert (fetched.bars.columns.close == fetch(provider, "BTC-USD").bars.columns.close).all()
+    assert (fetched.bars.columns.open_time_ms == fetch(provider, "BTC-USD").bars.columns.open_time_ms).all()
 
 
 def test_a_range_is_what_opened_in_it(provider: FileProvider) -> None:
@@ -139,7 +139,7 @@ def test_a_range_is_what_opened_in_it(provider: FileProvider) -> None:
     fetched = provider.fetch_bars(
         SeriesKey("BTC-USD", Interval.D1), start_ms, start_ms + 3 * day_ms, deadline=None
     )
-    assert fetched.columns.open_time_ms.tolist() == [start_ms + i * day_ms for i in range(3)]
+    assert fetched.bars.columns.open_time_ms.tolist() == [start_ms + i * day_ms for i in range(3)]
 
 
 def test_a_quote_is_the_last_close(provider: FileProvider) -> None:
@@ -171,13 +171,13 @@ def test_rows_that_are_none_are_refused(provider: FileProvider, folder: Path) ->
         "Date,Open,High,Low,Close\nyesterday,1,1,1,1\n2020-01-02,1,2,0.5,1.5\n2020-01-03,1,2,x,1.5\n"
     )
     fetched = fetch(provider, "ODD")
-    assert len(fetched.columns) == 1
-    assert [row.reason.value for row in fetched.rejected] == ["OUT_OF_RANGE", "NOT_FINITE"]
-    unread = fetched.rejected[0]
+    assert len(fetched.bars.columns) == 1
+    assert [row.reason.value for row in fetched.bars.rejected] == ["OUT_OF_RANGE", "NOT_FINITE"]
+    unread = fetched.bars.rejected[0]
     assert (unread.row, unread.values) == (2, "time='yesterday'")
     assert unread.detail == "line 2: 'yesterday' is not a time, read as year-month-day"
-    assert fetched.rejected[1].row == 4
-    assert fetched.rejected[1].detail.startswith("line 4: low is 'x'")
+    assert fetched.bars.rejected[1].row == 4
+    assert fetched.bars.rejected[1].detail.startswith("line 4: low is 'x'")
 
 
 @pytest.mark.parametrize("suffix", [".csv.gz", ".pq"])
@@ -185,7 +185,9 @@ def test_other_suffixes(provider: FileProvider, folder: Path, suffix: str) -> No
     frame = pd.read_csv(folder / "btc_daily_2017_2021.csv")
     path = folder / f"ETH-USD_1d{suffix}"
     frame.to_csv(path, index=False) if suffix == ".csv.gz" else frame.to_parquet(path)
-    assert (fetch(provider, "ETH-USD").columns.close == fetch(provider, "BTC-USD").columns.close).all()
+    assert (
+        fetch(provider, "ETH-USD").bars.columns.close == fetch(provider, "BTC-USD").bars.columns.close
+    ).all()
 
 
 def test_events_of_parquet_are_those_of_csv(provider: FileProvider, folder: Path) -> None:
@@ -201,7 +203,7 @@ def test_events_of_parquet_are_those_of_csv(provider: FileProvider, folder: Path
     events = fetch(provider, "KEN").events
     assert tuple(event for event in events if event.kind is EventKind.DIVIDEND) == dividends
     others = [event for event in events if event.kind is not EventKind.DIVIDEND]
-    times = fetch(provider, "KEN").columns.open_time_ms
+    times = fetch(provider, "KEN").bars.columns.open_time_ms
     assert [(event.kind, event.time_ms) for event in others] == [
         (EventKind.SPLIT, times[5]),
         (EventKind.CAPITAL_GAIN, times[7]),
@@ -295,7 +297,7 @@ def test_an_index_of_another_form_is_malformed(provider: FileProvider, folder: P
 
 def test_flags_are_those_of_the_range(provider: FileProvider) -> None:
     whole = fetch(provider, "AET.L")
-    flag = whole.flags[0]
+    flag = whole.bars.flags[0]
     day_ms = 86_400_000
     part = provider.fetch_bars(whole.key, flag.open_time_ms, flag.open_time_ms + day_ms, deadline=None)
-    assert {each.open_time_ms for each in part.flags} == {flag.open_time_ms}
+    assert {each.open_time_ms for each in part.bars.flags} == {flag.open_time_ms}

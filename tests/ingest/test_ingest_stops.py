@@ -35,6 +35,6 @@ def test_it_ends_while_a_backfill_waits_for_the_upstream_and_gives_its_chunk_bac
     log = (tmp_path / "ingest.log").read_text()
     assert "Traceback" not in log, log
     store = open_store(url, clock=SYSTEM)
-    leases = [store.lease_chunk(worker="next", lease_s=60) for _ in range(2)]
+    leases = [store.jobs.lease_chunk(worker="next", lease_s=60) for _ in range(2)]
     store.close()
     assert [(lease.key.symbol, lease.attempt) for lease in leases if lease] == [("AAPL", 1), ("MSFT", 1)]

@@ -29,13 +29,14 @@ from finstage_runtime.clock import SYSTEM, Clock
 from services.ingest.jobs.runner import JobPolicy
 from services.ingest.series import FetchedBars, SeriesKey
 from services.ingest.store.api import Store
-from services.ingest.store.values import ChunkLease, JobSpec, LeaseLost
+from services.ingest.store.errors import LeaseLost
+from services.ingest.store.values import ChunkLease, JobSpec
 from tests.ingest.conftest import Reopen
 from tests.ingest.ingest_server import Ingest, failed, running_ingest
 from tests.ingest.stores import bars, closes, day, fetched, tail
 
 D1, W1 = "1d", "1w"
-QUICK = JobPolicy(idle_s=0.02, retry_base_s=0.01, attempts=5, lease_s=60)
+QUICK = JobPolicy(idle_s=0.02, retry_base_s=0.01, max_attempts=5, lease_s=60)
 
 
 def backfill_of(symbols: Sequence[str], **more: Any) -> pb.CreateBackfillRequest:
@@ -93,7 +94,7 @@ async def test_the_range_is_passed_to_the_provider(store: Store) -> None:
 
 async def test_a_range_that_differs_from_what_is_held_brings_the_whole_series_in_anew(store: Store) -> None:
     key = SeriesKey("A", Interval.D1)
-    store.write_fetched(fetched(bars({0: 40, 1: 44, 2: 48}), key=key))
+    store.fetched.write(fetched(bars({0: 40, 1: 44, 2: 48}), key=key))
 
     async def after_the_split(key: SeriesKey, start_ms: int | None, end_ms: int | None) -> FetchedBars:
         if start_ms is None:
@@ -109,14 +110,14 @@ async def test_a_range_that_differs_from_what_is_held_brings_the_whole_series_in
 
 async def test_a_worker_outlives_a_fault_of_ours(reopen: Reopen, monkeypatch: pytest.MonkeyPatch) -> None:
     store = reopen()
-    lease_chunk, faults = store.lease_chunk, iter([RuntimeError("broken")] * 8)
+    lease_chunk, faults = store.jobs.lease_chunk, iter([RuntimeError("broken")] * 8)
 
     def faulty(**arguments: Any) -> ChunkLease | None:
         for fault in faults:
             raise fault
         return lease_chunk(**arguments)
 
-    monkeypatch.setattr(store, "lease_chunk", faulty)
+    monkeypatch.setattr(store.jobs, "lease_chunk", faulty)
     async with running_ingest(store, clock=SYSTEM, fetch=three_days, policy=QUICK) as ingest:
         request = backfill_of(["AAPL"], intervals=[D1])
         job = (await ingest.stub.CreateBackfill(request)).job
@@ -142,7 +143,7 @@ async def test_a_passing_failure_is_tried_again_and_a_lasting_one_is_told(store:
         last = (await until_ended(ingest, job.id))[-1]
     assert last.state == jobs_pb2.JOB_STATE_FAILED
     assert (last.chunks_done, last.chunks_failed) == (1, 2)
-    assert (tries.count("A"), tries.count("NOSUCH"), tries.count("BUG")) == (3, 1, QUICK.faults)
+    assert (tries.count("A"), tries.count("NOSUCH"), tries.count("BUG")) == (3, 1, QUICK.max_faults)
     assert [(f.symbol, f.error.message) for f in last.failures] == [
         ("NOSUCH", "no provider knows the symbol NOSUCH"),
         ("BUG", "internal error: RuntimeError"),
@@ -219,16 +220,16 @@ async def test_a_cancelled_job_ends_and_what_it_committed_stays(store: Store) ->
         last = (await ingest.stub.GetJob(pb.GetJobRequest(job_id=job.id))).job
     assert (last.chunks_done, last.chunks_total) == (1, 3)
     assert closes(tail(store, SeriesKey("A", Interval.D1), 9)) == {0: 10, 1: 11, 2: 12}
-    assert store.series(SeriesKey("B", Interval.D1)) is None
-    assert store.series(SeriesKey("C", Interval.D1)) is None
+    assert store.bars.state(SeriesKey("B", Interval.D1)) is None
+    assert store.bars.state(SeriesKey("C", Interval.D1)) is None
 
 
 async def test_a_job_goes_on_in_another_process_when_the_lease_of_a_dead_one_is_over(
     store: Store, reopen: Reopen
 ) -> None:
-    job = store.create_job(JobSpec(("A", "B"), (Interval.D1,)))
+    job = store.jobs.create(JobSpec(("A", "B"), (Interval.D1,)))
     dead = reopen()
-    lease = dead.lease_chunk(worker="dead", lease_s=0.3)
+    lease = dead.jobs.lease_chunk(worker="dead", lease_s=0.3)
     assert lease is not None
     assert lease.key.symbol == "A"
     async with running_ingest(store, clock=SYSTEM, fetch=three_days, policy=QUICK) as ingest:
@@ -241,7 +242,7 @@ async def test_a_job_that_comes_while_a_worker_looks_is_seen_at_once(
 ) -> None:
     """Nobody looks again by itself within the test's time."""
     store = reopen()
-    lease_chunk, loop = store.lease_chunk, asyncio.get_running_loop()
+    lease_chunk, loop = store.jobs.lease_chunk, asyncio.get_running_loop()
     looked, go_on = asyncio.Event(), threading.Event()
 
     def slow(**arguments: Any) -> ChunkLease | None:
@@ -250,7 +251,7 @@ async def test_a_job_that_comes_while_a_worker_looks_is_seen_at_once(
         go_on.wait(30)
         return lease
 
-    monkeypatch.setattr(store, "lease_chunk", slow)
+    monkeypatch.setattr(store.jobs, "lease_chunk", slow)
     rarely = JobPolicy(workers=1, idle_s=3600)
     async with running_ingest(store, clock=SYSTEM, fetch=three_days, policy=rarely) as ingest:
         await looked.wait()
@@ -272,7 +273,7 @@ async def test_who_stops_gives_back_what_it_works_on(reopen: Reopen) -> None:
     async with running_ingest(reopen(), clock=SYSTEM, fetch=endless, policy=QUICK) as ingest:
         await ingest.stub.CreateBackfill(backfill_of(["A"], intervals=[D1]))
         await begun.wait()
-    lease = reopen().lease_chunk(worker="next", lease_s=60)
+    lease = reopen().jobs.lease_chunk(worker="next", lease_s=60)
     assert lease is not None
     assert lease.attempt == 1
 
@@ -281,8 +282,8 @@ async def test_who_stops_gives_back_what_it_is_about_to_get(
     reopen: Reopen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = reopen()
-    store.create_job(JobSpec(("A",), (Interval.D1,)))
-    lease_chunk, loop = store.lease_chunk, asyncio.get_running_loop()
+    store.jobs.create(JobSpec(("A",), (Interval.D1,)))
+    lease_chunk, loop = store.jobs.lease_chunk, asyncio.get_running_loop()
     taken, go_on = asyncio.Event(), threading.Event()
 
     def slow(**arguments: Any) -> ChunkLease | None:
@@ -291,12 +292,12 @@ async def test_who_stops_gives_back_what_it_is_about_to_get(
         go_on.wait(30)
         return lease
 
-    monkeypatch.setattr(store, "lease_chunk", slow)
+    monkeypatch.setattr(store.jobs, "lease_chunk", slow)
     one = JobPolicy(workers=1)
     async with running_ingest(store, clock=SYSTEM, fetch=three_days, policy=one):
         await taken.wait()
         loop.call_later(0.2, go_on.set)
-    lease = reopen().lease_chunk(worker="next", lease_s=60)
+    lease = reopen().jobs.lease_chunk(worker="next", lease_s=60)
     assert lease is not None
     assert lease.attempt == 1
 
@@ -339,21 +340,21 @@ async def test_a_fault_of_ours_is_told_once_with_its_traceback(store: Store) -> 
             job = (await ingest.stub.CreateBackfill(request)).job
             await until_ended(ingest, job.id)
     told = [log for log in logs if log["event"] == "chunk_failed"]
-    assert [log["log_level"] for log in told] == ["error"] * QUICK.faults
+    assert [log["log_level"] for log in told] == ["error"] * QUICK.max_faults
     assert all(isinstance(log["exc_info"], RuntimeError) for log in told)
 
 
 def test_a_chunk_that_is_given_back_is_as_if_it_had_not_been_taken(store: Store) -> None:
-    store.create_job(JobSpec(("A",), (Interval.D1,)))
-    first = store.lease_chunk(worker="one", lease_s=60)
+    store.jobs.create(JobSpec(("A",), (Interval.D1,)))
+    first = store.jobs.lease_chunk(worker="one", lease_s=60)
     assert first is not None
-    assert store.lease_chunk(worker="two", lease_s=60) is None
-    store.return_chunk(first)
-    second = store.lease_chunk(worker="two", lease_s=60)
+    assert store.jobs.lease_chunk(worker="two", lease_s=60) is None
+    store.jobs.return_chunk(first)
+    second = store.jobs.lease_chunk(worker="two", lease_s=60)
     assert second is not None
     assert (second.attempt, second.fence) == (1, 2)
     with pytest.raises(LeaseLost):
-        store.return_chunk(first)
+        store.jobs.return_chunk(first)
 
 
 async def test_two_processes_share_the_chunks_and_do_none_twice(reopen: Reopen) -> None:

@@ -64,7 +64,7 @@ async def running(store: Store, folder: Path) -> AsyncIterator[Running]:
     refresher = Refresher(
         store, provider, upstream=database, database=database, writing=database, clock=SYSTEM
     )
-    feed = CommitFeed(store, database=database, clock=SYSTEM)
+    feed = CommitFeed(store.commits, database=database, clock=SYSTEM)
     lookups = Lookups(provider, upstream=database, clock=SYSTEM)
     servicer = MarketStoreServicer(store, lookups, refresher, feed, database=database, wall=SYSTEM.wall)
     server = Server(ServerSettings(), [Service(SERVICE, servicer)])
@@ -82,7 +82,7 @@ async def running(store: Store, folder: Path) -> AsyncIterator[Running]:
 
 
 async def test_a_read_is_a_header_and_the_bars_of_one_version(store: Store, tmp_path: Path) -> None:
-    store.write_fetched(fetched(bars({0: 10, 1: 11}), last_is_final=False))
+    store.fetched.write(fetched(bars({0: 10, 1: 11}), last_is_final=False))
     async with running(store, tmp_path) as ingest:
         header, columns = await ingest.read()
     assert closes(columns) == {0: 10, 1: 11}
@@ -91,14 +91,14 @@ async def test_a_read_is_a_header_and_the_bars_of_one_version(store: Store, tmp_
 
 
 async def test_more_readers_than_connections_are_all_served(store: Store, tmp_path: Path) -> None:
-    store.write_fetched(fetched(series_of(2500)))
+    store.fetched.write(fetched(series_of(2500)))
     async with running(store, tmp_path) as ingest:
         found = await asyncio.gather(*(ingest.read() for _ in range(3 * 2 * CONNECTIONS)))
     assert {len(columns) for _, columns in found} == {2500}
 
 
 async def test_readers_that_stand_still_or_leave_hold_nobody_up(store: Store, tmp_path: Path) -> None:
-    store.write_fetched(fetched(series_of(MANY)))
+    store.fetched.write(fetched(series_of(MANY)))
     async with running(store, tmp_path) as ingest, asyncio.timeout(60):
         still = [ingest.stub.ReadBars(DAILY) for _ in range(3 * 2 * CONNECTIONS)]
         for call in still:
@@ -107,7 +107,7 @@ async def test_readers_that_stand_still_or_leave_hold_nobody_up(store: Store, tm
             call.cancel()
         _, columns = await ingest.read()
         assert len(columns) == MANY
-        await asyncio.to_thread(store.write_fetched, fetched(bars({0: 10})))
+        await asyncio.to_thread(store.fetched.write, fetched(bars({0: 10})))
         for call in still[1::2]:
             call.cancel()
 
@@ -127,7 +127,7 @@ async def test_commits_can_be_resumed_before_the_first_one(store: Store, tmp_pat
         first = await watching.read()
         assert first.HasField("heartbeat")
         watching.cancel()
-        await asyncio.to_thread(store.write_fetched, fetched(bars({0: 10})))
+        await asyncio.to_thread(store.fetched.write, fetched(bars({0: 10})))
         request = pb.WatchCommitsRequest(resume_token=first.resume_token)
         missed = await ingest.stub.WatchCommits(request).read()
         assert (missed.commit.symbol, missed.commit.version.revision) == ("AAPL", 1)
@@ -135,7 +135,7 @@ async def test_commits_can_be_resumed_before_the_first_one(store: Store, tmp_pat
 
 async def test_a_token_of_another_database_is_expired(store: Store, tmp_path: Path) -> None:
     other = open_store(f"sqlite:///{tmp_path}/other.db", clock=SYSTEM)
-    token = other.commit_token()
+    token = other.commits.token()
     other.close()
     async with running(store, tmp_path) as ingest:
         with pytest.raises(grpc.aio.AioRpcError) as caught:

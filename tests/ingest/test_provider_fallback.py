@@ -58,7 +58,7 @@ def test_when_it_is_away_the_next_answers_and_the_trail_says_so(
     assert isinstance(quote, Quote)
     assert (quote.price, quote.source, quote.attempts) == (1.25, "file", trail)
     fetched = providers.fetch_bars(AAPL, None, None, deadline=None)
-    assert (len(fetched.columns), fetched.attempts) == (1, trail)
+    assert (len(fetched.bars.columns), fetched.attempts) == (1, trail)
 
 
 def test_one_that_knows_no_bars_is_passed_over(providers: Providers) -> None:

@@ -69,7 +69,7 @@ class World:
         return state
 
     def read(self, key: SeriesKey) -> SeriesRead:
-        found = self.store.read(key)
+        found = self.store.bars.read(key)
         assert found is not None
         return found
 
@@ -85,11 +85,13 @@ class World:
         """What was put together by refreshes is what a fetch of everything brings."""
         whole = self.provider.fetch_bars(key, None, None, deadline=None)
         stored = self.read(key)
-        first = int(np.searchsorted(stored.columns.open_time_ms, whole.columns.open_time_ms[0]))
+        first = int(np.searchsorted(stored.columns.open_time_ms, whole.bars.columns.open_time_ms[0]))
         kept = stored.columns[first:]
         for name in ("open_time_ms", *VALUES):
-            np.testing.assert_array_equal(getattr(kept, name), getattr(whole.columns, name), err_msg=str(key))
-        assert stored.last_is_final is whole.last_is_final
+            np.testing.assert_array_equal(
+                getattr(kept, name), getattr(whole.bars.columns, name), err_msg=str(key)
+            )
+        assert stored.last_is_final is whole.bars.last_is_final
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +163,7 @@ async def test_what_refreshes_put_together_is_what_one_fetch_brings(world: World
             await world.refresh(key)
     for key in keys:
         world.assert_store_has_all(key)
-        state = world.store.series(key)
+        state = world.store.bars.state(key)
         assert state is not None
         assert state.epoch == 1, str(key)
 
@@ -176,7 +178,7 @@ async def test_a_split_restates_the_history(world: World, interval: Interval) ->
     world.assert_store_has_all(key)
     again = await world.refresh(key)
     assert again.epoch == after.epoch
-    assert EventKind.SPLIT in {event.kind for event in world.store.events("MSFT")}
+    assert EventKind.SPLIT in {event.kind for event in world.store.bars.events("MSFT")}
 
 
 async def test_a_dividend_restates_what_is_adjusted_for_it(world: World) -> None:
@@ -191,10 +193,10 @@ async def test_a_dividend_restates_what_is_adjusted_for_it(world: World) -> None
     for key in keys:
         world.assert_store_has_all(key)
         whole = world.provider.fetch_bars(key, None, None, deadline=None)
-        read = world.store.read(key, adjustment="ALL")
+        read = world.store.bars.read(key, adjustment="ALL")
         assert read is not None
-        assert whole.adjusted_close is not None
-        np.testing.assert_allclose(read.columns.close, whole.adjusted_close, rtol=1e-9)
+        assert whole.bars.adjusted_close is not None
+        np.testing.assert_allclose(read.columns.close, whole.bars.adjusted_close, rtol=1e-9)
     settled = [await world.refresh(key) for key in keys]
     again = [await world.refresh(key) for key in keys]
     assert [state.epoch for state in again] == [state.epoch for state in settled]
@@ -273,7 +275,7 @@ async def test_an_unknown_symbol_is_not_found_and_not_kept(world: World) -> None
     with pytest.raises(NotFound) as error:
         await world.refresh(key)
     assert error.value.reason is Reason.SYMBOL_NOT_FOUND
-    assert world.store.series(key) is None
+    assert world.store.bars.state(key) is None
 
 
 async def test_a_symbol_without_bars_has_no_data(world: World) -> None:
@@ -296,7 +298,7 @@ async def test_rows_that_are_all_refused_are_no_data_and_kept_with_their_reasons
             await refresher.ensure(SeriesKey("BAD", Interval.D1), max_age_s=max_age_s, deadline=None)
         assert error.value.reason is Reason.NO_DATA
     threads.close()
-    kept = world.store.rejected(symbol="BAD")
+    kept = world.store.rejections.find(symbol="BAD")
     assert [(each.row.row, each.row.reason.value) for each in kept] == [
         (3, "NOT_FINITE"),
         (2, "HIGH_BELOW_LOW"),
@@ -306,8 +308,8 @@ async def test_rows_that_are_all_refused_are_no_data_and_kept_with_their_reasons
 async def test_what_only_clients_wrote_is_theirs(world: World) -> None:
     """Bars from a file are not mixed with those that a provider has under the same symbol."""
     header = WriteHeader("k", WriteMode.UPSERT, "file:real.csv")
-    world.store.open_write(header)
-    world.store.write_batches(header, [batch(1, bars({0: 100.0, 1: 101.0}), key=APPLE)])
+    world.store.writes.open(header)
+    world.store.writes.write(header, [batch(1, bars({0: 100.0, 1: 101.0}), key=APPLE)])
     state = await world.refresh(APPLE)
     assert (state.count, state.source, state.fetched_at_ms) == (2, "file:real.csv", None)
     assert world.asked() == []
@@ -320,9 +322,9 @@ async def test_what_a_client_corrects_in_a_provider_s_series_stays_and_is_no_res
     await world.refresh(APPLE)
     last = world.read(APPLE).columns[-4:-3]
     header = WriteHeader("k", WriteMode.UPSERT, "client:desk")
-    world.store.open_write(header)
+    world.store.writes.open(header)
     corrected = replace(last, close=last.close + 0.5, high=last.high + 0.5)
-    world.store.write_batches(header, [batch(1, corrected, key=APPLE)])
+    world.store.writes.write(header, [batch(1, corrected, key=APPLE)])
     epoch = world.read(APPLE).state.epoch
     for _ in range(2):
         world.market.advance(DAY_S)
@@ -345,6 +347,6 @@ async def test_a_backfill_asks_the_provider_that_the_series_came_from(world: Wor
         world.store, providers, upstream=threads, database=threads, writing=threads, clock=clock
     )
     assert (await refresher.fetch(APPLE, None, None)).source == "sim"
-    world.store.write_fetched(providers.pinned("file").fetch_bars(APPLE, None, None, deadline=None))
+    world.store.fetched.write(providers.pinned("file").fetch_bars(APPLE, None, None, deadline=None))
     assert (await refresher.fetch(APPLE, None, None)).source == "file"
     threads.close()

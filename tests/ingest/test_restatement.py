@@ -17,9 +17,9 @@ def dividend(at: int) -> tuple[Event, ...]:
 
 
 def why(store: Store, again: FetchedBars) -> str:
-    held = store.read(KEY)
+    held = store.bars.read(KEY)
     assert held is not None
-    return why_restated(store, held, again)
+    return why_restated(store.bars, held, again)
 
 
 LIMIT = Gap(day(0), day(2), GapReason.PROVIDER_LIMIT, None, "no older bars")
@@ -42,7 +42,7 @@ LIMIT = Gap(day(0), day(2), GapReason.PROVIDER_LIMIT, None, "no older bars")
 def test_a_fetch_is_compared_with_what_a_provider_brought(
     store: Store, again: FetchedBars, reason: str
 ) -> None:
-    store.write_fetched(fetched(bars(HELD), adjusted=CLOSES, last_is_final=False))
+    store.fetched.write(fetched(bars(HELD), adjusted=CLOSES, last_is_final=False))
     assert why(store, again) == reason
 
 
@@ -55,6 +55,6 @@ def test_a_fetch_is_compared_with_what_a_provider_brought(
 )
 def test_what_clients_wrote_is_never_restated(store: Store, again: FetchedBars, reason: str) -> None:
     header = WriteHeader("k", WriteMode.UPSERT, "client:test")
-    store.open_write(header)
-    store.write_batches(header, [batch(1, bars(HELD))])
+    store.writes.open(header)
+    store.writes.write(header, [batch(1, bars(HELD))])
     assert why(store, again) == reason

@@ -19,7 +19,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def write(store: Store, day: int) -> None:
-    store.write_fetched(fetched(bars({day: 10}), first_day=day))
+    store.fetched.write(fetched(bars({day: 10}), first_day=day))
 
 
 def test_a_server_that_became_a_standby_is_away_until_it_is_none(

@@ -20,25 +20,25 @@ def stamped_at_the_open(columns: Columns) -> Columns:
 
 @pytest.mark.parametrize("mode", [WriteMode.UPSERT, WriteMode.INSERT])
 def test_a_day_that_has_a_bar_gets_no_second_one_under_another_stamp(store: Store, mode: WriteMode) -> None:
-    store.write_fetched(fetched(stamped_at_the_open(bars({1: 10, 2: 11, 3: 12})), first_day=-1))
+    store.fetched.write(fetched(stamped_at_the_open(bars({1: 10, 2: 11, 3: 12})), first_day=-1))
     header = WriteHeader("key", mode, "client:test")
-    store.open_write(header)
+    store.writes.open(header)
     # Days 0 to 2 are stamped 14:30 in the store; they come as midnights, with a day before and one after.
-    [result] = store.write_batches(header, [batch(1, bars({-2: 1, 0: 2, 1: 3, 2: 4, 4: 5}))])
+    [result] = store.writes.write(header, [batch(1, bars({-2: 1, 0: 2, 1: 3, 2: 4, 4: 5}))])
     assert (result.rows.inserted, result.rows.rejected) == (2, 3)
     assert {row.reason for row in result.rejected} == {RejectReason.OFF_GRID}
     assert [row.row for row in result.rejected] == [1, 2, 3]
-    read = store.read(KEY)
+    read = store.bars.read(KEY)
     assert read is not None
     assert read.columns.close.tolist() == [1, 10, 11, 12, 5]
     assert np.diff(read.columns.open_time_ms).min() > DAY_MS // 2
 
 
 def test_the_same_stamps_are_written_as_ever(store: Store) -> None:
-    store.open_write(HEADER)
+    store.writes.open(HEADER)
     batches = [batch(1, bars({0: 1, 1: 2})), batch(2, bars({1: 3, 2: 4})), batch(3, bars({3: 5}))]
-    results = store.write_batches(HEADER, batches)
+    results = store.writes.write(HEADER, batches)
     assert [result.rows.rejected for result in results] == [0, 0, 0]
-    read = store.read(KEY)
+    read = store.bars.read(KEY)
     assert read is not None
     assert closes(read.columns) == {0: 1, 1: 3, 2: 4, 3: 5}

@@ -2,15 +2,15 @@
 
 import re
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from finstage_runtime.clock import ManualClock
+from services.ingest.series import CheckedBars
 from services.ingest.store.api import Store
-from services.ingest.store.metered import MeteredStore, StoreMetrics
+from services.ingest.store.metrics import StoreMetrics
 from services.ingest.store.sql import open_store
 from services.ingest.store.values import Batch, WriteHeader, WriteMode
 from tests.ingest.stores import KEY, bars
@@ -25,19 +25,18 @@ def registry() -> CollectorRegistry:
 
 @pytest.fixture
 def metered(tmp_path: Path, clock: ManualClock, registry: CollectorRegistry) -> Iterator[Store]:
-    kind = partial(MeteredStore, metrics=StoreMetrics(registry))
-    store = open_store(f"sqlite:///{tmp_path}/finstage.db", clock=clock, kind=kind)
+    store = open_store(f"sqlite:///{tmp_path}/finstage.db", clock=clock, metrics=StoreMetrics(registry))
     yield store
     store.close()
 
 
 def test_rows_are_counted_once_by_what_became_of_them(metered: Store, registry: CollectorRegistry) -> None:
     header = WriteHeader("key", WriteMode.UPSERT, "client:test")
-    metered.open_write(header)
+    metered.writes.open(header)
     columns = bars({0: 10, 1: 11})
-    batch = Batch(sequence=1, key=KEY, sent=2, digest=b"d", columns=columns)
+    batch = Batch(sequence=1, key=KEY, sent=2, digest=b"d", bars=CheckedBars(columns))
     for _ in range(2):  # the second time it is repeated
-        metered.write_batches(header, [batch])
+        metered.writes.write(header, [batch])
 
     def value(name: str, **labels: str) -> float | None:
         return registry.get_sample_value(f"finstage_store_{name}", {"path": "client", **labels})

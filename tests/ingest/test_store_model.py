@@ -35,7 +35,7 @@ class Model:
     last_is_final: bool = True
     epoch: int = 0
     revision: int = 0
-    of_clients: set[int] = field(default_factory=set)
+    client_owned: set[int] = field(default_factory=set)
 
     @property
     def final(self) -> dict[int, float]:
@@ -57,7 +57,7 @@ class Model:
         self.revision += 1
 
     def write(self, sent: dict[int, float], last_is_final: bool, replaced: Collection[int] = ()) -> None:
-        """Write bars, as Store.write_fetched() and the UPSERT mode do."""
+        """Write bars, as a fetch and the UPSERT mode do."""
         kept = {d: c for d, c in self.bars.items() if d not in replaced or d in sent}
         after = kept | sent
         last = max(after, default=None)
@@ -81,7 +81,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.store = self.open()
         self.model = Model()
         self.write = 0
-        self.seen = self.store.commit_token()
+        self.seen = self.store.commits.token()
 
     def open(self) -> Store:
         return open_store(self.url, clock=ManualClock(NOW_MS / 1000))
@@ -97,9 +97,9 @@ class StoreMachine(RuleBasedStateMachine):
         first, end = min(*ends, *sent), max(*ends, *sent) + 1
         was = set(self.model.bars.items())
         # What a client wrote stays as it is.
-        kept = self.model.of_clients
+        kept = self.model.client_owned
         taken = {d: c for d, c in sent.items() if d not in kept}
-        result = self.store.write_fetched(
+        result = self.store.fetched.write(
             fetched(bars(sent), key=self.key, first_day=first, end_day=end, last_is_final=last_is_final),
             replace=replace,
         )
@@ -122,9 +122,9 @@ class StoreMachine(RuleBasedStateMachine):
     def write_batches(self, mode: WriteMode, batches: list[list[tuple[int, float]]], again: bool) -> None:
         self.write += 1
         header = WriteHeader(f"write {self.write}", mode, "client:test")
-        self.store.open_write(header)
+        self.store.writes.open(header)
         sent = [checked(i, self.key, rows) for i, rows in enumerate(batches, 1)]
-        results = self.store.write_batches(header, sent)
+        results = self.store.writes.write(header, sent)
         for rows, result in zip(batches, results, strict=True):
             kept: dict[int, float] = {}
             for d, c in rows:
@@ -145,13 +145,13 @@ class StoreMachine(RuleBasedStateMachine):
             refused_last = bool(kept) and max(kept) not in allowed
             final = self.model.last_is_final
             self.model.write(allowed, last_is_final=True)
-            self.model.of_clients |= allowed.keys()
+            self.model.client_owned |= allowed.keys()
             if refused_last and max(kept) == max(self.model.bars, default=None):
                 assert final == self.model.last_is_final
             if result.epoch is not None:
                 assert (result.epoch, result.revision) == (self.model.epoch, self.model.revision)
         if again:
-            repeated = self.store.write_batches(header, sent)
+            repeated = self.store.writes.write(header, sent)
             assert [r.rows for r in repeated] == [r.rows for r in results]
             assert all(r.repeated for r in repeated)
 
@@ -162,14 +162,14 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_store_is_the_model(self) -> None:
-        state = self.store.series(self.key)
+        state = self.store.bars.state(self.key)
         if state is None:
             assert self.model == Model()
             return
-        read = self.store.read(self.key)
+        read = self.store.bars.read(self.key)
         assert read is not None
         assert closes(read.columns) == self.model.bars
-        assert set(closes(read.columns[read.of_clients])) == self.model.of_clients
+        assert set(closes(read.columns[read.client_owned])) == self.model.client_owned
         assert (state.epoch, state.revision) == (self.model.epoch, self.model.revision)
         assert state.last_is_final == self.model.last_is_final
         assert state.count == len(self.model.bars)
@@ -181,7 +181,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_log_tells_of_every_version(self) -> None:
-        commits = self.store.commits_after(self.seen)
+        commits = self.store.commits.after(self.seen)
         versions = [(c.epoch, c.revision) for c in commits]
         assert versions == sorted(versions)
         if commits:
@@ -199,7 +199,8 @@ def checked(sequence: int, key: SeriesKey, rows: list[tuple[int, float]]) -> Bat
         "close": close,
         "volume": close * 10,
     }
-    sent = SentBatch(sequence, key.symbol, key.interval.proto, arrays, np.empty(0))
+    no_unknown = np.empty(0, dtype=np.int64)
+    sent = SentBatch(sequence, key.symbol, key.interval.value, arrays, np.empty(0), no_unknown)
     return check_batch(sent, now_ms=NOW_MS)
 
 

@@ -70,7 +70,7 @@ class Case:
         assert asyncio.run(run()) == {1}
 
     def read(self, adjustment: Adjustment = "SPLITS") -> SeriesRead:
-        found = self.store.read(self.key, adjustment=adjustment)
+        found = self.store.bars.read(self.key, adjustment=adjustment)
         assert found is not None
         return found
 
@@ -80,7 +80,7 @@ class Case:
 
     def gaps(self, start: str, end: str) -> list[tuple[str, str, str]]:
         """(start, end, reason) of the gaps in a range, in UTC."""
-        coverage = self.store.coverage(self.key, start_ms=at(start), end_ms=at(end))
+        coverage = self.store.bars.coverage(self.key, start_ms=at(start), end_ms=at(end))
 
         def text(ms: int) -> str:
             return f"{datetime.fromtimestamp(ms / 1000, UTC):%m-%dT%H:%M}"
@@ -88,7 +88,7 @@ class Case:
         return [(text(gap.start_ms), text(gap.end_ms), gap.reason.value) for gap in coverage.gaps]
 
     def flags(self) -> list[tuple[int, FlagReason]]:
-        return [(flag.open_time_ms, flag.reason) for flag in self.store.coverage(self.key).flags]
+        return [(flag.open_time_ms, flag.reason) for flag in self.store.bars.coverage(self.key).flags]
 
     def quote(self) -> Quote | FinstageError:
         [found] = self.providers.fetch_quotes([self.key.symbol], deadline=None)
@@ -200,7 +200,7 @@ def test_a_negative_settlement_traded(case: Open) -> None:
     oil = case("negative_settlement")
     assert len(oil.read().columns) == 9
     assert oil.read().columns.low.min() == -40.3
-    assert oil.store.rejected(symbol="CL=F") == ()
+    assert oil.store.rejections.find(symbol="CL=F") == ()
 
 
 def test_another_name_of_the_symbol_asked_for_is_its_answer(case: Open) -> None:

@@ -36,7 +36,7 @@ def test_good_rows_pass_untouched() -> None:
     columns = bars(GOOD, GOOD, GOOD)
     checked = check(Interval.D1, columns, now_ms=NOW_MS)
     assert checked.columns is columns
-    assert checked.rows.tolist() == [0, 1, 2]
+    assert checked.source_rows is None
     assert not checked.rejected
     assert not checked.flags
 
@@ -95,7 +95,8 @@ def test_a_row_that_cannot_be_a_bar_is_refused_alone(row: tuple[float, ...], rea
     assert checked.rejected[0].values == " ".join(
         f"{name}={float(value)!r}" for name, value in zip(VALUES, row, strict=True)
     )
-    assert checked.rows.tolist() == [0, 2]
+    assert checked.source_rows is not None
+    assert checked.source_rows.tolist() == [0, 2]
 
 
 def test_a_zero_price_is_kept_and_marked() -> None:
@@ -191,7 +192,7 @@ def test_a_day_week_or_month_has_one_bar_and_the_detail_says_what_is_next(
     off_grid, unordered = RejectReason.OFF_GRID, RejectReason.UNORDERED
     assert [(r.row, r.reason) for r in refused] == [(1, off_grid), (2, off_grid), (4, unordered)]
     assert refused[0].detail == (
-        f"{np.datetime64(times[1], 'ms')}Z is of the same {unit} as 2020-09-07T00:00:00.000Z"
+        f"{np.datetime64(times[1], 'ms')}Z is in the same {unit} as 2020-09-07T00:00:00.000Z"
         f"; a later {unit} is accepted"
     )
     assert refused[2].detail.endswith(f"; a later {unit} is accepted")
@@ -256,7 +257,7 @@ def test_a_client_s_adjusted_close_must_go_with_its_close(
 ) -> None:
     columns = bars(GOOD, (10.0, 11.0, 0.0, close, 100.0))
     given = np.array([10.0, adjusted])
-    refused = check(Interval.D1, columns, now_ms=NOW_MS, adjusted_close=given, of_client=True).rejected
+    refused = check(Interval.D1, columns, now_ms=NOW_MS, adjusted_close=given, from_client=True).rejected
     expected = (
         RejectReason.OUTSIDE_RANGE,
         f"adjusted_close is {adjusted}; above 0 and at most 20 times the close, {close}, is accepted",
@@ -305,9 +306,10 @@ def test_every_row_is_kept_or_refused_once_and_what_is_kept_are_bars(rows: list[
         np.array([r[0] for r in rows], dtype=np.int64), *np.array([r[1:] for r in rows]).reshape(-1, 5).T
     )
     checked = check(Interval.D1, columns, now_ms=NOW_MS)
-    assert sorted([*checked.rows.tolist(), *(r.row for r in checked.rejected)]) == list(range(len(rows)))
+    places = np.arange(len(rows)) if checked.source_rows is None else checked.source_rows
+    assert sorted([*places.tolist(), *(r.row for r in checked.rejected)]) == list(range(len(rows)))
     kept = checked.columns
-    assert np.array_equal(kept.open_time_ms, columns.open_time_ms[checked.rows])
+    assert np.array_equal(kept.open_time_ms, columns.open_time_ms[places])
     assert np.all(np.diff(kept.open_time_ms) >= DAY_MS // 2)
     for name in ("open", "close"):
         assert np.all((kept.low <= getattr(kept, name)) & (getattr(kept, name) <= kept.high))

@@ -64,7 +64,7 @@ async def test_a_database_that_stands_still_holds_the_client_up(tmp_path: Path, 
         await sending
     assert held_up_after < BATCHES / 2
     assert [ack.rows.inserted for ack in acks] == [ROWS] * BATCHES
-    state = store.series(SeriesKey(f"S{BATCHES}", KEY.interval))
+    state = store.bars.state(SeriesKey(f"S{BATCHES}", KEY.interval))
     assert state is not None
     assert state.count == ROWS
     store.close()

@@ -12,7 +12,7 @@ from finstage_market.columns import VALUES, Columns
 from finstage_market.errors import AlreadyExists, InvalidRequest, PreconditionFailed, Reason
 from finstage_market.interval import Interval
 from finstage_runtime.clock import ManualClock
-from services.ingest.series import SeriesKey
+from services.ingest.series import CheckedBars, SeriesKey
 from services.ingest.store.api import Store
 from services.ingest.store.values import Batch, WriteHeader, WriteMode
 from tests.ingest.ingest_server import Ingest, bar_batch, failed, running_ingest, series_of
@@ -40,7 +40,7 @@ async def test_each_batch_is_acknowledged_with_its_counts_and_version(ingest: In
     assert [counts(ack.rows) for ack in acks] == [(2, 2, 0, 0, 0), (2, 1, 0, 1, 0), (1, 0, 1, 0, 0)]
     assert [(ack.version.epoch, ack.version.revision) for ack in acks] == [(1, 1), (1, 2), (2, 3)]
     assert closes(tail(store, KEY, 9)) == {0: 10, 1: 11, 2: 13}
-    state = store.series(KEY)
+    state = store.bars.state(KEY)
     assert state is not None
     assert (state.source, state.fetched_at_ms) == ("file:a b.csv", None)
 
@@ -58,15 +58,15 @@ async def test_the_same_header_continues_and_a_batch_sent_twice_counts_once(inge
 
 async def test_a_batch_that_is_repeated_in_one_commit_counts_once(store: Store) -> None:
     header = WriteHeader("k", WriteMode.UPSERT, "client:test")
-    store.open_write(header)
+    store.writes.open(header)
     columns = bars({0: 10})
-    batch = Batch(sequence=1, key=KEY, sent=1, digest=b"a", columns=columns)
-    first, second = store.write_batches(header, [batch, batch])
+    batch = Batch(sequence=1, key=KEY, sent=1, digest=b"a", bars=CheckedBars(columns))
+    first, second = store.writes.write(header, [batch, batch])
     assert (first.repeated, second.repeated) == (False, True)
     assert first.rows == second.rows
-    assert store.open_write(header).rows.sent == 1
+    assert store.writes.open(header).rows.sent == 1
     with pytest.raises(AlreadyExists) as caught:
-        store.write_batches(header, [replace(batch, digest=b"b")])
+        store.writes.write(header, [replace(batch, digest=b"b")])
     assert caught.value.reason is Reason.KEY_REUSED
 
 
@@ -128,7 +128,7 @@ async def test_an_adjusted_close_that_does_not_go_with_its_close_is_refused_alon
     _, (ack,) = await ingest.write(HEADER, [batch])
     assert [(r.row, r.reason) for r in ack.rejected] == [(1, pb.REJECT_REASON_OUTSIDE_RANGE)]
     assert ack.rejected[0].values.endswith("volume=110.0 adjusted_close=0.0")
-    read = store.read(KEY, adjustment="ALL")
+    read = store.bars.read(KEY, adjustment="ALL")
     assert read is not None
     assert closes(read.columns) == {0: 9, 2: 11}
 
@@ -197,7 +197,7 @@ async def test_a_large_malformed_batch_is_counted_whole_and_listed_in_part(
     _, (ack, after) = await ingest.write(HEADER, [large, bar_batch(2, bars({0: 10}))])
     assert counts(ack.rows) == (600_000, 0, 0, 0, 600_000)
     assert counts(after.rows) == (1, 1, 0, 0, 0)
-    listed = store.rejected(limit=2000)
+    listed = store.rejections.find(limit=2000)
     assert [each.row.row for each in listed] == list(range(999, -1, -1))
     assert {each.row.detail for each in listed} == {
         "600,000 adjusted closes for 1 bars; 600,000 rows were sent; 1 to 50,000 are accepted"
@@ -296,7 +296,7 @@ async def test_numbers_that_were_not_sent_packed_are_read_all_the_same(ingest: I
     requests = [pb.WriteBarsRequest(header=HEADER), pb.WriteBarsRequest.FromString(raw)]
     answers = [answer async for answer in ingest.stub.WriteBars(iter(requests))]
     assert counts(answers[1].ack.rows) == (2, 2, 0, 0, 0)
-    read = store.read(KEY, adjustment="ALL")
+    read = store.bars.read(KEY, adjustment="ALL")
     assert read is not None
     assert read.columns.close.tolist() == [9.0, 10.0]
 
@@ -310,7 +310,7 @@ async def test_a_long_write_arrives_whole_whatever_the_size_of_its_batches(
     parts = [whole[end - size : end] for size, end in zip(sizes, ends, strict=True)]
     _, acks = await ingest.write(HEADER, [bar_batch(i, part) for i, part in enumerate(parts, 1)])
     assert [ack.rows.inserted for ack in acks] == sizes
-    read = store.read(SeriesKey("AAPL", Interval.D1))
+    read = store.bars.read(SeriesKey("AAPL", Interval.D1))
     assert read is not None
     assert all(np.array_equal(getattr(read.columns, n), getattr(whole, n)) for n in ("open_time_ms", *VALUES))
 
@@ -321,6 +321,6 @@ async def test_a_bar_whose_time_is_not_over_is_the_forming_one(
     today = int(clock.wall() * 1000) // 86_400_000 * 86_400_000
     columns = Columns.of([today - 86_400_000, today], *np.tile([[10.0], [11], [9], [10], [5]], 2))
     await ingest.write(HEADER, [bar_batch(1, columns)])
-    state = store.series(KEY)
+    state = store.bars.state(KEY)
     assert state is not None
     assert not state.last_is_final

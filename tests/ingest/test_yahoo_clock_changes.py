@@ -81,9 +81,9 @@ def test_a_market_round_the_clock_keeps_every_bar(change: str, interval: Interva
         shown = [{"start": each["start"], "end": each["start"] + 86_340} for each in shown]
     given: Any = {"current": shown[-1]} if sessions == "today's only" else {"sessions": shown}
     found = bars(interval, body([(ms, *DAY) for ms in opens], zone=zone, **given))
-    assert found.columns.open_time_ms.tolist() == opens
+    assert found.bars.columns.open_time_ms.tolist() == opens
     assert (first, end) == (opens[0], opens[-1] + min(step_ms, end - opens[-1]))
-    assert (found.rejected, found.gaps, found.last_is_final) == ((), (), True)
+    assert (found.bars.rejected, found.gaps, found.bars.last_is_final) == ((), (), True)
     assert not {"outside_session", "repeated"} & found.dropped.keys()
 
 
@@ -99,8 +99,8 @@ def test_a_session_of_the_day_begins_at_its_hour_of_the_clock(change: str, inter
         opens += range(hours["start"] * 1000, hours["end"] * 1000, step_ms)
     stray = [ms - 30 * MINUTE_MS for ms in opens[:1]]
     found = bars(interval, body([(ms, *DAY) for ms in stray + opens], zone=zone, current=hours))
-    assert found.columns.open_time_ms.tolist() == opens
-    assert found.rejected == ()
+    assert found.bars.columns.open_time_ms.tolist() == opens
+    assert found.bars.rejected == ()
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -112,7 +112,7 @@ def test_a_session_past_midnight_keeps_every_hour(change: str) -> None:
         hours = session(f"{one}T18:00", f"{one + timedelta(days=1)}T17:00", zone)
         opens += range(hours["start"] * 1000, hours["end"] * 1000, HOUR_MS)
     found = bars(Interval.H1, body([(ms, *DAY) for ms in opens], zone=zone, current=hours))
-    assert found.columns.open_time_ms.tolist() == opens
+    assert found.bars.columns.open_time_ms.tolist() == opens
 
 
 @pytest.mark.parametrize("stamped", ["midnight", "open", "an hour early"])
@@ -131,5 +131,5 @@ def test_days_weeks_and_months_keep_every_bar(change: str, interval: Interval, s
     opens = [start_ms(one, zone) + (10 * HOUR_MS if stamped == "open" else 0) for one in starts]
     sent = [ms - HOUR_MS for ms in opens] if stamped == "an hour early" else opens
     found = bars(interval, body([(ms, *DAY) for ms in sent], zone=zone))
-    assert found.columns.open_time_ms.tolist() == opens
-    assert (found.rejected, found.gaps, found.last_is_final) == ((), (), True)
+    assert found.bars.columns.open_time_ms.tolist() == opens
+    assert (found.bars.rejected, found.gaps, found.bars.last_is_final) == ((), (), True)

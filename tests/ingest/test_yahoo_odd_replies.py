@@ -101,21 +101,21 @@ def test_meta_that_is_none_is_unknown(meta: object) -> None:
     reply["chart"]["result"][0]["meta"] = meta
     found = bars(Interval.D1, reply)
     assert times(found) == ["03-04 09:30", "03-05 09:30"]
-    assert found.last_is_final
+    assert found.bars.last_is_final
 
 
 def test_rows_in_any_order_are_put_in_order() -> None:
     days = [(f"2024-03-{day:02}T09:30", day, day, day, day, day) for day in (8, 7, 4, 5, 6)]
     found = bars(Interval.D1, body(days))
     assert times(found) == ["03-04 09:30", "03-05 09:30", "03-06 09:30", "03-07 09:30", "03-08 09:30"]
-    assert found.columns.close.tolist() == [4, 5, 6, 7, 8]
+    assert found.bars.columns.close.tolist() == [4, 5, 6, 7, 8]
 
 
 def test_a_row_sent_twice_is_one_bar() -> None:
     monday, tuesday = ("2024-03-04T09:30", *DAY), ("2024-03-05T09:30", *DAY)
     found = bars(Interval.D1, body([monday, monday, tuesday, tuesday]))
     assert times(found) == ["03-04 09:30", "03-05 09:30"]
-    assert (found.last_is_final, found.rejected) == (True, ())
+    assert (found.bars.last_is_final, found.bars.rejected) == (True, ())
 
 
 def test_a_null_row_beside_one_with_values_is_no_gap() -> None:
@@ -136,7 +136,7 @@ def test_of_two_rows_that_differ_on_one_slot_of_the_past_neither_is_taken() -> N
     ]
     found = bars(Interval.D1, body(rows))
     assert times(found) == ["03-04 09:30", "03-06 09:30"]
-    assert [r.reason for r in found.rejected] == [RejectReason.DUPLICATE] * 2
+    assert [r.reason for r in found.bars.rejected] == [RejectReason.DUPLICATE] * 2
     assert [(gap.reason, gap.start_ms) for gap in found.gaps] == [
         (GapReason.REJECTED, ms("2024-03-05T09:30"))
     ]
@@ -146,7 +146,7 @@ def test_a_second_row_of_a_past_day_is_refused() -> None:
     rows = [("2024-03-04T09:30", *DAY), ("2024-03-04T14:07", *DAY), ("2024-03-05T09:30", *DAY)]
     found = bars(Interval.D1, body(rows))
     assert times(found) == ["03-04 09:30", "03-05 09:30"]
-    assert [r.reason for r in found.rejected] == [RejectReason.OFF_GRID]
+    assert [r.reason for r in found.bars.rejected] == [RejectReason.OFF_GRID]
 
 
 @pytest.mark.parametrize(
@@ -162,11 +162,11 @@ def test_a_live_row_is_merged_with_the_row_of_its_slot(interval: Interval, regul
     """Open of the first, close of the live one, extremes of both; the larger volume, not the sum."""
     rows = [(regular, 10.0, 12.0, 9.0, 11.0, 500, 11.0), (live, 11.5, 13.0, 11.0, 12.5, 100, 12.5)]
     found = bars(interval, body(rows, sessions=[MONDAY] if interval.is_intraday else ()), now=live)
-    assert found.columns.open_time_ms.tolist() == [ms(regular)]
+    assert found.bars.columns.open_time_ms.tolist() == [ms(regular)]
     assert last(found) == [10.0, 13.0, 9.0, 12.5, 500.0]
-    assert (found.last_is_final, found.as_of_ms) == (False, ms(live))
-    assert found.adjusted_close is not None
-    assert found.adjusted_close.tolist() == [12.5]
+    assert (found.bars.last_is_final, found.as_of_ms) == (False, ms(live))
+    assert found.bars.adjusted_close is not None
+    assert found.bars.adjusted_close.tolist() == [12.5]
 
 
 @pytest.mark.parametrize(
@@ -181,8 +181,8 @@ def test_a_live_row_is_merged_with_the_row_of_its_slot(interval: Interval, regul
 def test_a_live_row_alone_is_put_on_its_slot(interval: Interval, before: str, live: str, slot: str) -> None:
     sessions = [MONDAY] if interval.is_intraday else ()
     found = bars(interval, body([(before, *DAY), (live, *DAY)], sessions=sessions))
-    assert found.columns.open_time_ms.tolist() == [ms(before), ms(slot)]
-    assert not found.last_is_final
+    assert found.bars.columns.open_time_ms.tolist() == [ms(before), ms(slot)]
+    assert not found.bars.last_is_final
 
 
 def test_a_live_row_alone_in_the_reply_is_put_on_its_slot() -> None:
@@ -208,7 +208,7 @@ def test_the_grid_starts_anew_after_a_lunch_break() -> None:
     reply = body(forming, zone=tokyo, sessions=days, market="2024-03-05T12:30")
     found = bars(Interval.H1, reply, now="2024-03-04T22:31")
     assert times(found, tokyo)[-1] == "03-05 12:30"
-    assert not found.last_is_final
+    assert not found.bars.last_is_final
 
 
 def test_a_market_without_a_close_has_a_last_minute() -> None:
@@ -225,8 +225,9 @@ def test_a_quote_on_the_grid_forms_a_bar_only_while_trading_may_go_on() -> None:
     rows = [("2024-03-04T16:55", *DAY), ("2024-03-04T17:00", 11.0, 11.0, 11.0, 11.0, 0)]
     reply = body(rows, sessions=[day], market="2024-03-04T17:00")
     young, old = (bars(Interval.M5, reply, now=f"2024-03-04T17:{minute}") for minute in ("01", "30"))
-    assert (times(young)[-1], young.last_is_final) == ("03-04 17:00", False)
-    assert (times(old)[-1], old.last_is_final, old.as_of_ms) == ("03-04 16:55", True, ms("2024-03-04T17:00"))
+    assert (times(young)[-1], young.bars.last_is_final) == ("03-04 17:00", False)
+    found = times(old)[-1], old.bars.last_is_final, old.as_of_ms
+    assert found == ("03-04 16:55", True, ms("2024-03-04T17:00"))
     assert old.dropped == {"closing_quote": 1}
 
 
@@ -243,7 +244,7 @@ def test_a_half_day_ends_at_its_own_close() -> None:
     rows = [("2023-11-24T12:30", *DAY), ("2023-11-24T13:00", 11.0, 11.0, 11.0, 11.0, 0)]
     found = bars(Interval.H1, body(rows, sessions=[friday], current=MONDAY))
     assert times(found) == ["11-24 12:30"]
-    assert (found.last_is_final, found.as_of_ms) == (True, ms("2023-11-24T13:00"))
+    assert (found.bars.last_is_final, found.as_of_ms) == (True, ms("2023-11-24T13:00"))
 
 
 @pytest.mark.parametrize(
@@ -258,16 +259,16 @@ def test_a_half_day_ends_at_its_own_close() -> None:
 def test_a_bar_is_final_once_the_market_is_past_its_end(now: str, market: str, final: bool) -> None:
     rows = [("2024-03-04T09:55", *DAY), ("2024-03-04T10:00", *DAY)]
     found = bars(Interval.M5, body(rows, sessions=[MONDAY], market=market), now=now)
-    assert found.last_is_final is final
+    assert found.bars.last_is_final is final
     assert found.as_of_ms == (ms("2024-03-04T10:05") if final and market > "2024-03-04T10:05" else ms(market))
 
 
 def test_a_day_is_final_after_its_session() -> None:
     rows = [("2024-03-01T09:30", *DAY), ("2024-03-04T09:30", *DAY)]
     reply = body(rows, current=MONDAY, market="2024-03-04T15:59:59")
-    assert not bars(Interval.D1, reply, now="2024-03-04T16:00:00").last_is_final
+    assert not bars(Interval.D1, reply, now="2024-03-04T16:00:00").bars.last_is_final
     reply = body(rows, current=MONDAY, market="2024-03-04T16:00:01")
-    assert bars(Interval.D1, reply, now="2024-03-04T16:00:02").last_is_final
+    assert bars(Interval.D1, reply, now="2024-03-04T16:00:02").bars.last_is_final
 
 
 def test_a_null_row_whose_time_is_not_over_is_no_gap() -> None:
@@ -281,7 +282,7 @@ def test_a_row_at_no_full_minute_amid_others_is_refused() -> None:
     rows = [("2024-03-04T10:00", *DAY), ("2024-03-04T10:05:07", *DAY), ("2024-03-04T10:15", *DAY)]
     found = bars(Interval.M5, body(rows, sessions=[MONDAY]))
     assert times(found) == ["03-04 10:00", "03-04 10:15"]
-    assert [r.reason for r in found.rejected] == [RejectReason.OFF_GRID]
+    assert [r.reason for r in found.bars.rejected] == [RejectReason.OFF_GRID]
 
 
 def test_prices_of_zero_only_are_missing_and_some_are_refused() -> None:
@@ -311,30 +312,30 @@ def test_a_row_that_cannot_be_a_bar_is_refused_with_its_place_and_values(
     row: Row, reason: RejectReason
 ) -> None:
     found = bars(Interval.D1, body([("2024-03-04T09:30", *NULL), ("2024-03-05T09:30", *row)]))
-    [refused] = found.rejected
+    [refused] = found.bars.rejected
     assert (refused.row, refused.open_time_ms, refused.reason) == (1, ms("2024-03-05T09:30"), reason)
     assert refused.values.startswith(f"open={float(row[0])!r} high=")
-    assert len(found.columns) == 0
+    assert len(found.bars.columns) == 0
 
 
 def test_a_bar_of_the_future_is_refused() -> None:
     rows = [("2024-03-04T10:00", *DAY), ("2024-03-04T15:00", *DAY)]
     found = bars(Interval.M5, body(rows, sessions=[MONDAY]), now="2024-03-04T10:07")
     assert times(found) == ["03-04 10:00"]
-    assert [r.reason for r in found.rejected] == [RejectReason.IN_FUTURE]
+    assert [r.reason for r in found.bars.rejected] == [RejectReason.IN_FUTURE]
 
 
 def test_rounding_is_mended_and_flagged() -> None:
     found = bars(Interval.D1, body([("2024-03-04T09:30", 100.004, 100.0, 99.0, 99.5, 1)]))
-    assert [flag.reason for flag in found.flags] == [FlagReason.OHLC_ROUNDED]
+    assert [flag.reason for flag in found.bars.flags] == [FlagReason.OHLC_ROUNDED]
     assert last(found)[1] == 100.004
 
 
 def test_a_jump_of_100_times_is_flagged_and_kept() -> None:
     days = [("2024-03-04T09:30", 15.0, 15.0, 15.0, 15.0, 0), ("2024-03-05T09:30", 0.15, 0.15, 0.15, 0.15, 0)]
     found = bars(Interval.D1, body(days))
-    assert found.columns.close.tolist() == [15.0, 0.15]
-    assert [(f.reason, f.open_time_ms) for f in found.flags] == [
+    assert found.bars.columns.close.tolist() == [15.0, 0.15]
+    assert [(f.reason, f.open_time_ms) for f in found.bars.flags] == [
         (FlagReason.SUSPICIOUS_JUMP, ms("2024-03-05T09:30"))
     ]
 
@@ -342,13 +343,13 @@ def test_a_jump_of_100_times_is_flagged_and_kept() -> None:
 def test_a_null_volume_is_zero_and_flagged() -> None:
     found = bars(Interval.D1, body([("2024-03-04T09:30", 10.0, 12.0, 9.0, 11.0, None)]))
     assert last(found)[4] == 0.0
-    assert [flag.reason for flag in found.flags] == [FlagReason.VOLUME_MISSING]
+    assert [flag.reason for flag in found.bars.flags] == [FlagReason.VOLUME_MISSING]
 
 
 def test_null_adjusted_closes_are_none() -> None:
     found = bars(Interval.D1, body([("2024-03-04T09:30", *DAY, None), ("2024-03-05T09:30", *DAY, 10.5)]))
-    assert found.adjusted_close is not None
-    assert str(found.adjusted_close.tolist()) == "[nan, 10.5]"
+    assert found.bars.adjusted_close is not None
+    assert str(found.bars.adjusted_close.tolist()) == "[nan, 10.5]"
 
 
 def test_a_symbol_in_lower_case_is_the_same() -> None:
@@ -359,7 +360,7 @@ def test_a_symbol_in_lower_case_is_the_same() -> None:
         chart, SeriesKey("X", Interval.D1), ALWAYS, now_ms=ms("2024-04-01T00:00"), source="yahoo"
     )
     assert not isinstance(found, Failure)
-    assert len(found.columns) == 1
+    assert len(found.bars.columns) == 1
 
 
 @pytest.mark.parametrize("price", [0, -37.63, None, "12", True])

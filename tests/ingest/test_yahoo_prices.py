@@ -70,7 +70,7 @@ def test_a_quote_and_a_bar_say_the_same_number() -> None:
     quote = quote_of(chart(reply), "X", now_ms=0, source="yahoo")
     assert isinstance(quote, Quote)
     assert (quote.price, quote.day_open, quote.day_high) == (285.14, 287.76, 288.1)
-    columns = bars(Interval.H1, reply).columns
+    columns = bars(Interval.H1, reply).bars.columns
     assert (columns.open[0], columns.high[0], columns.close[0]) == (287.76, 288.1, 285.14)
 
 
@@ -85,17 +85,17 @@ def test_futures_and_indices_trade_below_zero(kind: str) -> None:
         ("2024-03-06T09:30", 0.0, 0.0, 0.0, 0.0, 0),
     ]
     found = bars(Interval.D1, body(rows, instrumentType=kind, priceHint=4))
-    assert found.columns.close.tolist() == [-0.01, -0.105, 0.0]
-    assert (found.rejected, found.gaps) == ((), ())
-    assert [flag.reason for flag in found.flags] == [FlagReason.ZERO_PRICE]
+    assert found.bars.columns.close.tolist() == [-0.01, -0.105, 0.0]
+    assert (found.bars.rejected, found.gaps) == ((), ())
+    assert [flag.reason for flag in found.bars.flags] == [FlagReason.ZERO_PRICE]
 
 
 @pytest.mark.parametrize("kind", ["EQUITY", "ETF", "CRYPTOCURRENCY", "CURRENCY", "MUTUALFUND", ""])
 def test_others_do_not(kind: str) -> None:
     rows = [("2024-03-04T09:30", *DAY), ("2024-03-05T09:30", -1.0, -0.5, -2.0, -1.0, 10)]
     found = bars(Interval.D1, body(rows, instrumentType=kind))
-    assert len(found.columns) == 1
-    assert [row.reason for row in found.rejected] == [RejectReason.NEGATIVE]
+    assert len(found.bars.columns) == 1
+    assert [row.reason for row in found.bars.rejected] == [RejectReason.NEGATIVE]
 
 
 def test_zeros_among_prices_far_from_zero_are_missing_whatever_the_kind() -> None:
@@ -105,7 +105,7 @@ def test_zeros_among_prices_far_from_zero_are_missing_whatever_the_kind() -> Non
         ("2024-03-07T09:30", 20.0, 21.0, 0, 20.0, 5),
     ]
     found = bars(Interval.D1, body(rows, instrumentType="FUTURE"))
-    assert found.columns.close.tolist() == [20.0, 21.0]
+    assert found.bars.columns.close.tolist() == [20.0, 21.0]
     assert [gap.reason for gap in found.gaps] == [GapReason.PROVIDER_MISSING, GapReason.REJECTED]
 
 
@@ -150,14 +150,14 @@ def test_one_price_of_a_bar_out_of_scale_is_flagged_and_kept(factor: float, whic
     row[1], row[2] = max(row), min(row)
     rows = [*days(100.0, 101.0), ("2024-03-06T09:30", *row, 50), *days(102.0, first=7)]
     found = bars(Interval.D1, body(rows))
-    assert len(found.columns) == 4
-    assert ms("2024-03-06T09:30") in jumps(*found.flags)
+    assert len(found.bars.columns) == 4
+    assert ms("2024-03-06T09:30") in jumps(*found.bars.flags)
 
 
 def test_a_gap_a_crash_and_a_rally_of_a_month_are_in_scale() -> None:
     month = ("2021-01-01T00:00", 19.0, 483.0, 17.0, 325.0, 100)
-    assert jumps(*bars(Interval.MO1, body([month])).flags) == []
-    assert jumps(*bars(Interval.D1, body(days(100.0, 45.0, 20.0, 60.0))).flags) == []
+    assert jumps(*bars(Interval.MO1, body([month])).bars.flags) == []
+    assert jumps(*bars(Interval.D1, body(days(100.0, 45.0, 20.0, 60.0))).bars.flags) == []
 
 
 def split(day: str, numerator: float, denominator: float = 1) -> dict[str, Any]:
@@ -175,17 +175,17 @@ def test_a_listed_split_that_shows_in_the_closes_is_flagged(
     ratio = numerator / denominator
     rows = days(100.0 * ratio, 101.0 * ratio, 100.2, 100.7)
     events = split("2024-03-06T09:30", numerator, denominator)
-    assert jumps(*bars(interval, body(rows, events=events)).flags) == [ms("2024-03-06T09:30")]
+    assert jumps(*bars(interval, body(rows, events=events)).bars.flags) == [ms("2024-03-06T09:30")]
     adjusted = bars(interval, body(days(100.0, 101.0, 100.2, 100.7), events=events))
-    assert jumps(*adjusted.flags) == []
+    assert jumps(*adjusted.bars.flags) == []
 
 
 def test_a_split_applied_on_another_day_or_to_a_part_of_the_history_is_flagged() -> None:
     late = bars(Interval.D1, body(days(400.0, 404.0, 402.0, 100.5), events=split("2024-03-06T09:30", 4)))
-    assert jumps(*late.flags) == [ms("2024-03-07T09:30")]
+    assert jumps(*late.bars.flags) == [ms("2024-03-07T09:30")]
     rows = days(*[25.0] * 3, *[100.0] * 12)
     twice = bars(Interval.D1, body(rows, events=split("2024-03-18T09:30", 4)))
-    assert jumps(*twice.flags) == [ms("2024-03-07T09:30")]
+    assert jumps(*twice.bars.flags) == [ms("2024-03-07T09:30")]
 
 
 # Dividends
@@ -232,9 +232,9 @@ def test_bars_count_from_the_start_of_their_session(interval: Interval, start: s
         opens += range(shown[-1]["start"] * 1000, shown[-1]["end"] * 1000, step_ms)
     given: Any = {"sessions": shown} if known == "sessions" else {"current": shown[-1]} if known else {}
     found = bars(interval, body([(at, *DAY) for at in opens], **given))
-    assert found.columns.open_time_ms.tolist() == opens
-    assert found.rejected == ()
-    assert found.last_is_final
+    assert found.bars.columns.open_time_ms.tolist() == opens
+    assert found.bars.rejected == ()
+    assert found.bars.last_is_final
 
 
 @pytest.mark.parametrize("known", ["sessions", ""])
@@ -243,8 +243,8 @@ def test_a_row_off_the_session_s_grid_is_refused(known: str) -> None:
     opens = ["07:20", "08:20", "08:47", "09:20", "10:20"]
     given: Any = {"sessions": shown} if known else {}
     found = bars(Interval.H1, body([(f"2024-03-04T{at}", *DAY) for at in opens], **given))
-    assert len(found.columns) == 4
-    assert [row.reason for row in found.rejected] == [RejectReason.OFF_GRID]
+    assert len(found.bars.columns) == 4
+    assert [row.reason for row in found.bars.rejected] == [RejectReason.OFF_GRID]
 
 
 # Final
@@ -267,10 +267,10 @@ def test_a_period_that_is_over_is_final_beside_the_live_row(
     rows = [(own, 10.0, 12.0, 9.0, 11.0, 500), (live, 11.5, 11.5, 11.5, 11.5, 0)]
     hours: Any = {"current": session("2024-03-08T09:30", "2024-03-08T16:00"), "market": live}
     found = bars(interval, body(rows, **hours), now=over)
-    assert found.columns.open_time_ms.tolist() == [ms(own)]
-    assert (found.last_is_final, found.columns.close.tolist()) == (True, [11.0])
+    assert found.bars.columns.open_time_ms.tolist() == [ms(own)]
+    assert (found.bars.last_is_final, found.bars.columns.close.tolist()) == (True, [11.0])
     running = bars(interval, body(rows, **hours), now=live)
-    assert (running.last_is_final, running.columns.close.tolist()) == (False, [11.5])
+    assert (running.bars.last_is_final, running.bars.columns.close.tolist()) == (False, [11.5])
 
 
 # Quotes

@@ -48,9 +48,9 @@ def now_ms() -> int:
 
 def test_a_daily_history_is_one_request_for_all_of_it(provider: Provider, server: ReplayServer) -> None:
     fetched = provider.fetch_bars(SeriesKey("TSLA", Interval.D1), None, None, deadline=None)
-    assert (len(fetched.columns), fetched.last_is_final, fetched.source) == (3303, True, "yahoo")
-    assert fetched.adjusted_close is not None
-    assert len(fetched.adjusted_close) == 3303
+    assert (len(fetched.bars.columns), fetched.bars.last_is_final, fetched.source) == (3303, True, "yahoo")
+    assert fetched.bars.adjusted_close is not None
+    assert len(fetched.bars.adjusted_close) == 3303
     assert fetched.instrument.first_bar_ms == 1_277_818_200_000
     [(start, end)] = windows(server)
     assert start < 0
@@ -70,7 +70,7 @@ def test_minutes_are_asked_for_by_the_week_and_a_month_back(provider: Provider, 
     assert all(0 < end - start <= 7 * 86_400 + 1 for start, end in asked)
     assert now_ms() - fetched.start_ms < 30 * DAY_MS
     # The recording is older: no bar of it is in the window.
-    assert len(fetched.columns) == 0
+    assert len(fetched.bars.columns) == 0
 
 
 def test_what_lies_before_the_upstreams_limit_is_a_gap(provider: Provider) -> None:
@@ -99,14 +99,14 @@ def test_weeks_are_asked_for_whole(provider: Provider, server: ReplayServer) -> 
     [(start, end)] = windows(server)
     assert start * 1000 <= start_ms - 7 * DAY_MS
     assert end * 1000 >= end_ms + 7 * DAY_MS
-    times = fetched.columns.open_time_ms
-    assert (times[0] >= start_ms, times[-1] < end_ms, fetched.last_is_final) == (True, True, True)
+    times = fetched.bars.columns.open_time_ms
+    assert (times[0] >= start_ms, times[-1] < end_ms, fetched.bars.last_is_final) == (True, True, True)
 
 
 def test_a_known_symbol_without_data_gives_no_bars(provider: Provider) -> None:
     for symbol in ("APS.AX", "CAPIO.ST", "^VXAPL", "BEKE"):
         fetched = provider.fetch_bars(SeriesKey(symbol, Interval.D1), None, None, deadline=None)
-        assert (len(fetched.columns), fetched.as_of_ms) == (0, None)
+        assert (len(fetched.bars.columns), fetched.as_of_ms) == (0, None)
 
 
 def test_an_unknown_symbol_is_not_found(provider: Provider) -> None:
@@ -173,4 +173,4 @@ def test_a_reply_of_another_granularity_has_no_data_of_the_series(
     """Asked for what it does not keep, the upstream sends what it keeps, each time."""
     server.by_key["VFINX", "1mo"] = server.by_key["VFINX", "3mo"]
     fetched = provider.fetch_bars(SeriesKey("VFINX", Interval.MO1), None, None, deadline=None)
-    assert len(fetched.columns) == 0
+    assert len(fetched.bars.columns) == 0

@@ -101,7 +101,7 @@ def at(text: str) -> int:
 
 def rows(bars: CleanBars) -> list[tuple[float, ...]]:
     """(open time, open, high, low, close, volume) of each bar."""
-    c = bars.columns
+    c = bars.bars.columns
     return list(
         zip(
             *(column.tolist() for column in (c.open_time_ms, c.open, c.high, c.low, c.close, c.volume)),
@@ -127,14 +127,14 @@ def test_bars_are_those_of_the_naive_reader(replies: Replies, name: str) -> None
 
 @pytest.mark.parametrize("name", [name for name in BARS if name not in LIVE])
 def test_bars_of_the_past_are_final(replies: Replies, name: str) -> None:
-    assert replies.bars(name).last_is_final
+    assert replies.bars(name).bars.last_is_final
 
 
 @pytest.mark.parametrize("name", LIVE)
 def test_a_live_bar_is_never_final(replies: Replies, name: str) -> None:
     """Also long after: what came was the live quote, not the bar that it became."""
     bars = replies.bars(name)
-    assert not bars.last_is_final
+    assert not bars.bars.last_is_final
     assert bars.as_of_ms == replies.chart(name).market_time_ms
 
 
@@ -155,7 +155,7 @@ def test_1_null_bars_are_gaps(replies: Replies) -> None:
 
 def test_2_closes_alone_are_no_bars(replies: Replies) -> None:
     bars = replies.bars("muv2_de_1d_6mo_close_null_only")
-    assert len(bars.columns) == 0
+    assert len(bars.bars.columns) == 0
     assert [(gap.missing_bars, gap.detail) for gap in bars.gaps] == [
         (16, "a close without open, high and low"),
         (1, "a row without values"),
@@ -183,8 +183,8 @@ def test_3_the_live_quote_is_put_on_its_slot(replies: Replies) -> None:
 def test_4_the_live_quote_of_another_day_is_no_bar_of_the_window(replies: Replies) -> None:
     window = Window(at("2024-10-02"), at("2024-10-03"), at("2024-10-03"))
     bars = replies.bars("aapl_1m_1day_null_bar_live_tail", window)
-    assert (len(bars.columns), rows(bars)[-1][0]) == (389, at("2024-10-02T19:59"))
-    assert bars.last_is_final
+    assert (len(bars.bars.columns), rows(bars)[-1][0]) == (389, at("2024-10-02T19:59"))
+    assert bars.bars.last_is_final
     assert bars.dropped == {"outside_session": 1}
 
 
@@ -243,16 +243,16 @@ def test_9_the_closing_stub_is_no_bar(replies: Replies) -> None:
 def test_10_a_volume_of_zero_while_the_price_moved_is_flagged(replies: Replies) -> None:
     for name, first in (("gspc_1m_1day", "2022-03-18T13:30"), ("whr_1h_1d", "2022-09-02T13:30")):
         bars = replies.bars(name)
-        assert [(flag.open_time_ms, flag.reason) for flag in bars.flags] == [
+        assert [(flag.open_time_ms, flag.reason) for flag in bars.bars.flags] == [
             (at(first), FlagReason.VOLUME_MISSING)
         ]
-    assert replies.bars("eurusd_1d").flags == ()  # has no volumes at all
+    assert replies.bars("eurusd_1d").bars.flags == ()  # has no volumes at all
 
 
 @pytest.mark.parametrize("name", EMPTY)
 def test_11_a_reply_without_timestamps_is_no_data(replies: Replies, name: str) -> None:
     bars = replies.bars(name)
-    assert (len(bars.columns), bars.gaps, bars.rejected, bars.as_of_ms) == (0, (), (), None)
+    assert (len(bars.bars.columns), bars.gaps, bars.bars.rejected, bars.as_of_ms) == (0, (), (), None)
 
 
 def test_12_missing_meta_is_unknown(replies: Replies) -> None:
@@ -275,8 +275,8 @@ def test_13_only_the_regular_session_is_taken(replies: Replies) -> None:
 
 
 def test_14_intraday_bars_have_no_adjusted_close(replies: Replies) -> None:
-    assert replies.bars("whr_1h_1d").adjusted_close is None
-    adjusted = replies.bars("aapl_1d_split_dividend_2020").adjusted_close
+    assert replies.bars("whr_1h_1d").bars.adjusted_close is None
+    adjusted = replies.bars("aapl_1d_split_dividend_2020").bars.adjusted_close
     assert adjusted is not None
     assert adjusted[0] == 128.02847
 
@@ -309,7 +309,7 @@ def test_17_a_split_of_4_and_one_of_4_0_are_the_same(replies: Replies) -> None:
 
 def test_18_prices_that_contradict_one_another_are_refused(replies: Replies) -> None:
     bars = replies.bars("vfinx_3mo_max_capital_gains")
-    assert [(r.row, r.open_time_ms, r.reason) for r in bars.rejected] == [
+    assert [(r.row, r.open_time_ms, r.reason) for r in bars.bars.rejected] == [
         (161, at("2025-04-01T04:00"), RejectReason.OUTSIDE_RANGE),  # low 0.0
         (162, at("2025-07-01T04:00"), RejectReason.OUTSIDE_RANGE),  # low 574.70, open 572.06
     ]
@@ -329,7 +329,7 @@ def test_20_local_midnights_move_with_daylight_saving(replies: Replies) -> None:
 
 def test_21_a_market_time_of_another_year_changes_no_bar(replies: Replies) -> None:
     assert replies.bars("tsla_1d_2010_2023").as_of_ms == at("2023-08-11T20:00")
-    assert replies.bars("fund_0p0000xts7_1d").last_is_final
+    assert replies.bars("fund_0p0000xts7_1d").bars.last_is_final
 
 
 def test_22_pence_stay_pence(replies: Replies) -> None:

@@ -71,7 +71,7 @@ class Refresher:
         Raises:
             FinstageError: as Provider.fetch_bars() does, where the store has no bars; so NotFound (NO_DATA).
         """
-        state = await self._database.run(self._store.series, key)
+        state = await self._database.run(self._store.bars.state, key)
         failure: FinstageError | None = None
         if state is None or not self._is_fresh(state, max_age_s):
             is_held = state is not None and state.count > 0
@@ -106,19 +106,19 @@ class Refresher:
         Raises:
             FinstageError: as Provider.fetch_bars() does.
         """
-        state = await self._database.run(self._store.series, key)
+        state = await self._database.run(self._store.bars.state, key)
         return await self._fetch(key, state, start_ms, end_ms, deadline=None)
 
     async def _refresh(self, key: SeriesKey, deadline: float | None) -> SeriesState:
-        tail = await self._database.run(self._store.read, key, limit=OVERLAP_BARS + 1)
+        tail = await self._database.run(self._store.bars.read, key, limit=OVERLAP_BARS + 1)
         if tail is None or not len(tail.columns):
             fetched = await self._fetch(key, None, deadline=deadline)
             # Refused rows are kept with their reasons, also where nothing else came.
-            if not len(fetched.columns) and not fetched.rejected and tail is None:
+            if not len(fetched.bars.columns) and not fetched.bars.rejected and tail is None:
                 raise no_data(key.symbol, key.interval)
             return await self._write(fetched, replace=tail is None)
         fetched = await self._fetch(key, tail.state, int(tail.columns.open_time_ms[0]), deadline=deadline)
-        reason = await self._database.run(why_restated, self._store, tail, fetched)
+        reason = await self._database.run(why_restated, self._store.bars, tail, fetched)
         if not reason:
             # All final bars are there again, so replacing removes only a forming bar that came to nothing.
             return await self._write(fetched, replace=reach_ms(fetched) == fetched.start_ms)
@@ -146,5 +146,5 @@ class Refresher:
         return fetched
 
     async def _write(self, fetched: FetchedBars, *, replace: bool) -> SeriesState:
-        written = await self._writing.run(self._store.write_fetched, fetched, replace=replace)
+        written = await self._writing.run(self._store.fetched.write, fetched, replace=replace)
         return written.state

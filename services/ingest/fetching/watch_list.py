@@ -109,8 +109,8 @@ class WatchList:
         if not_before_ms > self._now_ms():
             return not_before_ms
         try:
-            state = await self._database.run(self._store.series, key)
-            instrument = await self._database.run(self._store.instrument, key.symbol)
+            state = await self._database.run(self._store.bars.state, key)
+            instrument = await self._database.run(self._store.instruments.get, key.symbol)
             calendar = None
             if instrument is not None:
                 calendar = await asyncio.to_thread(self._calendars.of, instrument)

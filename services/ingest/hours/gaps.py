@@ -37,7 +37,7 @@ def with_gaps(fetched: FetchedBars, calendars: Calendars) -> FetchedBars:
     known = [*fetched.gaps, *_head(fetched)]
     calendar = calendars.of(fetched.instrument)
     found: list[Gap] = []
-    if calendar is not None and len(fetched.columns) and _has_sessions(fetched.key, calendar):
+    if calendar is not None and len(fetched.bars.columns) and _has_sessions(fetched.key, calendar):
         zone = zone_of(fetched.instrument.time_zone) or calendar.zone
         known = [gap for gap in known if not _is_of_closed_day(gap, calendar, zone)]
         found = [*_by_calendar(fetched, calendar, zone)]
@@ -55,18 +55,18 @@ def _has_sessions(key: SeriesKey, calendar: Calendar) -> bool:
 def _head(fetched: FetchedBars) -> Iterator[Gap]:
     """Why the range begins without bars, as far as no calendar is needed to say."""
     start_ms = max([fetched.start_ms, *(g.end_ms for g in fetched.gaps if g.start_ms <= fetched.start_ms)])
-    first_ms = int(fetched.columns.open_time_ms[0]) if len(fetched.columns) else fetched.end_ms
+    first_ms = int(fetched.bars.columns.open_time_ms[0]) if len(fetched.bars.columns) else fetched.end_ms
     listed_ms = fetched.instrument.first_bar_ms
     if listed_ms is not None and start_ms < (end_ms := min(listed_ms, first_ms)):
         yield Gap(start_ms, end_ms, GapReason.BEFORE_LISTING, 0)
         start_ms = end_ms
-    if len(fetched.columns) and first_ms - start_ms > _LONG_MS:
+    if len(fetched.bars.columns) and first_ms - start_ms > _LONG_MS:
         detail = "the provider's history of this interval begins here"
         yield Gap(start_ms, first_ms, GapReason.PROVIDER_LIMIT, None, detail)
 
 
 def _by_calendar(fetched: FetchedBars, calendar: Calendar, zone: tzinfo) -> Iterator[Gap]:
-    times = fetched.columns.open_time_ms
+    times = fetched.bars.columns.open_time_ms
     start_ms = max(fetched.start_ms, int(times[0]) - _LONG_MS)
     # Of the newest session the bars may still come.
     now_ms = fetched.fetched_at_ms - _SETTLED_MS

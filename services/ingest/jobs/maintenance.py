@@ -1,4 +1,4 @@
-"""What is done from time to time: forming bars become final, and what is old is forgotten."""
+"""Maintenance of the store in the background: bars are finalized, and old records deleted."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,23 +9,25 @@ import structlog
 from finstage_market.errors import FinstageError
 from finstage_runtime.clock import Clock
 from finstage_runtime.executor import BoundedExecutor
-from services.ingest.store.api import Store
+from services.ingest.store.maintenance import Maintenance
 
 # How far back WatchCommits can be resumed.
 COMMITS_S = 7 * 86_400
 _PRUNE_EVERY_S = 600.0
-_SETTLE_EVERY_S = 5.0
+_FINALIZE_EVERY_S = 5.0
 
 _log = structlog.get_logger(__name__)
 
 
-async def keep_settled(store: Store, *, database: BoundedExecutor) -> None:
-    """Settles forming bars until it is cancelled."""
-    await _again_and_again(lambda: database.run(store.settle), every_s=_SETTLE_EVERY_S)
+async def keep_finalized(maintenance: Maintenance, *, database: BoundedExecutor) -> None:
+    """Finalize forming bars whose time is over, until cancelled."""
+    await _repeat(lambda: database.run(maintenance.finalize), every_s=_FINALIZE_EVERY_S)
 
 
-async def keep_pruned(store: Store, *, database: BoundedExecutor, clock: Clock, records_s: float) -> None:
-    """Prunes the store until it is cancelled. Any number of replicas may.
+async def keep_pruned(
+    maintenance: Maintenance, *, database: BoundedExecutor, clock: Clock, records_s: float
+) -> None:
+    """Delete old records until cancelled. Any number of replicas may do it.
 
     records_s: how long ended jobs, refused rows, and writes that nobody continues are kept.
     """
@@ -33,16 +35,18 @@ async def keep_pruned(store: Store, *, database: BoundedExecutor, clock: Clock, 
     async def prune() -> None:
         now_s = clock.wall()
         commits_ms, records_ms = (int((now_s - age_s) * 1000) for age_s in (COMMITS_S, records_s))
-        while await database.run(store.prune, commits_before_ms=commits_ms, records_before_ms=records_ms):
+        while await database.run(
+            maintenance.prune, commits_before_ms=commits_ms, records_before_ms=records_ms
+        ):
             pass
 
-    await _again_and_again(prune, every_s=_PRUNE_EVERY_S)
+    await _repeat(prune, every_s=_PRUNE_EVERY_S)
 
 
-async def _again_and_again(work: Callable[[], Awaitable[None]], *, every_s: float) -> NoReturn:
+async def _repeat(work: Callable[[], Awaitable[None]], *, every_s: float) -> NoReturn:
     while True:
         try:
             await work()
         except FinstageError as error:
-            _log.warning("upkeep_interrupted", error=type(error).__name__, detail=str(error))
+            _log.warning("maintenance_interrupted", error=type(error).__name__, detail=str(error))
         await asyncio.sleep(every_s)

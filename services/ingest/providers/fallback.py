@@ -48,7 +48,7 @@ class Providers:
         self, key: SeriesKey, start_ms: int | None, end_ms: int | None, *, deadline: float | None
     ) -> FetchedBars:
         def has_bars(fetched: FetchedBars) -> bool:
-            return len(fetched.columns) > 0
+            return len(fetched.bars.columns) > 0
 
         fetched, attempts = self._first(
             lambda provider: provider.fetch_bars(key, start_ms, end_ms, deadline=deadline), has_bars

@@ -45,6 +45,7 @@ from finstage_market.interval import Interval
 from finstage_market.symbol import parse_symbol
 from finstage_runtime.clock import Clock
 from services.ingest.series import (
+    CheckedBars,
     Event,
     EventKind,
     FetchedBars,
@@ -121,16 +122,18 @@ class FileProvider:
             key=key,
             start_ms=first_ms if start_ms is None else start_ms,
             end_ms=now_ms + 1 if end_ms is None else end_ms,
-            columns=bars,
-            last_is_final=last_ms is None or is_over(key.interval, last_ms, now_ms),
+            bars=CheckedBars(
+                bars,
+                None if adjusted is None else adjusted[rows],
+                last_is_final=last_ms is None or is_over(key.interval, last_ms, now_ms),
+                flags=tuple(flag for flag in checked.flags if flag.open_time_ms in times),
+                rejected=tuple(sorted(_refused(found, checked.rejected), key=lambda refused: refused.row)),
+            ),
             instrument=file.instrument,
             # Not "file:NAME", which is what clients write.
             source=self.name,
             fetched_at_ms=now_ms,
             as_of_ms=last_ms,
-            adjusted_close=None if adjusted is None else adjusted[rows],
-            flags=tuple(flag for flag in checked.flags if flag.open_time_ms in times),
-            rejected=tuple(sorted(_refused(found, checked.rejected), key=lambda refused: refused.row)),
             events=tuple(map(_event, found.events)),
         )
 
@@ -165,7 +168,7 @@ class FileProvider:
             return no_data(symbol, "quote")
         return Quote(
             symbol=symbol,
-            price=float(fetched.columns.close[-1]),
+            price=float(fetched.bars.columns.close[-1]),
             currency=file.instrument.currency,
             market_time_ms=fetched.as_of_ms,
             source=fetched.source,

@@ -21,7 +21,7 @@ from services.ingest.providers.yahoo_batch import MAX_SYMBOLS, MIN_SYMBOLS, Batc
 from services.ingest.providers.yahoo_chart import Chart, read_chart, read_json
 from services.ingest.providers.yahoo_quote import quote_of
 from services.ingest.providers.yahoo_symbols import INSTRUMENT_TYPES, is_symbol, not_asked_for
-from services.ingest.series import FetchedBars, Gap, GapReason, Instrument, Quote, SeriesKey
+from services.ingest.series import CheckedBars, FetchedBars, Gap, GapReason, Instrument, Quote, SeriesKey
 from services.ingest.upstream.client import UpstreamClient
 from services.ingest.upstream.guard import ProviderStatus
 from services.ingest.upstream.outcomes import Failure, Outcome, malformed
@@ -185,8 +185,7 @@ class YahooProvider:
             key=key,
             start_ms=window.start_ms,
             end_ms=window.end_ms,
-            columns=Columns.empty(),
-            last_is_final=True,
+            bars=CheckedBars(Columns.empty()),
             instrument=Instrument(key.symbol, source=self.name, fetched_at_ms=now_ms),
             source=self.name,
             fetched_at_ms=now_ms,
@@ -250,23 +249,25 @@ def _limit(start_ms: int, from_ms: int, end_ms: int) -> tuple[Gap, ...]:
 
 def _joined(whole: FetchedBars, replies: Sequence[FetchedBars]) -> FetchedBars:
     """`whole` with the contents of the replies, oldest first."""
-    newest = next((r for r in reversed(replies) if len(r.columns)), None)
+    newest = next((r for r in reversed(replies) if len(r.bars.columns)), None)
     known = next((r.instrument for r in reversed(replies) if r.instrument.currency), whole.instrument)
     adjusted: Float64s | None = None
-    if any(r.adjusted_close is not None for r in replies):
-        empty = [np.full(len(r.columns), np.nan) for r in replies]
-        given = [r.adjusted_close for r in replies]
+    if any(r.bars.adjusted_close is not None for r in replies):
+        empty = [np.full(len(r.bars.columns), np.nan) for r in replies]
+        given = [r.bars.adjusted_close for r in replies]
         adjusted = np.concatenate([e if a is None else a for a, e in zip(given, empty, strict=True)])
     return replace(
         whole,
-        columns=Columns.concat([r.columns for r in replies]),
-        adjusted_close=adjusted,
-        last_is_final=newest.last_is_final if newest else True,
+        bars=CheckedBars(
+            Columns.concat([r.bars.columns for r in replies]),
+            adjusted,
+            last_is_final=newest.bars.last_is_final if newest else True,
+            flags=tuple(flag for r in replies for flag in r.bars.flags),
+            rejected=tuple(row for r in replies for row in r.bars.rejected),
+        ),
         as_of_ms=newest.as_of_ms if newest else None,
         instrument=known,
         gaps=(*whole.gaps, *(gap for r in replies for gap in r.gaps)),
-        flags=tuple(flag for r in replies for flag in r.flags),
-        rejected=tuple(row for r in replies for row in r.rejected),
         events=tuple(sorted({e for r in replies for e in r.events}, key=lambda event: event.time_ms)),
     )
 

@@ -29,12 +29,12 @@ from services.ingest.providers.yahoo_symbols import not_asked_for
 from services.ingest.scale import split_jumps
 from services.ingest.series import (
     BarFlag,
+    CheckedBars,
     EventKind,
     FetchedBars,
     FlagReason,
     Gap,
     GapReason,
-    RejectedRow,
     RejectReason,
     SeriesKey,
 )
@@ -75,13 +75,9 @@ class CleanBars:
     Otherwise as in FetchedBars.
     """
 
-    columns: Columns
-    adjusted_close: Float64s | None
-    last_is_final: bool
+    bars: CheckedBars
     as_of_ms: int | None
     gaps: tuple[Gap, ...]
-    flags: tuple[BarFlag, ...]
-    rejected: tuple[RejectedRow, ...]
     dropped: dict[str, int]
 
 
@@ -97,23 +93,19 @@ def fetched_bars(
     granularity = GRANULARITIES[key.interval]
     if chart.granularity and chart.granularity != granularity:
         return Failure(Outcome.NO_DATA, f"asked for bars of {granularity}, it sent {chart.granularity}")
-    bars = clean(chart, key.interval, GRIDS[key.interval], window, now_ms=now_ms)
-    if bars.dropped:
-        _log.debug("bars_dropped", series=str(key), provider=source, **bars.dropped)
+    found = clean(chart, key.interval, GRIDS[key.interval], window, now_ms=now_ms)
+    if found.dropped:
+        _log.debug("bars_dropped", series=str(key), provider=source, **found.dropped)
     return FetchedBars(
         key=key,
         start_ms=window.start_ms,
         end_ms=window.end_ms,
-        columns=bars.columns,
-        last_is_final=bars.last_is_final,
+        bars=found.bars,
         instrument=replace(chart.instrument, symbol=key.symbol, source=source, fetched_at_ms=now_ms),
         source=source,
         fetched_at_ms=now_ms,
-        as_of_ms=bars.as_of_ms,
-        adjusted_close=bars.adjusted_close,
-        gaps=bars.gaps,
-        flags=bars.flags,
-        rejected=bars.rejected,
+        as_of_ms=found.as_of_ms,
+        gaps=found.gaps,
         events=chart.events,
     )
 
@@ -248,23 +240,26 @@ def _checked(
         held = set(bars.open_time_ms.tolist())
         for open_ms in sorted({r.open_time_ms for r in rejected if r.reason in _LEAVES_A_GAP} - held):
             gaps.append(Gap(open_ms, grid.end_ms(open_ms, chart.zone), GapReason.REJECTED, 1))
+    absent = no_volume if judged.source_rows is None else no_volume[judged.source_rows]
     flags = {
         (flag.open_time_ms, flag.reason): flag
         for flag in (
             *judged.flags,
-            *_volume_flags(bars, no_volume[judged.rows]),
+            *_volume_flags(bars, absent),
             *_split_flags(bars, chart, grid),
         )
     }
     is_final, as_of_ms = _end_of_last(bars, chart, grid, now_ms, live)
     return CleanBars(
-        columns=bars,
-        adjusted_close=judged.adjusted_close,
-        last_is_final=is_final,
+        bars=replace(
+            judged,
+            last_is_final=is_final,
+            flags=tuple(sorted(flags.values(), key=lambda flag: flag.open_time_ms)),
+            rejected=tuple(rejected),
+            source_rows=None,
+        ),
         as_of_ms=as_of_ms,
         gaps=tuple(sorted(gaps, key=lambda gap: gap.start_ms)),
-        flags=tuple(sorted(flags.values(), key=lambda flag: flag.open_time_ms)),
-        rejected=tuple(rejected),
         dropped=dict(rows.dropped),
     )
 

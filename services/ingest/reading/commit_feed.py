@@ -1,11 +1,11 @@
-"""The feed of commits: what WatchCommits sends, resumable, whichever replica made a commit.
+"""The feed of commits that WatchCommits sends: resumable, and complete whichever replica made a commit.
 
-The log of commits in the database is what is sent: each line once it is visible, in order, from any token on.
-What this file adds is when to look: after each commit of this process; when another replica's is heard of by
-way of a Redis stream; and from time to time in any case, so that a Redis that is away only makes it later.
+The feed sends the log of commits in the database: each line once it is visible, in order, from any token on.
+This file decides when to look: after each commit of this process, when a Redis stream tells of another
+replica's commit, and from time to time in any case. So when Redis is away, commits are only found later.
 
-Lines go to the stream with their place in the log as their id, so that it does not matter how many replicas
-send them: Redis takes each once, in order.
+A line's id in the stream is its place in the log, so any number of replicas may send it: Redis takes each
+line once, in order.
 """
 
 import asyncio
@@ -20,35 +20,37 @@ from finstage_cache.redis import Client
 from finstage_market.errors import FinstageError, PreconditionFailed
 from finstage_runtime.clock import Clock
 from finstage_runtime.executor import BoundedExecutor
-from services.ingest.store.api import Store
+from services.ingest.store.commits import CommitLog
 from services.ingest.store.values import Commit
 
 _log = structlog.get_logger(__name__)
 
-# How many entries the stream keeps, about: it only has to wake those who are awake.
-STREAM_ENTRIES = 10_000
+# About how many entries the stream keeps: they only wake replicas that are running.
+MAX_STREAM_ENTRIES = 10_000
 _RETRY_S = 1.0
 _BLOCK_MS = 5000
+# An entry must have a field.
+_NO_FIELDS: dict[Any, Any] = {"": ""}
 
 
 class CommitFeed:
-    """Watches the log for any number of readers. run() must be running.
+    """Watches the log for any number of readers, while run() runs.
 
     database: where the store's calls block.
-    redis: where replicas hear of each other's commits; None: there is one, or poll_s is soon enough.
-    poll_s: how often to look without being told.
+    redis: tells replicas of each other's commits; None: there is one process, or poll_s is soon enough.
+    poll_s: how often to look at the log in any case.
     """
 
     def __init__(
         self,
-        store: Store,
+        log: CommitLog,
         *,
         database: BoundedExecutor,
         clock: Clock,
         redis: Client | None = None,
         poll_s: float = 1.0,
     ) -> None:
-        self._store = store
+        self._log = log
         self._database = database
         self._clock = clock
         self._redis = redis
@@ -56,25 +58,25 @@ class CommitFeed:
         self._sleepers: set[asyncio.Event] = set()
 
     async def watch(self, token: str | None, *, heartbeat_s: float) -> AsyncGenerator[Commit | str, None]:
-        """Every commit behind `token`, or from now on, in order.
+        """Yield every commit after `token`, or from now on, in order.
 
-        Without a token, and after each heartbeat_s of silence, comes the token of where it stands.
+        The current token is yielded first when none was given, and after each heartbeat_s without a commit.
 
         Raises:
-            ValueError: it is no token.
+            ValueError: it is not a token.
             PreconditionFailed: RESUME_EXPIRED.
             Unavailable: the database is away.
         """
         if token:
             at = token
         else:
-            at = await self._database.run(self._store.commit_token)
+            at = await self._database.run(self._log.token)
             yield at
         silent_since = self._clock.monotonic()
         with self._sleeper() as woken:
             while True:
                 woken.clear()
-                commits = await self._database.run(self._store.commits_after, at)
+                commits = await self._database.run(self._log.after, at)
                 for commit in commits:
                     yield commit
                     at = commit.token
@@ -89,36 +91,36 @@ class CommitFeed:
                     await asyncio.wait_for(woken.wait(), min(self._poll_s, heartbeat_s - silent_s))
 
     async def run(self) -> None:
-        """Wakes the watchers, and tells other replicas, until it is cancelled."""
+        """Wake the watchers, and tell other replicas, until cancelled."""
         loop = asyncio.get_running_loop()
 
         def committed() -> None:
             loop.call_soon_threadsafe(self._wake)
 
-        stop = self._store.on_commit(committed)
+        stop = self._log.subscribe(committed)
         try:
             if self._redis is None:
                 await loop.create_future()
                 return
             stream = _Stream(self._redis)
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._again_and_again(lambda: self._tell(stream)))
-                group.create_task(self._again_and_again(lambda: self._listen(stream)))
+                group.create_task(self._repeat(lambda: self._tell(stream)))
+                group.create_task(self._repeat(lambda: self._listen(stream)))
         finally:
             stop()
 
     async def _tell(self, stream: "_Stream") -> None:
-        """Send the log to the stream, from where the stream ends."""
-        name = await self._database.run(self._store.identity)
+        """Send the log to the stream, from the stream's end on."""
+        name = await self._database.run(self._log.identity)
         end = await stream.end(name)
-        at = await self._database.run(self._store.commit_token) if end is None else end
+        at = await self._database.run(self._log.token) if end is None else end
         with self._sleeper() as woken:
             while True:
                 woken.clear()
                 try:
-                    commits = await self._database.run(self._store.commits_after, at)
-                except PreconditionFailed:  # the stream ends before what is kept
-                    at = await self._database.run(self._store.commit_token)
+                    commits = await self._database.run(self._log.after, at)
+                except PreconditionFailed:  # the log no longer reaches back to the stream's end
+                    at = await self._database.run(self._log.token)
                     continue
                 if commits:
                     await stream.add(name, commits)
@@ -128,13 +130,13 @@ class CommitFeed:
                         await asyncio.wait_for(woken.wait(), self._poll_s)
 
     async def _listen(self, stream: "_Stream") -> None:
-        """Wake the watchers when another replica has sent something."""
-        name = await self._database.run(self._store.identity)
+        """Wake the watchers when another replica has sent lines."""
+        name = await self._database.run(self._log.identity)
         async for _ in stream.additions(name):
             self._wake()
 
-    async def _again_and_again(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Do it, and again after a while when what it needs is away: the database is looked at meanwhile."""
+    async def _repeat(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do the work, and begin again after a pause when Redis or the database is away."""
         while True:
             try:
                 await work()
@@ -157,13 +159,13 @@ class CommitFeed:
 
 
 class _Stream:
-    """The Redis stream of one database's commits. A line's id there is its place, as its token has it."""
+    """The Redis stream of one database's commits. An entry is only an id: the line's place in the log."""
 
     def __init__(self, redis: Client) -> None:
         self._redis = redis
 
     async def end(self, name: str) -> str | None:
-        """The token of the last line that was ever sent; None: there is none."""
+        """Return the token of the last line that was ever sent; None: no line was."""
         try:
             info = await self._redis.xinfo_stream(_key(name))
         except ResponseError:  # no such key
@@ -172,26 +174,16 @@ class _Stream:
         return f"{name}.{last.decode().replace('-', '.')}"
 
     async def add(self, name: str, commits: Sequence[Commit]) -> None:
-        """Send lines; those that are there already are passed over."""
+        """Send lines; Redis refuses those that it has."""
         pipe = self._redis.pipeline(transaction=False)
         for commit in commits:
-            fields: dict[Any, Any] = {
-                "symbol": commit.key.symbol,
-                "interval": commit.key.interval.value,
-                "epoch": commit.epoch,
-                "revision": commit.revision,
-                "restated": int(commit.restated),
-                "first_changed_ms": commit.first_changed_ms,
-                "last_changed_ms": commit.last_changed_ms,
-                "committed_at_ms": commit.committed_at_ms,
-            }
-            pipe.xadd(_key(name), fields, id=_place(name, commit.token), maxlen=STREAM_ENTRIES)
+            pipe.xadd(_key(name), _NO_FIELDS, id=_place(name, commit.token), maxlen=MAX_STREAM_ENTRIES)
         for answer in await pipe.execute(raise_on_error=False):
             if isinstance(answer, Exception) and "equal or smaller" not in str(answer):
                 raise answer
 
     async def additions(self, name: str) -> AsyncIterator[None]:
-        """Comes back each time that there are new lines."""
+        """Yield each time that there are new lines."""
         end = await self.end(name)
         last: Any = "0-0" if end is None else _place(name, end)
         while True:

@@ -1,24 +1,26 @@
-"""The chunks of jobs within a transaction: finished together with their data, fenced by their lease."""
+"""Chunks of jobs within a transaction: finished together with their data, fenced by their lease."""
 
 import hashlib
+from dataclasses import asdict
 
 from sqlalchemy import Connection, Update, select, update
 
 from finstage_market.columns import VALUES, Columns
+from services.ingest.store.errors import LeaseLost
 from services.ingest.store.schema import job_chunks, jobs
-from services.ingest.store.values import ChunkLease, JobState, LeaseLost, RowCounts
+from services.ingest.store.values import ChunkLease, JobState, RowCounts
 
 WAITING, LEASED, DONE, FAILED, CANCELLED = "WAITING", "LEASED", "DONE", "FAILED", "CANCELLED"
 
 
 def lock_job(connection: Connection, job_id: str) -> int:
-    """The number of a job, which no other transaction may change until this one ends."""
+    """Return the number of a job, and keep other transactions from changing the job until this one ends."""
     query = select(jobs.c.number).where(jobs.c.id == job_id).with_for_update()
     return int(connection.execute(query).scalar_one())
 
 
 def held_chunk(number: int, lease: ChunkLease) -> Update:
-    """An update of the chunk of a lease, if it is still the lease's."""
+    """Return an update that changes the chunk of a lease only while the lease is valid."""
     return update(job_chunks).where(
         job_chunks.c.job_number == number,
         job_chunks.c.chunk == lease.chunk,
@@ -30,21 +32,14 @@ def held_chunk(number: int, lease: ChunkLease) -> Update:
 def finish_chunk(
     connection: Connection, lease: ChunkLease, rows: RowCounts, columns: Columns, *, now_ms: int
 ) -> None:
-    """Write into the ledger that a chunk is done.
+    """Mark a chunk as done in the ledger.
 
     Raises:
         LeaseLost: another worker has it, or the job was cancelled.
     """
     number = lock_job(connection, lease.job_id)
     change = held_chunk(number, lease).values(
-        state=DONE,
-        sent=rows.sent,
-        inserted=rows.inserted,
-        updated=rows.updated,
-        unchanged=rows.unchanged,
-        rejected=rows.rejected,
-        digest=digest(columns),
-        ended_at_ms=now_ms,
+        state=DONE, **asdict(rows), digest=_digest(columns), ended_at_ms=now_ms
     )
     if connection.execute(change).rowcount != 1:
         raise LeaseLost(f"chunk {lease.chunk} of job {lease.job_id}")
@@ -52,7 +47,7 @@ def finish_chunk(
 
 
 def end_job_if_done(connection: Connection, number: int, *, now_ms: int) -> None:
-    """End a job when no chunk of it is left to do."""
+    """End a job that has no chunk left to do."""
     query = select(job_chunks.c.state).where(job_chunks.c.job_number == number).distinct()
     states = {row.state for row in connection.execute(query)}
     if not states & {WAITING, LEASED}:
@@ -62,8 +57,8 @@ def end_job_if_done(connection: Connection, number: int, *, now_ms: int) -> None
         )
 
 
-def digest(columns: Columns) -> bytes:
-    """A fingerprint of bars."""
+def _digest(columns: Columns) -> bytes:
+    """Return a fingerprint of bars."""
     total = hashlib.sha256(columns.open_time_ms.data)
     for name in VALUES:
         total.update(getattr(columns, name).data)

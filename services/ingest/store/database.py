@@ -1,4 +1,4 @@
-"""A database as the store needs it: transactions, and fast reading and writing of bars."""
+"""The database port: transactions, and fast reading and writing of bars."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -7,17 +7,15 @@ from contextlib import contextmanager
 from sqlalchemy import ColumnElement, Connection, Engine, Table, exc
 
 from finstage_market.columns import Int64s
-from finstage_market.errors import Reason, Unavailable
 from services.ingest.store.diff import Bars
+from services.ingest.store.errors import unavailable
 
 MIN_MS = -(2**63)
 MAX_MS = 2**63 - 1
 
-RETRY_AFTER_S = 1.0
-
 
 class Database(ABC):
-    """One kind of database. SQLAlchemy has the connections and all small tables; bars go by the driver.
+    """One kind of database. Small tables are used through SQLAlchemy, bars through the driver itself.
 
     Methods that take a connection work within its transaction.
     """
@@ -28,7 +26,7 @@ class Database(ABC):
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that sees one state of the database from its first query to its end.
+        """Open a transaction that sees one state of the database from its first query to its end.
 
         Raises:
             Unavailable: SERVICE_UNAVAILABLE.
@@ -38,7 +36,7 @@ class Database(ABC):
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that is committed at the end, or rolled back with the exception that left it.
+        """Open a transaction that is committed at the end, or rolled back when an exception leaves it.
 
         Raises:
             Unavailable: SERVICE_UNAVAILABLE.
@@ -53,7 +51,7 @@ class Database(ABC):
 
     @abstractmethod
     def migrate(self) -> None:
-        """Bring the tables to this release's, under a lock."""
+        """Migrate the tables to this release's, under a lock."""
 
     @abstractmethod
     def lock(self, connection: Connection, symbols: Sequence[str]) -> None:
@@ -72,37 +70,37 @@ class Database(ABC):
         newest: bool = False,
         with_adjusted: bool = False,
     ) -> Bars:
-        """The bars that opened in [start_ms, end_ms), oldest first; of these the first or newest `limit`."""
+        """Return the first or newest `limit` bars that opened in [start_ms, end_ms), oldest first."""
 
     @abstractmethod
     def bars_at(self, connection: Connection, table: Table, series_id: int, times: Int64s) -> Bars:
-        """The bars that opened at these times, oldest first, with their adjusted closes."""
+        """Return the bars that opened at these times, oldest first, with their adjusted closes."""
 
     @abstractmethod
-    def insert_bars(self, connection: Connection, table: Table, parts: Sequence[tuple[int, Bars]]) -> None:
-        """Add bars, by series id, that are known not to be there."""
+    def insert_bars(self, connection: Connection, table: Table, bars: Sequence[tuple[int, Bars]]) -> None:
+        """Insert bars, by series id, that are known not to be stored."""
 
     @abstractmethod
-    def update_bars(self, connection: Connection, table: Table, parts: Sequence[tuple[int, Bars]]) -> None:
-        """Overwrite bars, by series id, that are known to be there; adjusted closes too, with or without."""
+    def update_bars(self, connection: Connection, table: Table, bars: Sequence[tuple[int, Bars]]) -> None:
+        """Overwrite bars, by series id, that are known to be stored; their adjusted closes too."""
 
     @abstractmethod
     def delete_bars(self, connection: Connection, table: Table, series_id: int, times: Int64s) -> None:
-        """Remove bars."""
+        """Delete the bars that opened at these times."""
 
     @property
     @abstractmethod
     def xact_id(self) -> ColumnElement[int]:
-        """What orders this transaction's lines in the outbox before those that become visible later."""
+        """The number that orders this transaction's outbox lines before those that become visible later."""
 
     @property
     @abstractmethod
-    def settled_xact_id(self) -> ColumnElement[int]:
-        """Lines of the outbox below this are all visible: none will appear among them any more."""
+    def visible_below_xact_id(self) -> ColumnElement[int]:
+        """The number below which all outbox lines are visible: no more will appear among them."""
 
     @abstractmethod
     def is_away(self, error: BaseException) -> bool:
-        """Whether an error of the driver says that the database is away, locked or full."""
+        """Whether a driver's error means that the database is away, locked or full."""
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -118,12 +116,3 @@ class Database(ABC):
             if self.is_away(error):
                 raise unavailable(str(error)) from error
             raise
-
-
-def unavailable(why: str) -> Unavailable:
-    """The database cannot be used now."""
-    return Unavailable(
-        Reason.SERVICE_UNAVAILABLE,
-        f"the database does not answer: {why.strip()}",
-        retry_after_s=RETRY_AFTER_S,
-    )

@@ -1,7 +1,4 @@
-"""What a write changes: stored and incoming bars compared, and what that does to the version.
-
-Pure functions over NumPy columns; the databases only carry out the result.
-"""
+"""Comparison of stored with incoming bars. Pure functions over NumPy columns."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -13,15 +10,15 @@ from finstage_market.columns import VALUES, Columns, Float64s, Int64s
 
 Mask = npt.NDArray[np.bool_]
 
-# Providers compute adjusted closes in float32, anew for each reply: less than this is no change.
+# Providers compute adjusted closes in float32, again for each reply: a smaller difference is no change.
 ADJUSTED_CLOSE_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bars:
-    """Bars as they are stored: columns, and float64[n] adjusted closes, NaN where there is none.
+    """Bars as they are stored: columns, and float64[n] adjusted closes, NaN where a bar has none.
 
-    adjusted_close None: there is none at all (incoming), or they were not asked for (stored).
+    adjusted_close None: no bar has one (incoming), or they were not read (stored).
     """
 
     columns: Columns
@@ -35,18 +32,18 @@ class Bars:
         return type(self)(self.columns[rows], adjusted)
 
     def reversed(self) -> Self:
-        """The other way round."""
+        """Return the bars in the opposite order."""
         return self[np.arange(len(self) - 1, -1, -1)]
 
     @property
     def times(self) -> Int64s:
-        """The open times."""
+        """The open times, int64[n]."""
         return self.columns.open_time_ms
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Difference:
-    """What became of each incoming bar: three masks bool[n], of which exactly one is set in each place."""
+    """What each incoming bar is to the stored ones: three masks bool[n], exactly one of them set per bar."""
 
     inserted: Mask
     updated: Mask
@@ -54,7 +51,7 @@ class Difference:
 
 
 def difference(stored: Bars, incoming: Bars) -> Difference:
-    """Compare what is stored with what comes, both ordered by time, each time once."""
+    """Compare stored with incoming bars, both ordered by time, each time once."""
     at = np.searchsorted(stored.times, incoming.times)
     present = np.zeros(len(incoming), dtype=np.bool_)
     if len(stored):
@@ -71,7 +68,7 @@ def difference(stored: Bars, incoming: Bars) -> Difference:
 
 
 def with_factors_kept(stored: Bars, incoming: Bars, updated: Mask) -> Bars:
-    """The incoming bars; one that changes a bar and has no adjusted close keeps the share of the bar."""
+    """Return the incoming bars; one that updates a bar and has no adjusted close keeps the bar's ratio."""
     if stored.adjusted_close is None or not updated.any():
         return incoming
     none = np.full(len(incoming), np.nan)
@@ -84,19 +81,19 @@ def with_factors_kept(stored: Bars, incoming: Bars, updated: Mask) -> Bars:
 
 
 def missing(stored: Bars, incoming: Bars) -> Int64s:
-    """The open times of stored bars that do not come."""
+    """Return the open times of stored bars that are not among the incoming ones."""
     return np.setdiff1d(stored.times, incoming.times, assume_unique=True)
 
 
 def _same_adjusted(stored: Float64s, incoming: Float64s) -> Mask:
-    """Whether the incoming value says nothing new: it is the same but for rounding, or there is none."""
+    """Whether the incoming value adds nothing: it equals the stored one but for rounding, or is absent."""
     close = np.abs(stored - incoming) <= ADJUSTED_CLOSE_TOLERANCE * np.abs(stored)
     return close | np.isnan(incoming)
 
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How far a series reaches: its number of bars, the first and last, and whether the last is final."""
+    """A series' number of bars, the open times of the first and last, and whether the last is final."""
 
     count: int = 0
     first_ms: int | None = None
@@ -104,16 +101,16 @@ class Extent:
     last_is_final: bool = True
 
     def has_final(self, times: Int64s) -> bool:
-        """Whether any bar of these open times, which are all there, is final."""
+        """Whether any of the bars at these open times, which are all stored, is final."""
         return len(times) > 0 and (self.last_is_final or int(times.min()) != self.last_ms)
 
 
 def restates(extent: Extent, before_last_ms: int | None, *, touched: Int64s, inserted: Int64s) -> bool:
-    """Whether a write makes what was computed from the final bars wrong.
+    """Whether a write invalidates what was computed from the final bars.
 
     Args:
         extent: the series before the write.
-        before_last_ms: the open time of the bar before the last; only looked at when the last is not final.
+        before_last_ms: the open time of the bar before the last; only used when the last is not final.
         touched: open times of bars that are changed or removed.
         inserted: open times of bars that are new.
     """

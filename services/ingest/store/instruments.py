@@ -1,4 +1,4 @@
-"""What symbols name."""
+"""Instruments: what symbols stand for."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -6,27 +6,35 @@ from dataclasses import asdict, replace
 from sqlalchemy import Connection, case, func, insert, or_, select, update
 
 from services.ingest.series import Instrument
-from services.ingest.store.part import Part
+from services.ingest.store.database import Database
 from services.ingest.store.schema import instruments
 
 
-class Instruments(Part):
-    """Reading and keeping instruments."""
+class Instruments:
+    """Reads and keeps instruments."""
 
-    def instrument(self, symbol: str) -> Instrument | None:
-        """As Store.instrument()."""
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, symbol: str) -> Instrument | None:
+        """Return what is known of a symbol."""
         with self._database.read() as connection:
             return read_instrument(connection, symbol)
 
-    def put_instrument(self, *instruments: Instrument) -> None:
-        """As Store.put_instrument()."""
+    def put(self, *instruments: Instrument) -> None:
+        """Keep instruments. A field that a new one leaves empty keeps its value."""
         with self._database.write() as connection:
             self._database.lock(connection, [i.symbol for i in instruments])
             for instrument in instruments:
                 keep_instrument(connection, instrument)
 
     def search(self, query: str, *, types: Sequence[str] = (), limit: int = 10) -> tuple[Instrument, ...]:
-        """As Store.search(): first the symbol itself, then symbols that begin so, then names, then others."""
+        """Return instruments with `query` in their symbol or name, whatever its case, the best match first.
+
+        The symbol itself comes first, then symbols that begin with it, then names that do, then the others.
+
+        types: only these kinds (Instrument.type); empty: all.
+        """
         symbol, name = func.lower(instruments.c.symbol), func.lower(instruments.c.name)
         wanted = query.strip().lower()
         rank = case(
@@ -48,21 +56,20 @@ class Instruments(Part):
 
 
 def read_instrument(connection: Connection, symbol: str) -> Instrument | None:
-    """What is known of a symbol."""
+    """Return what is known of a symbol."""
     row = connection.execute(select(instruments).where(instruments.c.symbol == symbol)).first()
     return None if row is None else Instrument(**row._mapping)
 
 
-def keep_instrument(connection: Connection, new: Instrument) -> Instrument:
-    """Keep an instrument; what it leaves empty stays as it was. Returns what is known now."""
+def keep_instrument(connection: Connection, new: Instrument) -> None:
+    """Keep an instrument; a field that it leaves empty keeps its value."""
     old = read_instrument(connection, new.symbol)
     if old is None:
         connection.execute(insert(instruments).values(asdict(new)))
-        return new
+        return
     known = {name: value for name, value in asdict(new).items() if value not in ("", None)}
     merged = replace(old, **known)
     if replace(merged, fetched_at_ms=None) != replace(old, fetched_at_ms=None):
         connection.execute(
             update(instruments).where(instruments.c.symbol == new.symbol).values(asdict(merged))
         )
-    return merged

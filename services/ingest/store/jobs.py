@@ -1,4 +1,4 @@
-"""Jobs and the ledger of their chunks."""
+"""Backfill jobs and the ledger of their chunks."""
 
 import uuid
 from collections.abc import Sequence
@@ -9,6 +9,8 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from finstage_market.errors import NotFound, PreconditionFailed, Reason
 from finstage_market.interval import Interval
+from finstage_runtime.clock import Clock
+from services.ingest.clock import now_ms
 from services.ingest.series import SeriesKey
 from services.ingest.store.chunk_ledger import (
     CANCELLED,
@@ -20,29 +22,36 @@ from services.ingest.store.chunk_ledger import (
     held_chunk,
     lock_job,
 )
-from services.ingest.store.client_writes import key_reused
-from services.ingest.store.part import Part
-from services.ingest.store.schema import job_chunks, jobs
+from services.ingest.store.database import Database
+from services.ingest.store.errors import LeaseLost, key_reused
+from services.ingest.store.schema import COUNTS, job_chunks, jobs, read_counts
 from services.ingest.store.values import (
     ChunkFailure,
     ChunkLease,
     Job,
     JobSpec,
     JobState,
-    LeaseLost,
-    RowCounts,
 )
 
 MAX_FAILURES = 100
-_COUNTS = ("sent", "inserted", "updated", "unchanged", "rejected")
 
 
-class JobLedger(Part):
-    """Making, reading and working on jobs."""
+class JobLedger:
+    """Creates and reads jobs, and leases their chunks to workers."""
 
-    def create_job(self, spec: JobSpec, *, request_id: str = "") -> Job:
-        """As Store.create_job()."""
-        now_ms, job_id = self._now_ms(), uuid.uuid4().hex
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def create(self, spec: JobSpec, *, request_id: str = "") -> Job:
+        """Keep a job with a chunk for each symbol and interval; the same job for the same request_id.
+
+        When that job has failed, its failed chunks are tried again.
+
+        Raises:
+            AlreadyExists: KEY_REUSED: request_id was used before with another spec.
+        """
+        created_ms, job_id = now_ms(self._clock), uuid.uuid4().hex
         row = {
             "id": job_id,
             "request_id": request_id or None,
@@ -51,7 +60,7 @@ class JobLedger(Part):
             "intervals": [interval.value for interval in spec.intervals],
             "start_ms": spec.start_ms,
             "end_ms": spec.end_ms,
-            "created_at_ms": now_ms,
+            "created_at_ms": created_ms,
         }
         with self._database.write() as connection:
             if request_id:
@@ -59,8 +68,8 @@ class JobLedger(Part):
                 known = connection.execute(select(jobs).where(jobs.c.request_id == request_id)).first()
                 if known is not None:
                     if _spec(known) != spec:
-                        raise key_reused("request_id", request_id, "came before with other content")
-                    return self._tried_again(connection, known.id)
+                        raise key_reused("request_id", request_id, "was used before with other content")
+                    return self._retry_failed(connection, known.id)
             made = connection.execute(insert(jobs).values(row)).inserted_primary_key
             assert made is not None
             keys = [(symbol, interval) for symbol in spec.symbols for interval in spec.intervals]
@@ -71,7 +80,7 @@ class JobLedger(Part):
                     "symbol": symbol,
                     "interval": interval.value,
                     "state": WAITING,
-                    "due_ms": now_ms,
+                    "due_ms": created_ms,
                     "fence": 0,
                     "attempts": 0,
                     "worker": "",
@@ -81,8 +90,8 @@ class JobLedger(Part):
             connection.execute(insert(job_chunks), chunks)
             return _job(connection, _find(connection, job_id))
 
-    def _tried_again(self, connection: Connection, job_id: str) -> Job:
-        """A job that was asked for once more: where it failed, the chunks that did are waiting again."""
+    def _retry_failed(self, connection: Connection, job_id: str) -> Job:
+        """Return a job that was requested again; when it has failed, its failed chunks wait again."""
         number = lock_job(connection, job_id)
         ours = jobs.c.number == number, jobs.c.state == JobState.FAILED.value
         again = update(jobs).where(*ours).values(state=JobState.QUEUED.value, ended_at_ms=None)
@@ -90,19 +99,29 @@ class JobLedger(Part):
             connection.execute(
                 update(job_chunks)
                 .where(job_chunks.c.job_number == number, job_chunks.c.state == FAILED)
-                .values(state=WAITING, due_ms=self._now_ms(), attempts=0, ended_at_ms=None)
+                .values(state=WAITING, due_ms=now_ms(self._clock), attempts=0, ended_at_ms=None)
             )
         return _job(connection, _find(connection, job_id))
 
-    def job(self, job_id: str) -> Job:
-        """As Store.job()."""
+    def get(self, job_id: str) -> Job:
+        """Return a job.
+
+        Raises:
+            NotFound: JOB_NOT_FOUND.
+        """
         with self._database.read() as connection:
             return _job(connection, _find(connection, job_id))
 
-    def jobs(
+    def find(
         self, *, state: JobState | None = None, before: str | None = None, limit: int = 50
     ) -> tuple[Job, ...]:
-        """As Store.jobs()."""
+        """Return jobs, newest first, without their failures.
+
+        before: continue after the job with that id.
+
+        Raises:
+            NotFound: JOB_NOT_FOUND: there is no job `before`.
+        """
         query = select(jobs).order_by(jobs.c.number.desc()).limit(limit)
         if state is not None:
             query = query.where(jobs.c.state == state.value)
@@ -111,15 +130,20 @@ class JobLedger(Part):
                 query = query.where(jobs.c.number < _find(connection, before).number)
             return tuple(_jobs(connection, connection.execute(query).all()))
 
-    def cancel_job(self, job_id: str) -> Job:
-        """As Store.cancel_job()."""
+    def cancel(self, job_id: str) -> Job:
+        """End a job. What it committed stays; the leases of its chunks are void.
+
+        Raises:
+            NotFound: JOB_NOT_FOUND.
+            PreconditionFailed: JOB_ENDED.
+        """
         with self._database.write() as connection:
             _find(connection, job_id)
             number = lock_job(connection, job_id)
             row = _find(connection, job_id)
             if JobState(row.state).has_ended:
                 raise PreconditionFailed(Reason.JOB_ENDED, f"job {job_id} has ended: {row.state}")
-            ended = {"state": JobState.CANCELLED.value, "ended_at_ms": self._now_ms()}
+            ended = {"state": JobState.CANCELLED.value, "ended_at_ms": now_ms(self._clock)}
             connection.execute(update(jobs).where(jobs.c.number == number).values(ended))
             left = job_chunks.c.state.in_((WAITING, LEASED))
             connection.execute(
@@ -128,47 +152,62 @@ class JobLedger(Part):
             return _job(connection, _find(connection, job_id))
 
     def lease_chunk(self, *, worker: str, lease_s: float, job_id: str | None = None) -> ChunkLease | None:
-        """As Store.lease_chunk()."""
+        """Take a chunk that is due: one not begun, one to be tried again, or one whose lease has run out.
+
+        job_id: take a chunk of this job; None: of the oldest. Returns None when no chunk is due.
+        """
         while True:
-            now_ms = self._now_ms()
+            asked_ms = now_ms(self._clock)
             with self._database.write() as connection:
-                row = connection.execute(_next_due(now_ms, job_id)).first()
+                row = connection.execute(_next_due(asked_ms, job_id)).first()
                 if row is None:
                     return None
-                if lease := _take(connection, row, worker=worker, now_ms=now_ms, lease_s=lease_s):
+                if lease := _take(connection, row, worker=worker, now_ms=asked_ms, lease_s=lease_s):
                     return lease
-            # Another worker was faster: look again.
+            # Another worker took it first: look again.
 
     def renew_lease(self, lease: ChunkLease, *, lease_s: float) -> ChunkLease:
-        """As Store.renew_lease()."""
-        expires_ms = self._now_ms() + int(lease_s * 1000)
+        """Hold a chunk for longer.
+
+        Raises:
+            LeaseLost: the lease is no longer the caller's.
+        """
+        expires_ms = now_ms(self._clock) + int(lease_s * 1000)
         with self._database.write() as connection:
             _change(connection, lease, {"due_ms": expires_ms})
         return replace(lease, expires_ms=expires_ms)
 
     def return_chunk(self, lease: ChunkLease) -> None:
-        """As Store.return_chunk()."""
-        change = {"state": WAITING, "due_ms": self._now_ms(), "attempts": lease.attempt - 1}
+        """Give back a chunk that was not done, as if it had not been taken. A worker that stops calls this.
+
+        Raises:
+            LeaseLost: the lease is no longer the caller's.
+        """
+        change = {"state": WAITING, "due_ms": now_ms(self._clock), "attempts": lease.attempt - 1}
         with self._database.write() as connection:
             _change(connection, lease, change)
 
     def fail_chunk(
         self, lease: ChunkLease, *, reason: Reason, message: str, retry_in_s: float | None
     ) -> None:
-        """As Store.fail_chunk()."""
-        now_ms = self._now_ms()
+        """Give back a chunk that failed: to be tried again after retry_in_s, or failed for good when None.
+
+        Raises:
+            LeaseLost: the lease is no longer the caller's.
+        """
+        failed_ms = now_ms(self._clock)
         change: dict[str, Any] = {"reason": reason.value, "message": message}
         if retry_in_s is None:
-            change |= {"state": FAILED, "ended_at_ms": now_ms}
+            change |= {"state": FAILED, "ended_at_ms": failed_ms}
         else:
-            change |= {"state": WAITING, "due_ms": now_ms + int(retry_in_s * 1000)}
+            change |= {"state": WAITING, "due_ms": failed_ms + int(retry_in_s * 1000)}
         with self._database.write() as connection:
             number = _change(connection, lease, change)
-            end_job_if_done(connection, number, now_ms=now_ms)
+            end_job_if_done(connection, number, now_ms=failed_ms)
 
 
 def _change(connection: Connection, lease: ChunkLease, values: dict[str, Any]) -> int:
-    """Change the chunk of a lease, if it still is the lease's; returns its job's number."""
+    """Change the chunk of a lease that is still valid; returns its job's number."""
     number = lock_job(connection, lease.job_id)
     if connection.execute(held_chunk(number, lease).values(values)).rowcount != 1:
         raise LeaseLost(f"chunk {lease.chunk} of job {lease.job_id}")
@@ -176,7 +215,7 @@ def _change(connection: Connection, lease: ChunkLease, values: dict[str, Any]) -
 
 
 def _next_due(now_ms: int, job_id: str | None) -> Any:
-    """The chunk to take next: of the oldest job, in order."""
+    """Select the chunk to take next: the first one due of the oldest job."""
     query = (
         select(job_chunks, jobs.c.id.label("job_id"), jobs.c.start_ms, jobs.c.end_ms)
         .join(jobs, jobs.c.number == job_chunks.c.job_number)
@@ -190,7 +229,7 @@ def _next_due(now_ms: int, job_id: str | None) -> Any:
 def _take(
     connection: Connection, row: Row[Any], *, worker: str, now_ms: int, lease_s: float
 ) -> ChunkLease | None:
-    """Make a due chunk this worker's; None: another has it by now."""
+    """Lease a due chunk to this worker; None: another worker has taken it."""
     number = lock_job(connection, row.job_id)
     expires_ms = now_ms + int(lease_s * 1000)
     taken = connection.execute(
@@ -243,7 +282,7 @@ def _spec(row: Row[Any]) -> JobSpec:
 
 
 def _job(connection: Connection, row: Row[Any]) -> Job:
-    """A job with its failures."""
+    """Return a job with its failures."""
     (job,) = _jobs(connection, [row])
     query = (
         select(job_chunks)
@@ -259,14 +298,14 @@ def _job(connection: Connection, row: Row[Any]) -> Job:
 
 
 def _jobs(connection: Connection, rows: Sequence[Row[Any]]) -> list[Job]:
-    """Jobs with the sums over their chunks."""
+    """Return jobs with the sums over their chunks."""
     chunks = job_chunks.c
     query = (
         select(
             chunks.job_number,
             func.count().label("total"),
             *(func.count().filter(chunks.state == state).label(state) for state in (DONE, FAILED)),
-            *(func.sum(chunks[name]).label(name) for name in _COUNTS),
+            *(func.sum(chunks[name]).label(name) for name in COUNTS),
         )
         .where(chunks.job_number.in_([row.number for row in rows]))
         .group_by(chunks.job_number)
@@ -283,7 +322,7 @@ def _with_sums(row: Row[Any], sums: Row[Any]) -> Job:
         chunks_total=sums.total,
         chunks_done=sums.DONE,
         chunks_failed=sums.FAILED,
-        rows=RowCounts(*(int(getattr(sums, name)) for name in _COUNTS)),
+        rows=read_counts(sums),
         created_at_ms=row.created_at_ms,
         started_at_ms=row.started_at_ms,
         ended_at_ms=row.ended_at_ms,

@@ -1,4 +1,4 @@
-"""The row of a series, as a transaction reads it, changes it and writes it back."""
+"""A series within a transaction: its row is read, changed and written back."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from sqlalchemy import (
 from finstage_market.interval import Interval
 from services.ingest.series import SeriesKey, SeriesState
 from services.ingest.store.diff import Extent
-from services.ingest.store.ownership import Stretch, read_stretches, save_stretches
+from services.ingest.store.ownership import OwnedRange, read_ownership, save_ownership
 from services.ingest.store.schema import bars_of, series
 
 MAX_SOURCES = 8
@@ -27,10 +27,10 @@ MAX_SOURCES = 8
 
 @dataclass(slots=True)
 class OpenSeries:
-    """A series as the transaction has it so far.
+    """A series as the transaction has changed it so far.
 
-    id None: it is not there yet. epoch and revision 0: nothing was ever committed to it.
-    stretches: None: they were not read yet. saved, saved_stretches: as the database has them.
+    id None: it is not in the database yet. epoch and revision 0: nothing was ever committed to it.
+    ownership: None: not read yet. saved, saved_ownership: as they are in the database.
     """
 
     key: SeriesKey
@@ -42,18 +42,18 @@ class OpenSeries:
     fetched_at_ms: int | None = None
     as_of_ms: int | None = None
     covered: tuple[int, int] | None = None
-    stretches: list[Stretch] | None = None
-    saved_stretches: list[Stretch] = field(default_factory=list)
+    ownership: list[OwnedRange] | None = None
+    saved_ownership: list[OwnedRange] = field(default_factory=list)
     saved: dict[str, Any] = field(default_factory=dict)
 
     @property
     def table(self) -> Table:
-        """Where its bars are."""
+        """The table of its bars."""
         return bars_of(self.key.interval)
 
     @property
     def state(self) -> SeriesState:
-        """It, as callers know it."""
+        """The series as callers know it."""
         return SeriesState(
             key=self.key,
             epoch=self.epoch,
@@ -70,26 +70,26 @@ class OpenSeries:
         )
 
     def came_from(self, source: str) -> None:
-        """Add to the sources: each once, in the order in which they came; the first ones and the newest.
+        """Add a source: each is named once, in order of arrival; past MAX_SOURCES the last one is replaced.
 
-        A provider's name has no colon and stays: what is simulated must be known to be.
+        A provider's name, which has no colon, is never dropped: simulated bars must be recognisable.
         """
-        parts = [part for part in self.source.split("+") if part]
+        names = [name for name in self.source.split("+") if name]
         source = source.replace("+", " ")
-        if source not in parts:
-            if len(parts) >= MAX_SOURCES:
-                clients = [part for part in parts if ":" in part]
-                parts.remove((clients or parts)[-1])
-            self.source = "+".join([*parts, source])
+        if source not in names:
+            if len(names) >= MAX_SOURCES:
+                clients = [name for name in names if ":" in name]
+                names.remove((clients or names)[-1])
+            self.source = "+".join([*names, source])
 
     def covers(self, start_ms: int, end_ms: int) -> None:
-        """Add a stretch that was asked for or written."""
+        """Extend the covered range by one that was asked for or written."""
         first, last = self.covered or (start_ms, end_ms)
         self.covered = (min(first, start_ms), max(last, end_ms))
 
     @property
     def row(self) -> dict[str, Any]:
-        """Its columns, but what names it."""
+        """Its columns, without its id and key."""
         return {
             "epoch": max(self.epoch, 1),
             "revision": max(self.revision, 1),
@@ -104,26 +104,26 @@ class OpenSeries:
             "covered_end_ms": self.covered[1] if self.covered else None,
         }
 
-    def read_stretches(self, connection: Connection) -> list[Stretch]:
-        """Where its bars came from."""
-        if self.stretches is None:
-            self.have_stretches([] if self.id is None else read_stretches(connection, [self.id])[self.id])
-        assert self.stretches is not None
-        return self.stretches
+    def read_ownership(self, connection: Connection) -> list[OwnedRange]:
+        """Return the ownership of its bars, read at the first call."""
+        if self.ownership is None:
+            self.set_ownership([] if self.id is None else read_ownership(connection, [self.id])[self.id])
+        assert self.ownership is not None
+        return self.ownership
 
-    def have_stretches(self, found: list[Stretch]) -> None:
-        """They were read."""
-        self.stretches = self.saved_stretches = found
+    def set_ownership(self, found: list[OwnedRange]) -> None:
+        """Set the ownership that was read."""
+        self.ownership = self.saved_ownership = found
 
     def create(self, connection: Connection) -> int:
-        """Its id; it is made when it is not there."""
+        """Return its id; insert it first when it is not in the database."""
         create_series(connection, [self])
         assert self.id is not None
         return self.id
 
 
 def create_series(connection: Connection, wanted: Iterable[OpenSeries]) -> None:
-    """Make those that are not there, as they are now."""
+    """Insert the series that are not in the database."""
     new = [each for each in wanted if each.id is None]
     if new:
         statement = insert(series).returning(series.c.id, sort_by_parameter_order=True)
@@ -133,22 +133,22 @@ def create_series(connection: Connection, wanted: Iterable[OpenSeries]) -> None:
 
 
 def save_series(connection: Connection, changed: Sequence[OpenSeries]) -> None:
-    """Write those back that are not as they were read."""
+    """Write back the series that differ from what was read."""
     rows = [{"its_id": each.id, **each.row} for each in changed if each.row != each.saved]
     if rows:
         connection.execute(update(series).where(series.c.id == bindparam("its_id")), rows)
-    save_stretches(
+    save_ownership(
         connection,
         (
-            (each.id, each.saved_stretches, each.stretches)
+            (each.id, each.saved_ownership, each.ownership)
             for each in changed
-            if each.id is not None and each.stretches is not None
+            if each.id is not None and each.ownership is not None
         ),
     )
 
 
 def open_series(connection: Connection, condition: ColumnElement[bool]) -> list[OpenSeries]:
-    """The series that are there and meet a condition."""
+    """Return the stored series that meet a condition."""
     found = [
         OpenSeries(
             key=SeriesKey(row.symbol, Interval(row.interval)),
@@ -169,7 +169,7 @@ def open_series(connection: Connection, condition: ColumnElement[bool]) -> list[
 
 
 def has_key(*keys: SeriesKey) -> ColumnElement[bool]:
-    """The condition to be one of these series."""
+    """Return the condition to be one of these series."""
     if len(keys) == 1:
         return and_(series.c.symbol == keys[0].symbol, series.c.interval == keys[0].interval.value)
     return tuple_(series.c.symbol, series.c.interval).in_([(k.symbol, k.interval.value) for k in keys])

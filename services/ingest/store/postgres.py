@@ -1,7 +1,7 @@
-"""PostgreSQL: bars in by binary COPY, out as arrays, both straight from and to NumPy buffers.
+"""PostgreSQL. Bars are written by binary COPY from NumPy buffers, and read as one array per column.
 
-COPY goes into the table itself: the caller knows which rows are new, and which replace others. Out as one
-array a column: no Python object is made per value.
+COPY goes into the table itself: the caller knows which rows are new, and which replace others. No Python
+object is made per value.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ from services.ingest.store.diff import Bars
 from services.ingest.store.migrate import migrate
 from services.ingest.store.schema import metadata
 
-# Of libpq; the URL's go before them. Connections to a host that is cut off end after about 25 s.
+# Options of libpq; those of the URL win. Connections to a host that is cut off end after about 25 s.
 _CONNECT: dict[str, str | int] = {
     "application_name": "finstage-ingest",
     "connect_timeout": 5,
@@ -51,13 +51,13 @@ _ARRAY_HEADER_BYTES = 20
 _INT8, _INT8_ARRAY = 20, 1016  # their type numbers
 _ELEMENT = {kind: np.dtype([("length", ">i4"), ("value", kind)]) for kind in (">i8", ">f8")}
 _NAMES = ("open_time_ms", *VALUES)
-# Connection lost; only for reading (a standby); rolled back for another's sake; out of resources (disk full);
-# not to be locked now; told to stop.
+# Connection lost; read-only (a standby); rolled back because of another transaction; out of resources (disk
+# full); lock not available; shut down by an operator.
 _AWAY_CODES = ("08", "25006", "40", "53", "55P03", "57")
 
 
 class PostgresDatabase(Database):
-    """A server. Writers of one symbol wait for each other; those of different symbols do not."""
+    """A server. Writers of the same symbol wait for each other; writers of different symbols do not."""
 
     def __init__(self, url: URL, *, connections: int) -> None:
         engine = create_engine(
@@ -91,7 +91,7 @@ class PostgresDatabase(Database):
                 raise ValueError(f"the role {lacking}")
 
     def lock(self, connection: Connection, symbols: Sequence[str]) -> None:
-        # In one order in every process, so that two writers never wait for each other.
+        # In the same order in every process, so that two writers never deadlock.
         keys = sorted({_lock_key(symbol) for symbol in symbols})
         statement = text("SELECT count(pg_advisory_xact_lock(key)) FROM unnest(:keys) AS key")
         connection.execute(statement.bindparams(bindparam("keys", type_=ARRAY(BigInteger))), {"keys": keys})
@@ -119,19 +119,19 @@ class PostgresDatabase(Database):
         condition = "series_id = %s AND open_time_ms = ANY(%b)"
         return _select(connection, table, condition, (series_id, _Int64Array(times)), with_adjusted=True)
 
-    def insert_bars(self, connection: Connection, table: Table, parts: Sequence[tuple[int, Bars]]) -> None:
-        _copy(connection, table.name, parts)
+    def insert_bars(self, connection: Connection, table: Table, bars: Sequence[tuple[int, Bars]]) -> None:
+        _copy(connection, table.name, bars)
 
-    def update_bars(self, connection: Connection, table: Table, parts: Sequence[tuple[int, Bars]]) -> None:
-        # A deleted row and a new one are what an UPDATE makes anyway; COPY makes the new ones faster.
-        for series_id, part in parts:
-            self.delete_bars(connection, table, series_id, part.times)
-        _copy(connection, table.name, parts)
+    def update_bars(self, connection: Connection, table: Table, bars: Sequence[tuple[int, Bars]]) -> None:
+        # An UPDATE also deletes a row and makes a new one; COPY makes the new ones faster.
+        for series_id, each in bars:
+            self.delete_bars(connection, table, series_id, each.times)
+        _copy(connection, table.name, bars)
 
     def delete_bars(self, connection: Connection, table: Table, series_id: int, times: Int64s) -> None:
         condition = "open_time_ms = ANY(%b)"
         if _is_dense(times):
-            # Over the range, with a hash lookup of each: less than to look for each in the index.
+            # A scan of the range with a hash lookup costs less than an index lookup for each time.
             condition = "open_time_ms BETWEEN %s AND %s AND open_time_ms + 0 = ANY(%b)"
         ends = (int(times[0]), int(times[-1])) if _is_dense(times) else ()
         _driver(connection).execute(
@@ -145,7 +145,7 @@ class PostgresDatabase(Database):
         return column_sql("pg_current_xact_id()::text::bigint", BigInteger)
 
     @property
-    def settled_xact_id(self) -> ColumnElement[int]:
+    def visible_below_xact_id(self) -> ColumnElement[int]:
         return column_sql("pg_snapshot_xmin(pg_current_snapshot())::text::bigint", BigInteger)
 
     def is_away(self, error: BaseException) -> bool:
@@ -158,13 +158,13 @@ class PostgresDatabase(Database):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Int64Array:
-    """Numbers as a bigint[] parameter."""
+    """A bigint[] parameter."""
 
     values: Int64s
 
 
 class _Int64ArrayDumper(Dumper):
-    """The binary form: one dimension, no NULLs, then each number as its length and 8 bytes."""
+    """Dumps in the binary form: one dimension, no NULLs, then each number as its length and 8 bytes."""
 
     format = Format.BINARY
     oid = _INT8_ARRAY
@@ -182,7 +182,7 @@ def _driver(connection: Connection) -> psycopg.Connection[tuple[Any, ...]]:
 
 
 def _is_dense(times: Int64s) -> bool:
-    """Whether not much else can lie between the first and the last."""
+    """Whether few other bars can lie between the first and the last."""
     steps = np.diff(times)
     return len(steps) > 0 and int(times[-1] - times[0]) <= 4 * len(times) * int(steps.min())
 
@@ -194,7 +194,7 @@ def _lock_key(symbol: str) -> int:
 def _select(
     connection: Connection, table: Table, condition: str, parameters: Sequence[Any], with_adjusted: bool
 ) -> Bars:
-    """The bars that meet a condition, oldest first: they are sorted here, a quarter faster than there."""
+    """Return the bars that meet a condition, oldest first: sorting here is a quarter faster than there."""
     names = [*_NAMES, *(["coalesce(adjusted_close, 'NaN')"] if with_adjusted else [])]
     arrays = ", ".join(f"array_agg({name})" for name in names)
     cursor = _driver(connection).cursor(binary=True)
@@ -210,38 +210,38 @@ def _select(
 
 
 def _array(data: bytes | None, kind: str) -> np.ndarray[Any, Any]:
-    """The values of a binary array without NULLs: after the header each is its length and 8 bytes."""
-    if data is None:  # what array_agg makes of no rows
+    """Return the values of a binary array without NULLs: after the header each is its length and 8 bytes."""
+    if data is None:  # array_agg of no rows is NULL
         return np.empty(0, kind)
     return np.frombuffer(data, _ELEMENT[kind], offset=_ARRAY_HEADER_BYTES)["value"]
 
 
-def _copy(connection: Connection, table: str, parts: Sequence[tuple[int, Bars]]) -> None:
-    with_adjusted = any(part.adjusted_close is not None for _, part in parts)
+def _copy(connection: Connection, table: str, bars: Sequence[tuple[int, Bars]]) -> None:
+    with_adjusted = any(each.adjusted_close is not None for _, each in bars)
     names = ["series_id", *_NAMES, *(["adjusted_close"] if with_adjusted else [])]
     statement = f"COPY {table} ({', '.join(names)}) FROM STDIN (FORMAT BINARY)"
     with _driver(connection).cursor().copy(statement.encode()) as copy:
         copy.write(_COPY_HEADER)
-        for series_id, part in parts:
-            copy.write(_rows(series_id, part, with_adjusted=with_adjusted))
+        for series_id, each in bars:
+            copy.write(_rows(series_id, each, with_adjusted=with_adjusted))
         copy.write(_COPY_END)
 
 
 @cache
 def _row_dtype(values: int) -> np.dtype[np.void]:
-    """A row of binary COPY: the number of fields, then each field as its length and 8 bytes."""
+    """Return the type of a row of binary COPY: the number of fields, then each as its length and 8 bytes."""
     kinds = [">i8", ">i8", *[">f8"] * values]
     fields = [field for i, kind in enumerate(kinds) for field in ((f"length{i}", ">i4"), (f"value{i}", kind))]
     return np.dtype([("fields", ">i2"), *fields])
 
 
-def _rows(series_id: int, part: Bars, *, with_adjusted: bool) -> bytes:
-    values = [getattr(part.columns, name) for name in VALUES]
+def _rows(series_id: int, bars: Bars, *, with_adjusted: bool) -> bytes:
+    values = [getattr(bars.columns, name) for name in VALUES]
     if with_adjusted:
-        values.append(np.nan if part.adjusted_close is None else part.adjusted_close)
-    rows = np.empty(len(part), _row_dtype(len(values)))
+        values.append(np.nan if bars.adjusted_close is None else bars.adjusted_close)
+    rows = np.empty(len(bars), _row_dtype(len(values)))
     rows["fields"] = 2 + len(values)
-    for i, value in enumerate([series_id, part.times, *values]):
+    for i, value in enumerate([series_id, bars.times, *values]):
         rows[f"length{i}"] = 8
         rows[f"value{i}"] = value
     return rows.tobytes()

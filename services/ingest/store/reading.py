@@ -1,4 +1,4 @@
-"""Reading series: one snapshot a call, columns from the driver to NumPy without a loop."""
+"""Reads series: one snapshot per call, columns from the driver to NumPy without a loop."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,23 +10,25 @@ from finstage_market.errors import Reason, Unavailable
 from services.ingest.series import Event, EventKind, Gap, GapReason, SeriesKey, SeriesState
 from services.ingest.store import annotations
 from services.ingest.store.adjust import Dividend, adjusted, dividends
-from services.ingest.store.database import MAX_MS, MIN_MS
+from services.ingest.store.database import MAX_MS, MIN_MS, Database
 from services.ingest.store.instruments import read_instrument
 from services.ingest.store.open_series import OpenSeries, has_key, open_series
-from services.ingest.store.ownership import adjusted_to, of_clients
-from services.ingest.store.part import Part
+from services.ingest.store.ownership import adjusted_to_ms, client_owned
 from services.ingest.store.schema import events
 from services.ingest.store.values import Adjustment, ChunkedRead, CoverageRead, SeriesRead
 
-# Of the gaps, and of the flags, of a range: the newest.
+# Of the gaps of a range, and of its flags; the newest are kept.
 MAX_ANNOTATIONS = 1000
 
 
-class SeriesReading(Part):
-    """Reading bars and what is known of them."""
+class BarReader:
+    """Reads bars and what is known of them."""
 
-    def series(self, key: SeriesKey) -> SeriesState | None:
-        """As Store.series()."""
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def state(self, key: SeriesKey) -> SeriesState | None:
+        """Return what is held of a series; None: there is no such series. A series may have no bars."""
         with self._database.read() as connection:
             found = _find(connection, key)
             return None if found is None else found.state
@@ -40,16 +42,35 @@ class SeriesReading(Part):
         limit: int | None = None,
         adjustment: Adjustment = "SPLITS",
     ) -> SeriesRead | None:
-        """As Store.read()."""
-        with self._database.read() as connection:
-            return self._read(connection, key, start_ms, end_ms, limit, adjustment)
+        """Return the newest `limit` bars that opened in [start_ms, end_ms); None: there is no such series.
 
-    def read_many(
-        self, keys: Sequence[SeriesKey], *, limit: int | None = None, adjustment: Adjustment = "SPLITS"
-    ) -> list[SeriesRead | None]:
-        """As Store.read_many()."""
+        Adjustment ALL lowers prices for later dividends: by the stored adjusted close where there is one,
+        else by the stored dividends. Volumes stay. For long ranges use read_chunks().
+        """
         with self._database.read() as connection:
-            return [self._read(connection, key, None, None, limit, adjustment) for key in keys]
+            found = _find(connection, key)
+            if found is None or found.id is None:
+                return None
+            bars = self._database.bars_between(
+                connection,
+                found.table,
+                found.id,
+                start_ms=_or(start_ms, MIN_MS),
+                end_ms=_or(end_ms, MAX_MS),
+                limit=limit,
+                newest=limit is not None,
+                with_adjusted=adjustment == "ALL",
+            )
+            ownership, columns = found.read_ownership(connection), bars.columns
+            if adjustment == "ALL":
+                assert bars.adjusted_close is not None
+                known_to = adjusted_to_ms(ownership, bars.times)
+                known = len(bars) > 0 and not np.isnan(bars.adjusted_close).any()
+                paid = self._dividends(connection, found, after_ms=int(known_to.min()) if known else None)
+                columns = adjusted(bars, paid, known_to)
+        has_last = len(columns) > 0 and int(columns.open_time_ms[-1]) == found.extent.last_ms
+        is_final = found.extent.last_is_final or not has_last
+        return SeriesRead(found.state, columns, is_final, client_owned(ownership, bars.times))
 
     def read_chunks(
         self,
@@ -61,7 +82,12 @@ class SeriesReading(Part):
         adjustment: Adjustment = "SPLITS",
         chunk_rows: int = 16_384,
     ) -> ChunkedRead | None:
-        """As Store.read_chunks()."""
+        """Return as read(), in chunks of at most chunk_rows bars of one version: memory stays bounded.
+
+        Each chunk is read when it is asked for, and no connection is held in between. When the series is
+        restated before the last chunk is read, the next one raises Unavailable (SERVICE_UNAVAILABLE): read
+        the series again.
+        """
         with self._database.read() as connection:
             found = _find(connection, key)
             if found is None:
@@ -70,85 +96,48 @@ class SeriesReading(Part):
             if limit is not None:
                 first = self._newest_start(connection, found, first, end, limit)
             paid = self._dividends(connection, found) if adjustment == "ALL" else None
-            part = self._part(connection, found, first, end, chunk_rows, paid)
+            chunk = self._chunk(connection, found, first, end, chunk_rows, paid)
             newest = None
             reaches_last = last is not None and first <= last < end
-            if last is not None and reaches_last and len(part) == chunk_rows:
-                # The other bars stay as they are for as long as the epoch does; the last one may be forming.
-                if part.open_time_ms[-1] < last:
-                    newest = self._part(connection, found, last, last + 1, 1, paid)
+            if last is not None and reaches_last and len(chunk) == chunk_rows:
+                # While the epoch stays, all bars but a forming last one stay the same: read that one now.
+                if chunk.open_time_ms[-1] < last:
+                    newest = self._chunk(connection, found, last, last + 1, 1, paid)
                 end = last
             return ChunkedRead(
                 state=found.state,
                 coverage=_coverage(connection, found, start_ms, end_ms),
                 instrument=read_instrument(connection, key.symbol),
-                chunks=self._chunks(found, part, newest, end, chunk_rows, paid),
+                chunks=self._chunks(found, chunk, newest, end, chunk_rows, paid),
                 last_is_final=found.extent.last_is_final or not reaches_last,
             )
 
     def coverage(
         self, key: SeriesKey, *, start_ms: int | None = None, end_ms: int | None = None
     ) -> CoverageRead:
-        """As Store.coverage()."""
+        """Return the gaps and flags in [start_ms, end_ms), of each the newest 1,000. None: no bound."""
         with self._database.read() as connection:
             return _coverage(connection, _find(connection, key), start_ms, end_ms)
 
     def events(self, symbol: str) -> tuple[Event, ...]:
-        """As Store.events()."""
+        """Return the corporate actions known for a symbol, in order of time."""
         with self._database.read() as connection:
             return read_events(connection, symbol)
-
-    def _read(
-        self,
-        connection: Connection,
-        key: SeriesKey,
-        start_ms: int | None,
-        end_ms: int | None,
-        limit: int | None,
-        adjustment: Adjustment,
-    ) -> SeriesRead | None:
-        found = _find(connection, key)
-        if found is None or found.id is None:
-            return None
-        bars = self._database.bars_between(
-            connection,
-            found.table,
-            found.id,
-            start_ms=_or(start_ms, MIN_MS),
-            end_ms=_or(end_ms, MAX_MS),
-            limit=limit,
-            newest=limit is not None,
-            with_adjusted=adjustment == "ALL",
-        )
-        columns = bars.columns
-        if adjustment == "ALL":
-            assert bars.adjusted_close is not None
-            known_to = adjusted_to(found.read_stretches(connection), bars.times)
-            known = len(bars) > 0 and not np.isnan(bars.adjusted_close).any()
-            paid = self._dividends(connection, found, after_ms=int(known_to.min()) if known else None)
-            columns = adjusted(bars, paid, known_to)
-        has_last = len(columns) > 0 and int(columns.open_time_ms[-1]) == found.extent.last_ms
-        return SeriesRead(
-            found.state,
-            columns,
-            found.extent.last_is_final or not has_last,
-            of_clients(found.read_stretches(connection), bars.times),
-        )
 
     def _chunks(
         self,
         found: OpenSeries,
-        part: Columns,
+        chunk: Columns,
         newest: Columns | None,
         end_ms: int,
         chunk_rows: int,
         paid: Sequence[Dividend] | None,
     ) -> Iterator[Columns]:
-        """The first part, which is read; what follows it, each part in a transaction of its own; `newest`."""
-        while len(part):
-            yield part
-            start_ms = int(part.open_time_ms[-1]) + 1
-            if len(part) < chunk_rows or start_ms >= end_ms:
+        """Yield the first chunk, then those after it, each read in its own transaction, then `newest`."""
+        while len(chunk):
+            yield chunk
+            start_ms = int(chunk.open_time_ms[-1]) + 1
+            if len(chunk) < chunk_rows or start_ms >= end_ms:
                 break
             with self._database.read() as connection:
                 now = _find(connection, found.key)
@@ -156,11 +145,11 @@ class SeriesReading(Part):
                     raise Unavailable(
                         Reason.SERVICE_UNAVAILABLE, "the series was restated while it was read; read it again"
                     )
-                part = self._part(connection, found, start_ms, end_ms, chunk_rows, paid)
+                chunk = self._chunk(connection, found, start_ms, end_ms, chunk_rows, paid)
         if newest is not None:
             yield newest
 
-    def _part(
+    def _chunk(
         self,
         connection: Connection,
         found: OpenSeries,
@@ -169,7 +158,7 @@ class SeriesReading(Part):
         limit: int,
         paid: Sequence[Dividend] | None,
     ) -> Columns:
-        """The first `limit` bars of a range; adjusted for dividends where these are given."""
+        """Return the first `limit` bars of a range, adjusted for the dividends that are given."""
         assert found.id is not None
         bars = self._database.bars_between(
             connection,
@@ -182,12 +171,12 @@ class SeriesReading(Part):
         )
         if paid is None:
             return bars.columns
-        return adjusted(bars, paid, adjusted_to(found.read_stretches(connection), bars.times))
+        return adjusted(bars, paid, adjusted_to_ms(found.read_ownership(connection), bars.times))
 
     def _newest_start(
         self, connection: Connection, found: OpenSeries, start_ms: int, end_ms: int, limit: int
     ) -> int:
-        """The open time of the first of the newest `limit` bars in a range."""
+        """Return the open time of the first of the newest `limit` bars in a range."""
         bars = found.table.c
         query = (
             select(bars.open_time_ms)
@@ -202,7 +191,7 @@ class SeriesReading(Part):
     def _dividends(
         self, connection: Connection, found: OpenSeries, *, after_ms: int | None = None
     ) -> list[Dividend]:
-        """What lowers the prices of a series; only what is later than after_ms, which is set."""
+        """Return the dividends that lower the prices of a series; after_ms: only later ones."""
         instrument = read_instrument(connection, found.key.symbol)
 
         def close_before(before_ms: int) -> float | None:
@@ -221,7 +210,7 @@ class SeriesReading(Part):
 
 
 def read_events(connection: Connection, symbol: str) -> tuple[Event, ...]:
-    """The corporate actions known of a symbol, in order of time."""
+    """Return the corporate actions known for a symbol, in order of time."""
     query = select(events).where(events.c.symbol == symbol).order_by(events.c.time_ms, events.c.kind)
     return tuple(
         Event(EventKind(row.kind), row.time_ms, row.amount, row.numerator, row.denominator)
@@ -254,7 +243,7 @@ def _or(value: int | None, default: int) -> int:
 
 
 def _never_asked(covered: tuple[int, int] | None, start_ms: int | None, end_ms: int | None) -> list[Gap]:
-    """The parts of an asked range that lie outside what was ever asked of a provider or written."""
+    """Return the parts of a range outside what was ever asked of a provider or written."""
     if covered is None:
         whole = start_ms is not None and end_ms is not None and start_ms < end_ms
         return [Gap(start_ms, end_ms, GapReason.NOT_FETCHED)] if whole else []  # type: ignore[arg-type]

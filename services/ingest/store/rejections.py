@@ -1,4 +1,4 @@
-"""The rows that were refused: kept with their reason, and listed."""
+"""Refused rows: kept with their reason, and listed."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,17 +7,20 @@ from sqlalchemy import Connection, Row, insert, select
 
 from finstage_market.interval import Interval
 from services.ingest.series import RejectedRow, RejectReason, SeriesKey
-from services.ingest.store.part import Part
+from services.ingest.store.database import Database
 from services.ingest.store.schema import rejected_rows
 from services.ingest.store.values import StoredRejection
 
-_SLICE = 5000
+_MAX_INSERT_ROWS = 5000
 
 
-class Rejections(Part):
-    """Reading what was refused."""
+class Rejections:
+    """Lists refused rows."""
 
-    def rejected(
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find(
         self,
         *,
         symbol: str | None = None,
@@ -26,7 +29,10 @@ class Rejections(Part):
         before_id: int | None = None,
         limit: int = 100,
     ) -> tuple[StoredRejection, ...]:
-        """As Store.rejected()."""
+        """Return refused rows, newest first.
+
+        before_id: continue after the row with that id.
+        """
         query = select(rejected_rows).order_by(rejected_rows.c.id.desc()).limit(limit)
         if symbol is not None:
             query = query.where(rejected_rows.c.symbol == symbol)
@@ -63,7 +69,7 @@ def keep_rejected(
     sequence: int | None = None,
 ) -> None:
     """Keep refused rows."""
-    for start in range(0, len(rows), _SLICE):
+    for start in range(0, len(rows), _MAX_INSERT_ROWS):
         values = [
             {
                 "symbol": symbol,
@@ -78,7 +84,7 @@ def keep_rejected(
                 "write_id": write_id,
                 "sequence": sequence,
             }
-            for row in rows[start : start + _SLICE]
+            for row in rows[start : start + _MAX_INSERT_ROWS]
         ]
         connection.execute(insert(rejected_rows), values)
 
@@ -86,7 +92,7 @@ def keep_rejected(
 def not_kept_yet(
     connection: Connection, key: SeriesKey, rows: Sequence[RejectedRow], *, source: str
 ) -> list[RejectedRow]:
-    """Those that a fetch before this one did not bring already: a bad bar is met again at each refresh."""
+    """Return the rows that no earlier fetch brought: each refresh meets the same bad bar again."""
     if not rows:
         return []
     times = [row.open_time_ms for row in rows]
@@ -94,7 +100,7 @@ def not_kept_yet(
         rejected_rows.c.symbol == key.symbol,
         rejected_rows.c.interval == key.interval.value,
         rejected_rows.c.source == source,
-        # A range, compared here: a condition of each row's own is more than a statement may have.
+        # A range, and the rows compared here: a statement may not have a condition for each row.
         rejected_rows.c.open_time_ms.between(min(times), max(times)),
     )
     known = {tuple(row) for row in connection.execute(query)}
@@ -104,7 +110,7 @@ def not_kept_yet(
 def rejected_of_batch(
     connection: Connection, write_id: int, sequence: int, *, limit: int
 ) -> tuple[RejectedRow, ...]:
-    """The first refused rows of a client's batch."""
+    """Return the first refused rows of a client's batch."""
     query = (
         select(rejected_rows)
         .where(rejected_rows.c.write_id == write_id, rejected_rows.c.sequence == sequence)

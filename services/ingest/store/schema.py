@@ -1,4 +1,7 @@
-"""The tables, for queries; migrations/ makes them. Times are int milliseconds UTC."""
+"""The tables, for queries; migrations/ creates them. Times are int milliseconds UTC."""
+
+from dataclasses import fields
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -10,18 +13,20 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Row,
     Table,
     Text,
     UniqueConstraint,
 )
 
 from finstage_market.interval import Interval
+from services.ingest.store.values import RowCounts
 
 metadata = MetaData()
 
 identity = Table("identity", metadata, Column("id", Text, primary_key=True))
 
-# SQLite counts by itself only in a column that is exactly INTEGER.
+# SQLite assigns ids only in a column whose type is exactly INTEGER.
 Id = BigInteger().with_variant(Integer, "sqlite")
 
 instruments = Table(
@@ -72,20 +77,20 @@ def _bars(name: str) -> Table:
         Column("low", Double, nullable=False),
         Column("close", Double, nullable=False),
         Column("volume", Double, nullable=False),
-        # NULL or NaN: none.
+        # NULL or NaN where there is none.
         Column("adjusted_close", Double),
-        sqlite_with_rowid=False,  # the rows lie in the order of their key, one series after the other
+        sqlite_with_rowid=False,  # rows are stored in the order of their key, one series after the other
     )
 
 
-# Intraday bars are many and new, and are partitioned by time; the others are few and old
+# Intraday bars are many and recent, and partitioned by time; the others are few and go far back
 # (docs/adr/0007-bars-by-difference.md).
 bars = _bars("bars")
 bars_intraday = _bars("bars_intraday")
 
 
 def bars_of(interval: Interval) -> Table:
-    """The table that holds the bars of an interval."""
+    """Return the table that holds the bars of an interval."""
     return bars_intraday if interval.is_intraday else bars
 
 
@@ -100,8 +105,9 @@ events = Table(
     Column("denominator", Double),
 )
 
-# stretches.py. write_id: a write of a client, kept or not; NULL: a provider.
-stretches = Table(
+# Ranges of bars with the same origin (ownership.py). write_id: a client's write, which may be gone; NULL: a
+# provider.
+ownership = Table(
     "stretches",
     metadata,
     Column("series_id", BigInteger, primary_key=True, autoincrement=False),
@@ -136,7 +142,7 @@ rejected_rows = Table(
     metadata,
     Column("id", Id, primary_key=True, autoincrement=True),
     Column("symbol", Text, nullable=False),
-    Column("interval", Text),  # NULL: the batch named none that there is
+    Column("interval", Text),  # NULL: the batch named no supported interval
     Column("open_time_ms", BigInteger, nullable=False),
     Column("row_number", Integer, nullable=False),
     Column("reason", Text, nullable=False),
@@ -144,7 +150,7 @@ rejected_rows = Table(
     Column("sent_values", Text, nullable=False),
     Column("source", Text, nullable=False),
     Column("rejected_at_ms", BigInteger, nullable=False),
-    Column("write_id", BigInteger),  # with sequence: the client's batch that had it
+    Column("write_id", BigInteger),  # with sequence: the client's batch that the row came in
     Column("sequence", BigInteger),
     Index("rejected_rows_by_symbol", "symbol", "interval", "id"),
     Index("rejected_rows_by_source", "source", "id"),
@@ -153,9 +159,16 @@ rejected_rows = Table(
 )
 
 
+COUNTS = tuple(field.name for field in fields(RowCounts))
+
+
+def read_counts(row: Row[Any]) -> RowCounts:
+    """Return the counts in a row of a table or query that has them."""
+    return RowCounts(*(int(getattr(row, name)) for name in COUNTS))
+
+
 def _counts() -> list[Column[int]]:
-    names = ("sent", "inserted", "updated", "unchanged", "rejected")
-    return [Column(name, BigInteger, nullable=False, server_default="0") for name in names]
+    return [Column(name, BigInteger, nullable=False, server_default="0") for name in COUNTS]
 
 
 writes = Table(
@@ -207,8 +220,8 @@ job_chunks = Table(
     Column("chunk", Integer, primary_key=True, autoincrement=False),
     Column("symbol", Text, nullable=False),
     Column("interval", Text, nullable=False),
-    Column("state", Text, nullable=False),  # WAITING, LEASED, DONE, FAILED
-    Column("due_ms", BigInteger, nullable=False),  # waiting: not before; leased: the lease is over then
+    Column("state", Text, nullable=False),  # of chunk_ledger.py
+    Column("due_ms", BigInteger, nullable=False),  # waiting: from when on; leased: until when
     Column("fence", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("worker", Text, nullable=False),
@@ -224,7 +237,7 @@ outbox = Table(
     "outbox",
     metadata,
     Column("id", Id, primary_key=True, autoincrement=True),
-    # PostgreSQL: the transaction, because ids do not become visible in their order; SQLite: 0.
+    # PostgreSQL: the transaction, because ids do not become visible in order; SQLite: 0.
     Column("xact_id", BigInteger, nullable=False),
     Column("symbol", Text, nullable=False),
     Column("interval", Text, nullable=False),

@@ -1,4 +1,4 @@
-"""SQLite: the embedded database. WAL: readers never wait. FULL: a commit survives a power cut."""
+"""SQLite, the embedded database. WAL: readers never wait. FULL: a commit survives a power cut."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -10,12 +10,13 @@ import numpy as np
 from sqlalchemy import URL, ColumnElement, Connection, Engine, Table, create_engine, event, literal
 
 from finstage_market.columns import Columns, Int64s
-from services.ingest.store.database import MAX_MS, MIN_MS, Database, unavailable
+from services.ingest.store.database import MAX_MS, MIN_MS, Database
 from services.ingest.store.diff import Bars
+from services.ingest.store.errors import unavailable
 from services.ingest.store.migrate import migrate
 
 _BUSY_S = 10.0
-# Pages; 40 MB of log between checkpoints write 10 % faster than the default's 4 MB.
+# Checkpoints every 40 MB of log make writing 10 % faster than the default of 4 MB.
 _CHECKPOINT_PAGES = 10_000
 _AWAY = {
     sqlite3.SQLITE_BUSY,
@@ -31,7 +32,7 @@ _VALUES = "open_time_ms, open, high, low, close, volume"
 
 
 class SqliteDatabase(Database):
-    """A file. One writer at a time: the pool of the writing engine holds one connection."""
+    """A file, with one writer at a time: the writing engine has one connection."""
 
     def __init__(self, url: URL, *, connections: int) -> None:
         if not url.database or url.database == ":memory:":
@@ -62,7 +63,7 @@ class SqliteDatabase(Database):
             yield connection
 
     def _require_file(self) -> None:
-        """Open connections go on with a file that was deleted or replaced, and what they write is lost."""
+        """Refuse a deleted or replaced file: open connections would write to it, and lose the writes."""
         if self._file is not None and self._found() != self._file:
             raise unavailable(f"{self._path} was deleted or replaced; start ingest again")
 
@@ -74,7 +75,7 @@ class SqliteDatabase(Database):
         return status.st_dev, status.st_ino
 
     def lock(self, connection: Connection, symbols: Sequence[str]) -> None:
-        """Nothing: the transaction holds off every writer anyway."""
+        """Do nothing: the transaction itself keeps out every other writer."""
 
     def bars_between(
         self,
@@ -106,21 +107,21 @@ class SqliteDatabase(Database):
         )
         return _bars(rows.fetchall(), with_adjusted=True)
 
-    def insert_bars(self, connection: Connection, table: Table, parts: Sequence[tuple[int, Bars]]) -> None:
+    def insert_bars(self, connection: Connection, table: Table, bars: Sequence[tuple[int, Bars]]) -> None:
         names = f"series_id, {_VALUES}"
-        for series_id, bars in parts:
-            values = _values(bars)
-            if bars.adjusted_close is None:
+        for series_id, each in bars:
+            values = _values(each)
+            if each.adjusted_close is None:
                 sql = f"INSERT INTO {table.name} ({names}) VALUES (?, ?, ?, ?, ?, ?, ?)"
             else:
                 sql = f"INSERT INTO {table.name} ({names}, adjusted_close) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-                values.append(bars.adjusted_close.tolist())
+                values.append(each.adjusted_close.tolist())
             _driver(connection).executemany(sql, zip(repeat(series_id), *values))
 
-    def update_bars(self, connection: Connection, table: Table, parts: Sequence[tuple[int, Bars]]) -> None:
-        for series_id, bars in parts:
-            times, *values = _values(bars)
-            values.append([None] * len(bars) if bars.adjusted_close is None else bars.adjusted_close.tolist())
+    def update_bars(self, connection: Connection, table: Table, bars: Sequence[tuple[int, Bars]]) -> None:
+        for series_id, each in bars:
+            times, *values = _values(each)
+            values.append([None] * len(each) if each.adjusted_close is None else each.adjusted_close.tolist())
             _driver(connection).executemany(
                 f"UPDATE {table.name} SET open = ?, high = ?, low = ?, close = ?, volume = ?,"
                 " adjusted_close = ? WHERE series_id = ? AND open_time_ms = ?",
@@ -135,14 +136,14 @@ class SqliteDatabase(Database):
 
     @property
     def xact_id(self) -> ColumnElement[int]:
-        return literal(0)  # one writer: ids become visible in their order
+        return literal(0)  # one writer: ids become visible in order
 
     @property
-    def settled_xact_id(self) -> ColumnElement[int]:
+    def visible_below_xact_id(self) -> ColumnElement[int]:
         return literal(1)
 
     def is_away(self, error: BaseException) -> bool:
-        # The extended code's low byte is the plain one.
+        # The low byte of an extended code is the primary code.
         return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _AWAY
 
 

@@ -1,4 +1,4 @@
-"""The values of the store's protocol (api.py). Times are int milliseconds since 1970-01-01T00:00:00Z."""
+"""The values that the store takes and returns. Times are int milliseconds since 1970-01-01T00:00:00Z."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,16 +8,24 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from finstage_market.columns import Columns, Float64s, Int64s
+from finstage_market.columns import Columns
 from finstage_market.errors import Reason
 from finstage_market.interval import Interval
-from services.ingest.series import BarFlag, Gap, Instrument, RejectedRow, SeriesKey, SeriesState
+from services.ingest.series import (
+    BarFlag,
+    CheckedBars,
+    Gap,
+    Instrument,
+    RejectedRow,
+    SeriesKey,
+    SeriesState,
+)
 
 Adjustment = Literal["SPLITS", "ALL"]
 
 
 class WriteMode(StrEnum):
-    """finstage.ingest.v1.WriteMode without its prefix: what a row may do."""
+    """finstage.ingest.v1.WriteMode without its prefix: which rows a client's write may change."""
 
     INSERT = "INSERT"
     UPDATE = "UPDATE"
@@ -35,13 +43,13 @@ class JobState(StrEnum):
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing will change any more."""
+        """Whether the job will not change any more, unless it is requested again."""
         return self not in (JobState.QUEUED, JobState.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
 class RowCounts:
-    """Rows by what became of them. sent = inserted + updated + unchanged + rejected."""
+    """Rows by outcome. sent = inserted + updated + unchanged + rejected."""
 
     sent: int = 0
     inserted: int = 0
@@ -63,23 +71,23 @@ class RowCounts:
 class SeriesRead:
     """Bars of one version of a series.
 
-    state: the whole series at the moment of the reading.
+    state: of the whole series when it was read.
     last_is_final: of the last bar of `columns`; True when there is none.
-    of_clients: bool[n], which of the bars a client wrote.
+    client_owned: bool[n], which of the bars a client wrote.
     """
 
     state: SeriesState
     columns: Columns
     last_is_final: bool
-    of_clients: npt.NDArray[np.bool_]
+    client_owned: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
 class CoverageRead:
     """What is known of a range besides its bars.
 
-    gaps, flags: those that touch the range, in order of time, the newest when there are more than asked.
-        Parts of the range that nobody was asked for are gaps with NOT_FETCHED.
+    gaps, flags: those that touch the range, in order of time; the newest 1,000 of each. Parts of the range
+        that no provider was ever asked for are gaps with NOT_FETCHED.
     gaps_left_out: how many older gaps are not in `gaps`.
     """
 
@@ -90,10 +98,11 @@ class CoverageRead:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChunkedRead:
-    """As SeriesRead, for any length, with what is known of the range and of the symbol.
+    """Bars of one version of a series, of any number, with what is known of the range and of the symbol.
 
-    chunks: yields the bars straight from the cursor, oldest first. It blocks, and may raise Unavailable.
-    last_is_final: of the last bar that `chunks` will yield.
+    chunks: yields the bars, oldest first; each chunk is read when it is asked for. It blocks, and may raise
+        Unavailable.
+    last_is_final: of the last bar that `chunks` yields.
     """
 
     state: SeriesState
@@ -105,7 +114,7 @@ class ChunkedRead:
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """What a write of fetched bars did. restated: whether the epoch grew."""
+    """The result of a write of fetched bars. restated: whether the epoch grew."""
 
     state: SeriesState
     rows: RowCounts
@@ -114,7 +123,7 @@ class WriteResult:
 
 @dataclass(frozen=True, slots=True)
 class WriteHeader:
-    """A client's write, named by its key so that it can be continued. source: for the provenance."""
+    """A client's write, named by its key so that it can be continued. source: of the bars, for provenance."""
 
     idempotency_key: str
     mode: WriteMode
@@ -123,7 +132,7 @@ class WriteHeader:
 
 @dataclass(frozen=True, slots=True)
 class WriteProgress:
-    """Where a client's write stands: the batch to send next (from 1), and the counts so far."""
+    """Progress of a client's write: the batch to send next (from 1), and the counts so far."""
 
     next_sequence: int
     rows: RowCounts
@@ -134,37 +143,30 @@ class Batch:
     """One batch of a client's write, after validation.
 
     sequence: its place in the write, from 1.
-    sent: how many rows the client sent; those that are not in `columns` are refused.
-    digest: of the batch as it was sent, so that another batch under its sequence number is noticed.
-    columns: the rows that can be bars, strictly ordered, on the grid.
-    source_rows: int64[n], the place of each row of `columns` in what was sent; None: the same place.
-    adjusted_close: float64[n], NaN where none; None: none at all.
-    last_is_final: whether the last bar's time was over when it was sent.
-    rejected: the refused rows; of a batch that is malformed as a whole the first 1,000.
-    symbol, interval: as sent, for the refused rows of a batch that has no valid key.
+    key: the series; None: the batch is malformed, and refused as a whole.
+    sent: how many rows the client sent; those that are not in `bars` were refused.
+    digest: of the batch as it was sent, so that another batch with the same sequence number is noticed.
+    bars: last_is_final tells whether the last bar's time was over when it was sent. `rejected` has only the
+        first 1,000 rows of a batch that is refused as a whole.
+    symbol, interval: as sent, for the refused rows of a batch without a valid key.
     """
 
     sequence: int
     key: SeriesKey | None
     sent: int
     digest: bytes
-    columns: Columns
-    source_rows: Int64s | None = None
-    adjusted_close: Float64s | None = None
-    last_is_final: bool = True
-    rejected: tuple[RejectedRow, ...] = ()
-    flags: tuple[BarFlag, ...] = ()
+    bars: CheckedBars
     symbol: str = ""
     interval: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """What became of a batch.
+    """The result of a batch.
 
-    epoch, revision: of the series after the commit; None when it is not there because every row was refused.
+    epoch, revision: of the series after the commit; None: it does not exist, because every row was refused.
     rejected: the first 20 refused rows.
-    repeated: it had been committed before, and was not written again; `rows` is what became of it then.
+    repeated: it had been committed before, and was not written again; `rows` are the counts of that time.
     """
 
     sequence: int
@@ -191,8 +193,9 @@ class StoredRejection:
 class Commit:
     """One change of a series.
 
-    token: opaque; passed to commits_after() it continues behind this commit.
-    first_changed_ms, last_changed_ms: the earliest and latest bar that was added, changed or removed.
+    token: opaque; CommitLog.after() continues after this commit.
+    first_changed_ms, last_changed_ms: the open times of the first and the last bar that was added, changed
+        or removed.
     """
 
     token: str
@@ -207,9 +210,9 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """What a backfill brings in: each symbol at each interval, bars that opened in [start_ms, end_ms).
+    """What a backfill fetches: each symbol at each interval, bars that opened in [start_ms, end_ms).
 
-    start_ms None: as far back as the provider has them. end_ms None: to now.
+    start_ms None: as far back as the provider has bars. end_ms None: up to now.
     """
 
     symbols: tuple[str, ...]
@@ -248,8 +251,8 @@ class Job:
 class ChunkLease:
     """The right to work on one chunk until expires_ms.
 
-    fence: grows with each lease of the chunk; what is finished under an older one is refused, so that two
-        workers never both finish a chunk.
+    fence: grows with each lease of the chunk. Work under an older fence is refused, so that two workers never
+        both finish a chunk.
     attempt: which try this is, from 1.
     """
 
@@ -261,7 +264,3 @@ class ChunkLease:
     fence: int
     attempt: int
     expires_ms: int
-
-
-class LeaseLost(Exception):
-    """Another worker has the chunk, or its job was cancelled; nothing was written."""

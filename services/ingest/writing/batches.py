@@ -1,7 +1,7 @@
-"""Batches of WriteBars as they come: read from the wire, and checked row by row or refused whole."""
+"""Batches of WriteBars: read from the wire, and checked row by row or refused as a whole."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,12 @@ from finstage_market.errors import InvalidRequest, Violation
 from finstage_market.interval import Interval
 from finstage_market.symbol import parse_symbol
 from finstage_market.wire import TooManyFieldsError, arrays_from_wire, repacked, take_field
-from services.ingest.series import RejectedRow, RejectReason, SeriesKey
+from services.ingest.series import CheckedBars, RejectedRow, RejectReason, SeriesKey
 from services.ingest.store.values import Batch
 from services.ingest.validate import check, is_over
 
 MAX_BATCH_ROWS = 50_000
-# Of a batch that is refused whole: the reason is the same for all.
+# Of a batch that is refused as a whole: the reason is the same for all rows.
 MAX_LISTED_ROWS = 1000
 
 _BATCH = pb.WriteBarsRequest.DESCRIPTOR.fields_by_name["batch"].number
@@ -31,7 +31,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SentBatch:
-    """A batch as it was sent: nothing of it is checked. arrays: the columns by name, of any lengths."""
+    """A batch as it was sent, unchecked. arrays: the columns by name, of any lengths."""
 
     sequence: int
     symbol: str
@@ -42,31 +42,31 @@ class SentBatch:
 
     @property
     def rows(self) -> int:
-        """How many rows were sent: as many as the longest column has."""
+        """How many rows were sent: the length of the longest column."""
         return max(len(self.adjusted_close), *(len(array) for array in self.arrays.values()))
 
 
 def read_header(data: bytes) -> pb.WriteBarsHeader:
-    """The header of a serialised WriteBarsRequest.
+    """Return the header of a serialised WriteBarsRequest.
 
     Raises:
-        InvalidRequest: it has none.
+        InvalidRequest: it has no header.
     """
     try:
         message = pb.WriteBarsRequest.FromString(data)
     except DecodeError:
-        raise _no_message("header") from None
+        raise _not_a_request("header") from None
     if not message.HasField("header"):
         raise InvalidRequest([Violation("header", "the first message must be the header")])
     return message.header
 
 
 def read_batch(data: bytes) -> SentBatch:
-    """The batch of a serialised WriteBarsRequest, its numbers straight from the message's bytes.
+    """Return the batch of a serialised WriteBarsRequest, its numbers read from the bytes of the message.
 
     Raises:
-        InvalidRequest: it has none, or is no WriteBarsRequest, or its sequence number is not 1 or more, or
-            it has no rows.
+        InvalidRequest: the bytes are not a WriteBarsRequest with a batch, or the sequence number is below 1,
+            or the batch has no rows.
     """
     try:
         try:
@@ -74,7 +74,7 @@ def read_batch(data: bytes) -> SentBatch:
         except TooManyFieldsError:
             sent = _split(repacked(data, pb.WriteBarsRequest))
     except (ValueError, DecodeError):
-        raise _no_message("batch") from None
+        raise _not_a_request("batch") from None
     if sent.sequence < 1:
         raise InvalidRequest(
             [Violation("batch.sequence", f"{sent.sequence} was given; 1 or more is accepted")]
@@ -93,7 +93,7 @@ def _split(data: bytes) -> SentBatch:
     rest, adjusted = take_field(rest, _ADJUSTED)
     message = pb.BarBatch.FromString(rest)
     arrays = arrays_from_wire(columns or b"")
-    # What is left in the message are numbers that were not sent packed.
+    # The message itself still has the numbers that were not sent packed.
     closes = np.frombuffer(adjusted or b"", "<f8").astype(np.float64)
     closes = np.concatenate([closes, np.array(message.adjusted_close, np.float64)])
     unknown = np.array(message.adjusted_close_unknown, np.int64)
@@ -101,7 +101,7 @@ def _split(data: bytes) -> SentBatch:
 
 
 def check_batch(sent: SentBatch, *, now_ms: int) -> Batch:
-    """Part a batch's rows into bars and refused ones; a batch that is malformed is refused whole."""
+    """Separate a batch's rows into bars and refused rows; a malformed batch is refused as a whole."""
     faults = []
     try:
         symbol = parse_symbol(sent.symbol)
@@ -135,8 +135,7 @@ def check_batch(sent: SentBatch, *, now_ms: int) -> Batch:
             key=None,
             sent=sent.rows,
             digest=digest,
-            columns=Columns.empty(),
-            rejected=_all_refused(sent, "; ".join(faults)),
+            bars=CheckedBars(Columns.empty(), rejected=_all_refused(sent, "; ".join(faults))),
             symbol=symbol,
             interval=interval,
         )
@@ -145,26 +144,22 @@ def check_batch(sent: SentBatch, *, now_ms: int) -> Batch:
     if len(sent.adjusted_close):
         adjusted = sent.adjusted_close.copy()
         adjusted[unknown] = np.nan
-    checked = check(interval, columns, now_ms=now_ms, adjusted_close=adjusted, of_client=True)
-    kept = checked.columns
+    checked = check(interval, columns, now_ms=now_ms, adjusted_close=adjusted, from_client=True)
+    times = checked.columns.open_time_ms
+    last_is_final = not len(times) or is_over(interval, int(times[-1]), now_ms)
     return Batch(
         sequence=sent.sequence,
         key=SeriesKey(symbol, interval),
         sent=len(columns),
         digest=digest,
-        columns=kept,
-        source_rows=checked.rows,
-        adjusted_close=checked.adjusted_close,
-        last_is_final=not len(kept) or is_over(interval, int(kept.open_time_ms[-1]), now_ms),
-        rejected=checked.rejected,
-        flags=checked.flags,
+        bars=replace(checked, last_is_final=last_is_final),
         symbol=symbol,
         interval=interval,
     )
 
 
 def _all_refused(sent: SentBatch, detail: str) -> tuple[RejectedRow, ...]:
-    """The first rows of a batch that is malformed, each with its fault."""
+    """Return the first rows of a malformed batch, each with its fault."""
     given = {**{name: sent.arrays[name] for name in VALUES}, "adjusted_close": sent.adjusted_close}
     times = sent.arrays["open_time_ms"]
     if sent.rows > MAX_LISTED_ROWS:
@@ -184,7 +179,7 @@ def _all_refused(sent: SentBatch, detail: str) -> tuple[RejectedRow, ...]:
 
 
 def _digest(sent: SentBatch) -> bytes:
-    """A fingerprint of what was sent, however the client's library wrote it."""
+    """Return a fingerprint of the numbers sent, whatever their encoding on the wire."""
     total = hashlib.sha256(f"{sent.symbol}\n{sent.interval}\n".encode())
     for array in (*sent.arrays.values(), sent.adjusted_close, sent.adjusted_close_unknown):
         total.update(len(array).to_bytes(8))
@@ -192,6 +187,6 @@ def _digest(sent: SentBatch) -> bytes:
     return total.digest()
 
 
-def _no_message(field: str) -> InvalidRequest:
+def _not_a_request(field: str) -> InvalidRequest:
     name = pb.WriteBarsRequest.DESCRIPTOR.full_name
     return InvalidRequest([Violation(field, f"the bytes given are not a {name}")])

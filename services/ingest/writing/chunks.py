@@ -1,9 +1,9 @@
-"""How many rows go into one commit: by the memory in use, and by the time that the last commit took.
+"""The number of rows per commit, by the memory in use and by the time of the last commit.
 
-More rows a commit write faster and wait longer; fewer hold less memory. The sizes to begin with are 500 rows
-with over 80 % of the memory in use, 2,000 under 50 %, and 1,000 between. From there on the size follows
-the time: it doubles while a commit takes less than half of TARGET_S, and shrinks in proportion when it takes
-longer.
+More rows per commit are written faster, but wait longer and need more memory. The first commit has 500 rows
+when over 80 % of the memory is in use, 2,000 when less than 50 % is, else 1,000. From there on the size
+follows the time: it doubles while a commit takes less than half of TARGET_S, and shrinks in proportion when a
+commit takes longer than TARGET_S.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ _MIN_ROWS = 500
 
 
 def first_rows(memory_used: float | None) -> int:
-    """The size to begin with. memory_used: the part of the memory in use, 0 to 1; None: not known."""
+    """Return the size of the first commit. memory_used: the share of memory in use, 0 to 1; None: unknown."""
     if memory_used is None:
         return 1000
     if memory_used > HIGH_MEMORY:
@@ -24,12 +24,12 @@ def first_rows(memory_used: float | None) -> int:
 
 
 def next_rows(rows: int, *, written: int, took_s: float, memory_used: float | None) -> int:
-    """The size of the next commit.
+    """Return the size of the next commit.
 
     Args:
         rows: the size aimed at so far.
         written: rows of the last commit.
-        took_s: how long it took.
+        took_s: how long that commit took.
     """
     if memory_used is not None and memory_used > HIGH_MEMORY:
         return _MIN_ROWS
@@ -39,32 +39,33 @@ def next_rows(rows: int, *, written: int, took_s: float, memory_used: float | No
         wanted = 2 * rows
     else:
         wanted = rows
-    most = MAX_ROWS if memory_used is not None and memory_used < LOW_MEMORY else MAX_ROWS // 5
-    return max(_MIN_ROWS, min(wanted, most))
+    max_rows = MAX_ROWS if memory_used is not None and memory_used < LOW_MEMORY else MAX_ROWS // 5
+    return max(_MIN_ROWS, min(wanted, max_rows))
 
 
 def memory_used(root: Path = Path("/")) -> float | None:
-    """The part of the memory in use that this process may have, 0 to 1; None where it cannot be known.
+    """Return the share of this process's memory that is in use, 0 to 1; None: it cannot be known.
 
-    Of the control group (version 2, then 1) where there is one with a limit, else of the machine. Memory
-    that only caches files counts as free.
+    It is the share of the control group (version 2, then 1) where one has a limit, else of the machine.
+    Memory that only caches files counts as free.
     """
     for group, current, limit, cached in _GROUPS:
         folder = root / group
-        most = _number(folder / limit)
+        total = _number(folder / limit)
         used = _number(folder / current)
-        if most is not None and used is not None and most < _UNLIMITED:
-            return max(0, used - _field(folder / "memory.stat", cached)) / most
+        if total is not None and used is not None and total < _MIN_UNLIMITED:
+            return max(0, used - _field(folder / "memory.stat", cached)) / total
     machine = root / "proc/meminfo"
-    total = _field(machine, "MemTotal:")
-    return 1 - _field(machine, "MemAvailable:") / total if total else None
+    installed = _field(machine, "MemTotal:")
+    return 1 - _field(machine, "MemAvailable:") / installed if installed else None
 
 
 _GROUPS = (
     ("sys/fs/cgroup", "memory.current", "memory.max", "inactive_file"),
     ("sys/fs/cgroup/memory", "memory.usage_in_bytes", "memory.limit_in_bytes", "total_inactive_file"),
 )
-_UNLIMITED = 2**60
+# A limit from this on means that there is none.
+_MIN_UNLIMITED = 2**60
 
 
 def _number(path: Path) -> int | None:

@@ -1,7 +1,8 @@
-"""WriteBars: batches in, an acknowledgement of each when it is committed; bounded in memory.
+"""WriteBars: takes batches in, acknowledges each one when it is committed, and bounds the memory they need.
 
-While one commit runs the next batches are read and checked, up to the rows of one commit; small batches share
-a commit. A database that slows down lets the queue fill, then the connection's window, then the client waits.
+While one commit runs, the next batches are read and checked, up to the rows of one commit; small batches
+share a commit. When the database slows down, the queue fills, then the connection's window, and then the
+client waits.
 """
 
 import asyncio
@@ -12,37 +13,38 @@ from contextlib import suppress
 from finstage_market.errors import AlreadyExists, FinstageError, PreconditionFailed
 from finstage_runtime.clock import Clock
 from finstage_runtime.executor import BoundedExecutor
-from services.ingest.store.api import Store
+from services.ingest.clock import now_ms
+from services.ingest.store.client_writes import ClientWriter
 from services.ingest.store.values import Batch, BatchResult, WriteHeader
 from services.ingest.writing import chunks
 from services.ingest.writing.batches import check_batch, read_batch
 
 Written = tuple[Batch, BatchResult]
 
-_LEAST_ROWS = 10
+_MIN_WEIGHT = 10
 
 
 async def written(
     messages: AsyncIterator[bytes],
     header: WriteHeader,
     *,
-    store: Store,
+    writes: ClientWriter,
     database: BoundedExecutor,
     clock: Clock,
 ) -> AsyncGenerator[Written, None]:
-    """Writes batches as they come; yields each when it is committed, with what became of it.
+    """Write batches as they arrive; yield each one, with its result, when it is committed.
 
     Args:
-        messages: serialised WriteBarsRequests, the header's left out.
+        messages: serialised WriteBarsRequests, without the header.
         database: where the store's calls block.
 
     Raises:
-        InvalidRequest: a message is no batch; those before it are committed.
-        PreconditionFailed, AlreadyExists: as Store.write_batches(); those before it are committed.
+        InvalidRequest: a message is not a batch; those before it are committed.
+        PreconditionFailed, AlreadyExists: as ClientWriter.write(); those before it are committed.
     """
 
     def check(message: bytes) -> Batch:
-        return check_batch(read_batch(message), now_ms=int(clock.wall() * 1000))
+        return check_batch(read_batch(message), now_ms=now_ms(clock))
 
     async def checked(message: bytes) -> Batch:
         return await database.run(check, message)
@@ -52,7 +54,7 @@ async def written(
     try:
         while group := await queue.take():
             begun = clock.monotonic()
-            pairs, error = await database.run(_commit, group, header, store)
+            pairs, error = await database.run(_commit, group, header, writes)
             queue.rows = chunks.next_rows(
                 queue.rows,
                 written=sum(_weight(batch) for batch, _ in pairs),
@@ -70,23 +72,23 @@ async def written(
 
 
 def _commit(
-    group: Sequence[Batch], header: WriteHeader, store: Store
+    group: Sequence[Batch], header: WriteHeader, writes: ClientWriter
 ) -> tuple[list[Written], FinstageError | None]:
-    """Write batches in one transaction; where one of them is at fault, those before it, and say why."""
+    """Write batches in one transaction; when one is refused, write those before it, and return its error."""
     try:
-        return list(zip(group, store.write_batches(header, group), strict=True)), None
+        return list(zip(group, writes.write(header, group), strict=True)), None
     except (PreconditionFailed, AlreadyExists):
         done: list[Written] = []
         for batch in group:
             try:
-                done.append((batch, store.write_batches(header, [batch])[0]))
+                done.append((batch, writes.write(header, [batch])[0]))
             except (PreconditionFailed, AlreadyExists) as error:
                 return done, error
         return done, None
 
 
 class BatchQueue:
-    """Batches read ahead of the commits, bounded by about `rows`; one batch always has room."""
+    """Batches read ahead of the commits, about `rows` of them in total; one batch always has room."""
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
@@ -99,7 +101,7 @@ class BatchQueue:
     async def fill(
         self, messages: AsyncIterator[bytes], checked: Callable[[bytes], Awaitable[Batch]]
     ) -> None:
-        """Reads messages as long as there are any, and none is at fault."""
+        """Read messages until there are no more, or one is invalid."""
         try:
             async for message in messages:
                 batch = await checked(message)
@@ -116,9 +118,9 @@ class BatchQueue:
                 self._changed.notify_all()
 
     async def take(self) -> list[Batch]:
-        """What waits, up to the rows of a commit, but at least one; empty: there is no more.
+        """Return waiting batches, up to the rows of a commit but at least one; empty: there are no more.
 
-        Raises: what reading raised, once everything before it is taken.
+        Raises the error of reading, once everything before it was taken.
         """
         async with self._changed:
             await self._changed.wait_for(lambda: self._waiting or self._ended)
@@ -136,5 +138,5 @@ class BatchQueue:
 
 
 def _weight(batch: Batch) -> int:
-    """The rows that a batch counts for: one that is refused whole takes room and time too."""
-    return max(len(batch.columns) + len(batch.rejected), _LEAST_ROWS)
+    """Return how many rows a batch counts for: a refused or small one takes room and time too."""
+    return max(len(batch.bars.columns) + len(batch.bars.rejected), _MIN_WEIGHT)

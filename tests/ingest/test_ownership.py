@@ -1,4 +1,4 @@
-"""Stretches against a plain model: per bar, who wrote it and what its adjusted close knows."""
+"""Ownership against a plain model: per bar, who wrote it and which dividends its adjusted close includes."""
 
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.ingest.store.ownership import (
-    SOME_WRITE,
+    ANY_WRITE,
     Origin,
-    Stretch,
-    adjusted_to,
-    of_clients,
-    reread_before_ms,
-    stretched,
+    OwnedRange,
+    adjusted_to_ms,
+    client_owned,
+    ownership_after,
+    readjusted_before_ms,
 )
 
 NO_DIVIDENDS = np.empty(0, dtype=np.int64)
@@ -39,7 +39,7 @@ class Model:
             if has:
                 self.known[time], self.knows_by[time] = origin.adjusted_to_ms, origin.write_id
             elif self.knows_by.get(time) is not None:
-                self.knows_by[time] = SOME_WRITE
+                self.knows_by[time] = ANY_WRITE
 
 
 @given(
@@ -54,15 +54,15 @@ class Model:
     st.lists(st.integers(100, 110), unique=True, max_size=3).map(sorted),
 )
 @settings(max_examples=400, deadline=None)
-def test_stretches_say_of_each_bar_what_the_model_says(
+def test_ownership_agrees_with_the_model_on_each_bar(
     writes: list[tuple[dict[int, bool], int | None, int]], paid: list[int]
 ) -> None:
-    model, parts = Model(), list[Stretch]()
+    model, ranges = Model(), list[OwnedRange]()
     for adjusted, write_id, known_ms in writes:
         origin = Origin(write_id, known_ms, np.array(paid, dtype=np.int64))
         times = np.array(sorted(adjusted))
-        parts = stretched(
-            parts,
+        ranges = ownership_after(
+            ranges,
             origin,
             times=times,
             adjusted=np.array([1.0 if adjusted[t] else np.nan for t in times.tolist()]),
@@ -72,25 +72,25 @@ def test_stretches_say_of_each_bar_what_the_model_says(
         )
         model.write(adjusted, origin)
         every = np.array(sorted(model.writes))
-        assert dict(zip(every.tolist(), of_clients(parts, every).tolist(), strict=True)) == {
+        assert dict(zip(every.tolist(), client_owned(ranges, every).tolist(), strict=True)) == {
             t: w is not None for t, w in sorted(model.writes.items())
         }
-        for time, known in zip(every.tolist(), adjusted_to(parts, every).tolist(), strict=True):
+        for time, known in zip(every.tolist(), adjusted_to_ms(ranges, every).tolist(), strict=True):
             expected = model.known.get(time, known)
             # To know more, or less, is the same where no dividend is between the two.
             low, high = sorted((known, expected))
             assert known == expected or (
                 model.knows_by[time] is None and not [d for d in paid if low < d <= high]
             )
-        assert [p.start_ms for p in parts] == sorted({p.start_ms for p in parts})
-        assert all(a.end_ms < b.start_ms for a, b in pairwise(parts))
+        assert [p.start_ms for p in ranges] == sorted({p.start_ms for p in ranges})
+        assert all(a.end_ms < b.start_ms for a, b in pairwise(ranges))
 
 
-def test_what_is_appended_day_by_day_is_one_stretch() -> None:
-    parts: list[Stretch] = []
+def test_bars_appended_day_by_day_are_one_range() -> None:
+    ranges: list[OwnedRange] = []
     for day in range(5):
-        parts = stretched(
-            parts,
+        ranges = ownership_after(
+            ranges,
             Origin(day + 1, day, NO_DIVIDENDS),
             times=np.array([day]),
             adjusted=None,
@@ -98,14 +98,14 @@ def test_what_is_appended_day_by_day_is_one_stretch() -> None:
             others=NO_DIVIDENDS,
             last_ms=day - 1 if day else None,
         )
-    assert parts == [Stretch(0, 4, SOME_WRITE, None)]
+    assert ranges == [OwnedRange(0, 4, ANY_WRITE, None)]
 
 
-def test_a_provider_s_refreshes_are_one_stretch_until_a_dividend_is_between() -> None:
-    parts: list[Stretch] = []
+def test_a_provider_s_refreshes_are_one_range_until_a_dividend_is_between() -> None:
+    ranges: list[OwnedRange] = []
     for day, paid in ((10, []), (20, []), (30, [25])):
-        parts = stretched(
-            parts,
+        ranges = ownership_after(
+            ranges,
             Origin(None, day, np.array(paid, dtype=np.int64)),
             times=np.array([day - 1, day]),
             adjusted=np.array([1.0, 1.0]),
@@ -113,12 +113,12 @@ def test_a_provider_s_refreshes_are_one_stretch_until_a_dividend_is_between() ->
             others=NO_DIVIDENDS,
             last_ms=day - 10 if day > 10 else None,
         )
-    assert parts == [Stretch(9, 20, None, 10), Stretch(29, 30, None, 30)]
+    assert ranges == [OwnedRange(9, 20, None, 10), OwnedRange(29, 30, None, 30)]
 
 
 def test_bars_to_which_another_dividend_applies_read_differently() -> None:
     paid = np.array([5, 15, 25])
-    was, now = [Stretch(0, 3, 1, 10)], [Stretch(0, 3, 1, 20)]
-    assert reread_before_ms(was, now, paid) == 15
-    assert reread_before_ms(was, [Stretch(4, 9, 1, 20)], paid) is None
-    assert reread_before_ms(was, [Stretch(0, 3, 1, 12)], paid) is None
+    was, now = [OwnedRange(0, 3, 1, 10)], [OwnedRange(0, 3, 1, 20)]
+    assert readjusted_before_ms(was, now, paid) == 15
+    assert readjusted_before_ms(was, [OwnedRange(4, 9, 1, 20)], paid) is None
+    assert readjusted_before_ms(was, [OwnedRange(0, 3, 1, 12)], paid) is None
