@@ -31,7 +31,7 @@ EQUAL = report.Goal("equal (ratio ≤ 1.05)", lambda value, ratio: ratio is not 
 
 
 def timed(get: Callable[[str], object], keys: Sequence[str], turns: int) -> Callable[[], float]:
-    """Seconds per call."""
+    """Return the seconds per call."""
 
     def run() -> float:
         began = time.perf_counter()
@@ -46,7 +46,7 @@ def timed(get: Callable[[str], object], keys: Sequence[str], turns: int) -> Call
 def timed_async(
     get: Callable[[str], Awaitable[object]], keys: Sequence[str], turns: int
 ) -> Callable[[], Awaitable[float]]:
-    """Seconds per awaited call."""
+    """Return the seconds per awaited call."""
 
     async def run() -> float:
         began = time.perf_counter()
@@ -63,7 +63,7 @@ async def load() -> bytes:
 
 
 async def hits(url: str) -> list[report.Row]:
-    """The cost of a hit in memory."""
+    """Measure the cost of a hit in memory."""
     async with Cache(MemoryBackend()) as memory, open_cache(f"memory+{url}") as tiered:
         assert isinstance(tiered.backend, TieredBackend)
         await tiered.backend.ready()
@@ -108,7 +108,7 @@ async def nothing(key: str) -> None:
 
 
 async def sets() -> list[report.Row]:
-    """The cost of storing a new key in a full cache, which evicts another one."""
+    """Measure the cost of a store of a new key in a full cache, which evicts another key."""
 
     def ours(entries: int) -> Callable[[], Awaitable[float]]:
         cache = Cache(MemoryBackend(entries=entries, size=2**40))
@@ -169,7 +169,7 @@ async def sets() -> list[report.Row]:
 
 
 def hit_ratios() -> list[report.Row]:
-    """Hit ratios with room for a tenth of the keys."""
+    """Measure hit ratios with room for a tenth of the keys."""
     rows = []
     traces = {"Zipf(1.0)": cache_traces.zipf(), "Zipf(1.0) with scans": cache_traces.zipf_with_scans()}
     for name, trace in traces.items():
@@ -190,7 +190,7 @@ def hit_ratios() -> list[report.Row]:
 
 
 async def over_redis(url: str) -> list[report.Row]:
-    """The cost of a get from Redis."""
+    """Measure the cost of a get from Redis."""
     keys = KEYS[:MANY]
     async with open_cache(url + "?prefix=ours:") as ours, redis.asyncio.from_url(url) as bare:
         await ours.set_many(dict.fromkeys(keys, VALUE), POLICY)

@@ -1,4 +1,4 @@
-"""The libraries that libs/cache is measured against, each set up with the same keys, as a user would."""
+"""The libraries that libs/cache is compared with, each set up as a user would, with the same keys."""
 
 import functools
 import threading
@@ -39,7 +39,7 @@ class ExpiringDict:
 
 
 def sync_gets(keys: Sequence[str]) -> dict[str, Get]:
-    """Gets of hot keys, by name."""
+    """Return cases that get hot keys, by name."""
     plain = dict.fromkeys(keys, VALUE)
 
     @functools.lru_cache(maxsize=10_000)
@@ -78,7 +78,7 @@ def sync_gets(keys: Sequence[str]) -> dict[str, Get]:
 
 
 def sync_sets(entries: int) -> dict[str, Set]:
-    """Stores of VALUE in caches that hold `entries`, by name."""
+    """Return cases that store VALUE in caches with room for `entries`, by name."""
     ttl_cache: cachetools.TTLCache[str, bytes] = cachetools.TTLCache(entries, TTL_S)
     lock = threading.Lock()
     tiny: theine.Cache[str, bytes] = theine.Cache(entries)
@@ -95,7 +95,7 @@ def sync_sets(entries: int) -> dict[str, Set]:
 
 
 async def async_gets(keys: Sequence[str]) -> dict[str, GetAsync]:
-    """Gets of hot keys from caches for asyncio, by name."""
+    """Return cases that get hot keys from caches for asyncio, by name."""
     cashews_cache = cashews.Cache()
     cashews_cache.setup("mem://?size=10000")
     aiocache_cache = aiocache.SimpleMemoryCache()
@@ -106,7 +106,7 @@ async def async_gets(keys: Sequence[str]) -> dict[str, GetAsync]:
 
 
 async def cashews_over_redis(url: str, keys: Sequence[str]) -> tuple[GetAsync, Callable[[], Awaitable[None]]]:
-    """A get of cashews' Redis backend, and the function that closes it."""
+    """Return a case that gets from cashews' Redis backend, and the function that closes it."""
     cache = cashews.Cache()
     cache.setup(url, client_side=False)
     for key in keys:

@@ -1,4 +1,4 @@
-"""Hit ratios: two traces, and the eviction policies that run them."""
+"""Hit ratios: two traces, and the eviction policies to run on them."""
 
 import heapq
 from collections import OrderedDict
@@ -21,7 +21,7 @@ Trace = list[int]
 
 
 def zipf() -> Trace:
-    """Zipf(1.0) over `KEYS` keys."""
+    """Return accesses by Zipf(1.0) over `KEYS` keys."""
     shares = 1 / np.arange(1, KEYS + 1)
     cumulated = np.cumsum(shares / shares.sum())
     drawn = np.searchsorted(cumulated, np.random.default_rng(1).random(ACCESSES))
@@ -29,7 +29,7 @@ def zipf() -> Trace:
 
 
 def zipf_with_scans() -> Trace:
-    """The same trace, with `SCAN_LENGTH` keys that never come again after every `SCAN_EVERY` accesses."""
+    """Return the same trace with a scan of `SCAN_LENGTH` one-time keys after every `SCAN_EVERY` accesses."""
     trace: Trace = []
     fresh = KEYS
     source = zipf()
@@ -41,7 +41,7 @@ def zipf_with_scans() -> Trace:
 
 
 def ours(trace: Trace) -> float:
-    """The memory store of libs/cache."""
+    """Run the memory store of libs/cache."""
     store = MemoryStore(entries=ROOM, size=2**40, clock=SYSTEM)
     answer = Answer(b"", Status.HIT, 0.0, 3600.0, 0.0, 3600.0, 0.0, 0)
     names = _names(trace)
@@ -56,7 +56,7 @@ def ours(trace: Trace) -> float:
 
 
 def theine(trace: Trace) -> float:
-    """W-TinyLFU, in Rust."""
+    """Run theine: W-TinyLFU, in Rust."""
     cache: Theine[str, int] = Theine(ROOM)
     names = _names(trace)
     hits = 0
@@ -70,7 +70,7 @@ def theine(trace: Trace) -> float:
 
 
 def lru(trace: Trace) -> float:
-    """Least recently used."""
+    """Run least recently used."""
     held: OrderedDict[int, None] = OrderedDict()
     hits = 0
     for key in trace:
@@ -85,7 +85,7 @@ def lru(trace: Trace) -> float:
 
 
 def belady(trace: Trace) -> float:
-    """The optimum, which knows the future: evict the key whose next use is farthest away."""
+    """Run the optimum, which knows the future: evict the key with the most distant next use."""
     never = len(trace)
     next_use = [never] * len(trace)
     last: dict[int, int] = {}

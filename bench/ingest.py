@@ -1,11 +1,12 @@
-"""How fast bars are kept: python -m bench.ingest [quick]
+"""The speed of writing and reading bars: python -m bench.ingest [quick]
 
-In one run, of daily bars: the account's way (ORM add and commit per row, bulk_insert_mappings), SQLAlchemy
-Core, ours, and the limit (bare executemany; bare binary COPY), into an empty table and once more; then the
-whole path from a client through WriteBars, reading, and the memory that a long stream takes.
+One run compares, with daily bars: the account's way (ORM add and commit per row, bulk_insert_mappings),
+SQLAlchemy Core, ours, and the limit (bare executemany; bare binary COPY), into an empty table and then again.
+It goes on with the whole path from a client through WriteBars, with reading, and with the memory of a long
+stream.
 
-Ours is Store.write_batches() with all that it promises: compared with what is stored, counted, entered in the
-ledger, the versions grown, the log of commits written, durable. The limits do none of it.
+Ours is Store.write_batches() with all its guarantees: it compares the rows with the stored ones, counts them,
+writes the ledger, versions and the log of commits, and is durable. The limits do none of this.
 """
 
 import os
@@ -39,8 +40,8 @@ from tests.postgres_server import create_database, drop_database, given_url, pos
 
 FreshDatabase: TypeAlias = Callable[[], AbstractContextManager[str]]
 
-BARS = sized(10_000, 500)  # of a series: 40 years of days
-BATCHES_A_COMMIT = 20  # what WriteBars comes to by itself: chunks.MAX_ROWS
+BARS = sized(10_000, 500)  # in a series: 40 years of days
+BATCHES_A_COMMIT = 20  # as WriteBars itself commits: chunks.MAX_ROWS
 MEMORY_ROWS = sized(10_000_000, 20 * BARS)
 DAY_MS = 86_400_000
 WRITE_BARS = "/finstage.ingest.v1.IngestService/WriteBars"
@@ -49,7 +50,7 @@ _COLUMNS = pb.BarBatch.DESCRIPTOR.fields_by_name["columns"].number
 
 
 def series_of(n: int) -> list[Columns]:
-    """n series of BARS daily bars, random walks."""
+    """Return n series of BARS daily bars, random walks."""
     times = 631_152_000_000 + DAY_MS * np.arange(BARS)
     out = []
     for seed in range(n):
@@ -59,7 +60,7 @@ def series_of(n: int) -> list[Columns]:
 
 
 def batches_of(series: Sequence[Columns]) -> list[Batch]:
-    """A batch a series, as the servicer makes them of messages."""
+    """Return one batch per series, as the servicer makes them from messages."""
     return [
         Batch(
             sequence=i,
@@ -75,7 +76,7 @@ def batches_of(series: Sequence[Columns]) -> list[Batch]:
 
 
 def write(store: Store, key: str, series: Sequence[Columns]) -> float:
-    """Rows a second of one client's write."""
+    """Return the rows per second of one client's write."""
     header, batches = WriteHeader(key, WriteMode.UPSERT, "client:bench"), batches_of(series)
     store.writes.open(header)
     begun = time.perf_counter()
@@ -85,7 +86,7 @@ def write(store: Store, key: str, series: Sequence[Columns]) -> float:
 
 
 def mixed(series: Sequence[Columns]) -> tuple[list[Columns], list[Columns]]:
-    """What to store first, and what to write then: a third of it new, a third changed, a third as it was."""
+    """Return the bars to store first, and those to write next: thirds of new, changed and equal bars."""
     held, sent = [], []
     for bars in series:
         turn = np.arange(len(bars)) % 3
@@ -96,13 +97,13 @@ def mixed(series: Sequence[Columns]) -> tuple[list[Columns], list[Columns]]:
 
 
 class Figures:
-    """Rows a second, by case, one for each round."""
+    """Rows per second by case, one figure per round."""
 
     def __init__(self) -> None:
         self._values: dict[str, list[float]] = {}
 
     def add(self, case: str, value: float) -> None:
-        """One round's figure."""
+        """Add one round's figure."""
         self._values.setdefault(case, []).append(value)
 
     def __getitem__(self, case: str) -> Samples:
@@ -118,13 +119,14 @@ def stores(
     rows: int,
     rounds: int,
 ) -> Figures:
-    """One kind of database: every case in turn, in each round, each on a fresh database."""
+    """Measure one kind of database: in each round every case in turn, each on a fresh database."""
     series, figures = series_of(rows // BARS), Figures()
     held, sent = mixed(series)
     for number in range(rounds):
         with fresh() as url:
             settle(url)
-            # Whoever is first finds the disk as the one before left it: they take turns.
+            # Each case leaves the disk in some state for the next one, so the order changes from round to
+            # round.
             if number % 2:
                 figures.add("limit", limit(url, series))
                 settle(url)
@@ -155,7 +157,7 @@ def stores(
 
 
 def store_rows(name: str, rows: int, found: Figures, goals: dict[str, float]) -> list[Row]:
-    """The lines of the report for one kind of database."""
+    """Return the rows of the report for one kind of database."""
     title, base = f"{name}, {rows:,} rows", found["limit"]
     lines = [row(f"{title}: the limit", base, "rows/s")]
     cases = {
@@ -182,7 +184,7 @@ def store_rows(name: str, rows: int, found: Figures, goals: dict[str, float]) ->
 
 @contextmanager
 def service(url: str, folder: Path) -> Iterator[ServiceProcess]:
-    """The real ingest process on a database."""
+    """Run the real ingest process on a database."""
     process = ServiceProcess("ingest", folder, *free_ports(2), DATABASE_URL=url, LOG_LEVEL="WARNING")
     process.start()
     try:
@@ -192,7 +194,7 @@ def service(url: str, folder: Path) -> Iterator[ServiceProcess]:
 
 
 def send(target: str, key: str, batches: Iterator[bytes]) -> int:
-    """Writes batches through WriteBars; returns the rows that were acknowledged."""
+    """Write batches through WriteBars; return the number of acknowledged rows."""
     header = pb.WriteBarsHeader(idempotency_key=key, source="client:bench")
     rows = 0
 
@@ -208,7 +210,7 @@ def send(target: str, key: str, batches: Iterator[bytes]) -> int:
 
 
 def messages(series: Sequence[Columns], first: int = 1, *, symbols: str = "S") -> Iterator[bytes]:
-    """A batch a series, as messages. first: the number of the first batch and symbol."""
+    """Return one batch per series, as messages. first: the number of the first batch and symbol."""
     for i, bars in enumerate(series, first):
         rest = pb.BarBatch(sequence=i, symbol=f"{symbols}{i}", interval=Interval.D1).SerializeToString()
         yield joined(
@@ -219,9 +221,10 @@ def messages(series: Sequence[Columns], first: int = 1, *, symbols: str = "S") -
 def through_the_service(
     fresh: FreshDatabase, folder: Path, *, rows: int, rounds: int, memory_rows: int
 ) -> tuple[Samples, Samples, float]:
-    """Rows a second from a client to the commit, and of the store alone, in turns.
+    """Return rows per second from a client to the commit, and of the store alone, measured in turns.
 
-    Then the peak memory of the service, in MiB, after `memory_rows` rows more in one stream; 0 without any.
+    The last figure is the service's peak memory in MiB after `memory_rows` more rows in one stream; 0 without
+    any.
     """
     series, path, alone, peak = series_of(rows // BARS), [], [], 0.0
     for number in range(1, rounds + 1):
@@ -241,14 +244,14 @@ def through_the_service(
 
 
 def long_stream(rows: int) -> Iterator[bytes]:
-    """Messages of new series, `rows` rows in all."""
+    """Return messages of new series, `rows` rows in total."""
     series = series_of(20)
     for first in range(1, rows // BARS + 1, len(series)):
         yield from messages(series, first, symbols="LONG")
 
 
 def peak_memory_mib(pid: int) -> float:
-    """The most resident memory that a process has had."""
+    """Return the peak resident memory of a process."""
     status = Path(f"/proc/{pid}/status").read_text()
     peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
     return int(peak.split()[1]) / 1024
@@ -258,7 +261,7 @@ def peak_memory_mib(pid: int) -> float:
 
 
 def reading(url: str, bare: Callable[[], int], *, rounds: int) -> tuple[Samples, Samples]:
-    """Seconds from the database to wire bytes for one series, and of the bare driver's fetch."""
+    """Return the seconds from the database to wire bytes for one series, and of the driver's bare fetch."""
     store = open_store(url, clock=SYSTEM)
     write(store, "1", series_of(20))
     key = SeriesKey("S7", Interval.D1)
@@ -281,7 +284,7 @@ def reading(url: str, bare: Callable[[], int], *, rounds: int) -> tuple[Samples,
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure all; "quick" leaves out the millions."""
+    """Measure everything; "quick" leaves out the millions of rows."""
     quick = "quick" in arguments
     sizes = sized((100_000,) if quick else (100_000, 1_000_000), (2 * BARS,))
     lines: list[Row] = []
@@ -352,7 +355,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def read_rows(sqlite_url: FreshDatabase, postgres_url: FreshDatabase) -> list[Row]:
-    """The lines for reading one series of BARS bars."""
+    """Return the rows of the report for reading one series of BARS bars."""
     lines = []
     query = "SELECT open_time_ms, open, high, low, close, volume FROM bars WHERE series_id = {} ORDER BY 1"
     with sqlite_url() as url:

@@ -1,6 +1,6 @@
 """The ways to store bars that bench/ingest.py compares with: the account's, SQLAlchemy's, and the limits.
 
-Each takes the series to write and a database that has its empty tables, and returns rows a second.
+Each takes the series to write and a database with its empty tables, and returns rows per second.
 """
 
 import sqlite3
@@ -23,11 +23,11 @@ CORE_ROWS = sized(50_000, 1_000)
 
 
 class Base(DeclarativeBase):
-    """The account's model."""
+    """Base of the account's model."""
 
 
 class PriceRow(Base):
-    """A bar as an object."""
+    """A bar as an ORM object."""
 
     __tablename__ = "price_rows"
     series_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
@@ -40,7 +40,7 @@ class PriceRow(Base):
 
 
 def orm_commit_per_row(url: str, series: Sequence[Columns]) -> tuple[float, float]:
-    """session.add() and commit() for each row; again: look it up, change it, commit. (Rows/s of both.)"""
+    """Call session.add() and commit() for each row, then look up, change and commit each; return rows/s."""
     engine = _fresh(url)
     rows = _rows(series, ORM_ROWS)
     with Session(engine) as session:
@@ -62,7 +62,7 @@ def orm_commit_per_row(url: str, series: Sequence[Columns]) -> tuple[float, floa
 
 
 def bulk_insert_mappings(url: str, series: Sequence[Columns]) -> float:
-    """bulk_insert_mappings() by 1000, a commit each."""
+    """Call bulk_insert_mappings() with 1000 rows per commit."""
     engine = _fresh(url)
     rows = _rows(series, CORE_ROWS)
     with Session(engine) as session:
@@ -76,7 +76,7 @@ def bulk_insert_mappings(url: str, series: Sequence[Columns]) -> float:
 
 
 def core_upsert(url: str, series: Sequence[Columns]) -> tuple[float, float]:
-    """SQLAlchemy Core: executemany of INSERT … ON CONFLICT DO UPDATE by 10,000. (Rows/s, and again.)"""
+    """Run INSERT … ON CONFLICT DO UPDATE by SQLAlchemy Core, 10,000 rows at once, twice; return rows/s."""
     engine = _fresh(url)
     dialect: Any = postgresql if engine.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(PriceRow)
@@ -97,7 +97,7 @@ def core_upsert(url: str, series: Sequence[Columns]) -> tuple[float, float]:
 
 
 def bare_executemany(path: str, series: Sequence[Columns]) -> float:
-    """The limit of SQLite: executemany of tuples, one transaction, in a table that is keyed as ours."""
+    """Measure the limit of SQLite: executemany of tuples, one transaction, in a table with our key."""
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
@@ -118,7 +118,7 @@ def bare_executemany(path: str, series: Sequence[Columns]) -> float:
 
 
 def bare_copy(url: str, series: Sequence[Columns]) -> float:
-    """The limit of PostgreSQL: one binary COPY into a table that is keyed as ours."""
+    """Measure the limit of PostgreSQL: one binary COPY into a table with our key."""
     blocks = [_copy_block(number, bars) for number, bars in enumerate(series)]
     with psycopg.connect(url) as connection:
         connection.execute("DROP TABLE IF EXISTS limits")

@@ -1,16 +1,17 @@
-"""What every bench shares: interleaved rounds, rows with their goals, the table and its JSON.
+"""The shared parts of every bench: interleaved rounds, rows with their goals, the table and its JSON.
 
     times = interleaved({"dict": time_dict, "ours": time_ours}, rounds=7)
     hit = row("hit", times["ours"], "ns", scale=1e9, against="dict", base=times["dict"], goal=at_most(3))
     write("cache", [hit])
 
-A case is a function that runs once and gives its figure (seconds per operation, say). Cases take turns, so
-that what disturbs the machine disturbs them alike; the median of the rounds is reported, and their spread.
+A case is a function that runs once and returns its figure (seconds per operation, say). Cases take turns, so
+that a disturbance of the machine hits them all alike; the report has the median of the rounds and their
+spread.
 
-A goal is a ratio to something else that ran in the same run, never an absolute time, so that it holds on any
-machine; memory is the exception.
+A goal is a ratio to another figure of the same run, never an absolute time, so it holds on any machine;
+memory is the exception.
 
-FINSTAGE_BRIEF=1 is for tests: one round at the size that `sized` gives, and no goal is judged.
+FINSTAGE_BRIEF=1 is for tests: one round at the brief size of `sized`, without judging goals.
 FINSTAGE_REPORTS names the folder for the JSON; in the brief form nothing is written without it.
 """
 
@@ -33,7 +34,7 @@ T = TypeVar("T")
 
 
 def sized(full: T, brief: T) -> T:
-    """A size or a number of turns: that of a real run, or of the brief form."""
+    """Return the size or number of turns of a real run, or of the brief form."""
     return brief if BRIEF else full
 
 
@@ -49,7 +50,7 @@ class Samples:
 
     @property
     def spread(self) -> float:
-        """Half the distance between the quartiles, as a share of the median."""
+        """Half the distance between the quartiles, as a fraction of the median."""
         if len(self.values) < 2 or not self.median:
             return 0.0
         lower, _, upper = statistics.quantiles(self.values, n=4)
@@ -58,37 +59,37 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What a row's figure must meet: its ratio to `against`, or the value itself."""
+    """A goal for a row: a bound on its ratio to `against`, or on its value."""
 
     text: str
     holds: Callable[[float, float | None], bool]
 
 
 def at_most(bound: float) -> Goal:
-    """The ratio is at most `bound`."""
+    """Require a ratio of at most `bound`."""
     return Goal(f"ratio ≤ {bound:g}", lambda value, ratio: ratio is not None and ratio <= bound)
 
 
 def at_least(bound: float) -> Goal:
-    """The ratio is at least `bound`."""
+    """Require a ratio of at least `bound`."""
     return Goal(f"ratio ≥ {bound:g}", lambda value, ratio: ratio is not None and ratio >= bound)
 
 
 def value_at_most(bound: float, unit: str = "") -> Goal:
-    """The value itself is at most `bound`: for memory; for times, take a ratio."""
+    """Require a value of at most `bound`: only for memory; for times use a ratio."""
     return Goal(f"≤ {bound:g} {unit}".rstrip(), lambda value, ratio: value <= bound)
 
 
 def value_at_least(bound: float, unit: str = "") -> Goal:
-    """The value itself is at least `bound`, which comes from the same run."""
+    """Require a value of at least `bound`, a figure of the same run."""
     return Goal(f"≥ {bound:g} {unit}".rstrip(), lambda value, ratio: value >= bound)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a report; `against` names what `ratio` compares with.
+    """One line of a report; `against` names the row that `ratio` compares with.
 
-    holds: None without a goal, and in the brief form.
+    holds: whether the goal is met; None without a goal, and in the brief form.
     """
 
     name: str
@@ -111,10 +112,10 @@ def row(
     base: Samples | float | None = None,
     goal: Goal | None = None,
 ) -> Row:
-    """A row; `scale` turns the figure into `unit` (not the base: the ratio is of the figures as they are).
+    """Return a row; `scale` converts the figure to `unit`. The ratio uses the unscaled figures.
 
-    With two Samples of equally many rounds the ratio is the median of the rounds' ratios, so that what
-    slowed a round does not count.
+    For two Samples of equally many rounds, the ratio is the median of the rounds' ratios, so that a slow
+    round does not count.
     """
     value = (figure.median if isinstance(figure, Samples) else figure) * scale
     spread = figure.spread if isinstance(figure, Samples) else None
@@ -140,7 +141,7 @@ def _ratio(figure: Samples | float, base: Samples | float) -> float:
 
 
 def interleaved(cases: Mapping[str, Callable[[], float]], *, rounds: int = 7) -> dict[str, Samples]:
-    """Run every case once per round, after one round that does not count."""
+    """Run every case once per round, after one warm-up round."""
     figures: dict[str, list[float]] = {name: [] for name in cases}
     for number in range(sized(rounds, 1) + 1):
         for name, case in cases.items():
@@ -153,7 +154,7 @@ def interleaved(cases: Mapping[str, Callable[[], float]], *, rounds: int = 7) ->
 async def interleaved_async(
     cases: Mapping[str, Callable[[], Awaitable[float] | float]], *, rounds: int = 7
 ) -> dict[str, Samples]:
-    """`interleaved` for cases that may be async."""
+    """Run as `interleaved` does; cases may be async."""
     figures: dict[str, list[float]] = {name: [] for name in cases}
     for number in range(sized(rounds, 1) + 1):
         for name, case in cases.items():
@@ -166,7 +167,7 @@ async def interleaved_async(
 
 
 def machine() -> str:
-    """The machine and the Python, in one line."""
+    """Return the machine and the Python version, in one line."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -176,12 +177,12 @@ def machine() -> str:
 
 
 def versions(*distributions: str) -> str:
-    """Their installed versions, in one line."""
+    """Return the installed versions of packages, in one line."""
     return ", ".join(f"{name} {metadata.version(name)}" for name in distributions)
 
 
 def save(name: str, entries: Sequence[dict[str, Any]]) -> None:
-    """Write NAME.json in the folder of reports, and say where."""
+    """Write NAME.json to the folder of reports, and print its path."""
     if BRIEF and not _GIVEN:
         return
     path = _FOLDER / f"{name}.json"
@@ -191,7 +192,7 @@ def save(name: str, entries: Sequence[dict[str, Any]]) -> None:
 
 
 def write(name: str, rows: Sequence[Row], *, notes: Sequence[str] = ()) -> bool:
-    """Print the table, save it as bench/NAME.json; whether every goal holds."""
+    """Print the table, save it as bench/NAME.json, and return whether every goal holds."""
     print(f"\n{name}: {machine()}")
     for note in notes:
         print(f"  {note}")

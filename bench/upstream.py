@@ -1,11 +1,13 @@
-"""Asking an upstream: reading its replies, and the ways to ask for one price again and again.
+"""Requests to an upstream: parsing of replies, and repeated requests for one price.
 
-Replies are those of the local market: 2,500 daily bars, read by the provider into checked bars with their
-gaps and events, by json and pandas into the same, and by these into a frame that nobody has looked at.
+The replies are those of the local market: 2,500 daily bars. Three ways to read them: the provider, which
+returns checked bars with their gaps and events; json and pandas with the same result; json and pandas into an
+unchecked frame.
 
-A price is asked for as the account that the project began from did it, before (a new connection each time,
-and a fixed pause against rate limits) and after (a pooled connection, a cache of 60 s); the market answers
-after LATENCY_S. `NaiveClient` is that account's retrying client; proof/upstream.py sets it against ours.
+The price is requested in the two ways of the account that the project began from: before (a new connection
+each time, and a fixed pause against rate limits) and after (a pooled connection, a cache of 60 s). The market
+answers after LATENCY_S. `NaiveClient` is that account's retrying client; proof/upstream.py compares it with
+ours.
 """
 
 import asyncio
@@ -40,10 +42,10 @@ ALWAYS = Window(-(10**14), 10**14)
 
 
 class NaiveClient:
-    """The account's client: a pooled session, 10 s a request, retries after exponential waits with jitter.
+    """The account's client: a pooled session, 10 s per request, retries after exponential waits with jitter.
 
-    Its faults are kept: everything is tried again, also a 404; Retry-After is read and not obeyed; jitter is
-    added past the cap; nobody's deadline is known.
+    It keeps the account's faults: it retries everything, even a 404; it reads Retry-After and ignores it; it
+    adds jitter past the cap; it knows no deadline.
     """
 
     def __init__(self, url: str, *, sleep: Callable[[float], None] = time.sleep, seed: int = 1) -> None:
@@ -53,7 +55,7 @@ class NaiveClient:
         self._rng = random.Random(seed)
 
     def price(self, symbol: str, *, max_retries: int = 3, base_s: float = 2.0, max_s: float = 60.0) -> float:
-        """The price of `symbol`. Raises what the last request raised."""
+        """Return the price of `symbol`. Raises the error of the last request."""
         for attempt in range(max_retries + 1):
             try:
                 return self._once(symbol)
@@ -62,7 +64,7 @@ class NaiveClient:
                     raise
                 response = getattr(error, "response", None)
                 if response is not None:
-                    response.headers.get("Retry-After")  # and that was all
+                    response.headers.get("Retry-After")  # read, and ignored
                 self._sleep(min(base_s * 2**attempt, max_s) + self._rng.uniform(0, 1))
         raise AssertionError
 
@@ -75,7 +77,7 @@ class NaiveClient:
 
 
 def frame_of(body: bytes) -> pd.DataFrame:
-    """A reply as a frame, with nothing looked at."""
+    """Return a reply as a frame, unchecked."""
     result = json.loads(body)["chart"]["result"][0]
     index = pd.to_datetime(result["timestamp"], unit="s", utc=True)
     index = index.tz_convert(result["meta"]["exchangeTimezoneName"])
@@ -86,8 +88,10 @@ def frame_of(body: bytes) -> pd.DataFrame:
 
 
 def with_pandas(body: bytes) -> tuple[pd.DataFrame, pd.DatetimeIndex, dict[str, pd.DataFrame]]:
-    """What the provider makes of a reply, by pandas: bars in order, one a time, whose prices can be; the
-    times of rows without prices; and the events by their dates."""
+    """Read a reply by pandas into the provider's result.
+
+    That is: ordered bars with valid prices, one per time; the times of rows without prices; events by date.
+    """
     frame = frame_of(body).sort_index()
     frame = frame[~frame.index.duplicated()]
     missing = frame.index[frame[["open", "high", "low", "close"]].isna().any(axis=1)]
@@ -104,7 +108,7 @@ def with_pandas(body: bytes) -> tuple[pd.DataFrame, pd.DatetimeIndex, dict[str, 
 
 
 def with_provider(body: bytes) -> FetchedBars:
-    """A reply as the provider's bars."""
+    """Return a reply as the provider's bars."""
     chart = read_chart(200, body)
     assert isinstance(chart, Chart)
     bars = fetched_bars(chart, SeriesKey("AAPL", Interval.D1), ALWAYS, now_ms=2 * 10**12, source="sim")
@@ -113,7 +117,7 @@ def with_provider(body: bytes) -> FetchedBars:
 
 
 def daily_reply(sim: Sim) -> bytes:
-    """A reply with the first BARS daily bars of a symbol."""
+    """Return a reply with the first BARS daily bars of a symbol."""
     url = f"{sim.url}/v8/finance/chart/AAPL?interval=1d&period1=0&period2=1500000000&events=div,split"
     reply: dict[str, Any] = requests.get(url, timeout=30).json()
     [result] = reply["chart"]["result"]
@@ -125,7 +129,7 @@ def daily_reply(sim: Sim) -> bytes:
 
 
 def timed(call: Callable[[], object], times: int = 1) -> Callable[[], float]:
-    """Seconds that a call takes, over so many."""
+    """Return the mean seconds of a call."""
 
     def run() -> float:
         started = time.perf_counter()
@@ -137,7 +141,7 @@ def timed(call: Callable[[], object], times: int = 1) -> Callable[[], float]:
 
 
 def reading(sim: Sim) -> list[report.Row]:
-    """Replies into bars."""
+    """Measure the parsing of replies."""
     body = daily_reply(sim)
     assert len(with_provider(body).bars.columns) == len(with_pandas(body)[0]) == BARS
     times = report.interleaved(
@@ -173,7 +177,7 @@ def reading(sim: Sim) -> list[report.Row]:
 
 
 async def asking(sim: Sim) -> list[report.Row]:
-    """One price, again and again."""
+    """Measure repeated requests for one price."""
     sim.faults.add(Fault("latency", seconds=LATENCY_S))
     settings = UpstreamSettings(sim_url=sim.url)
     provider = open_provider("sim", Parts(settings, SYSTEM, UpstreamMetrics(CollectorRegistry())))
@@ -223,7 +227,7 @@ async def asking(sim: Sim) -> list[report.Row]:
 
 
 def main() -> None:
-    """Run all."""
+    """Run the bench."""
     with start() as sim:
         rows = reading(sim)
         rows += asyncio.run(asking(sim))

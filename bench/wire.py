@@ -1,8 +1,8 @@
-"""The ways to send history and to read upstream replies: 10,000 bars end to end, 2,500 bars of upstream JSON.
+"""Ways to send history and to read upstream replies: 10,000 bars end to end, 2,500 bars of upstream JSON.
 
 History goes from NumPy arrays in a server process (grpc.aio on uvloop) to NumPy arrays here, over loopback:
-as row messages, as packed columns by `extend`, assembled from the bytes of the arrays (libs/market/wire.py,
-what the services do), and by Arrow Flight (where pyarrow is installed), which is the limit.
+as row messages, as packed columns by `extend`, assembled from the arrays' bytes as in the services
+(libs/market/finstage_market/wire.py), and by Arrow Flight, the limit, where pyarrow is installed.
 
 JSON is a reply of the local market, read by json and pandas, and by ingest's parser.
 """
@@ -40,14 +40,14 @@ SERVICE = "bench.Wire"
 
 
 def sample() -> Columns:
-    """A random walk of minutes."""
+    """Return a random walk of minutes."""
     walk = 100 + np.cumsum(np.random.default_rng(7).normal(0, 0.1, BARS))
     times = 1_700_000_000_000 + 60_000 * np.arange(BARS)
     return Columns.of(times, walk, walk + 0.2, walk - 0.2, walk + 0.1, np.arange(BARS) * 10.0)
 
 
 def row_messages() -> type[Message]:
-    """Bars as one message each, which the contract does not have."""
+    """Make classes for bars as one message each, which the contract does not have."""
     timestamp = timestamp_pb2.Timestamp.DESCRIPTOR
     file = descriptor_pb2.FileDescriptorProto(
         name="bench/rows.proto", package="bench", syntax="proto3", dependency=[timestamp.file.name]
@@ -104,7 +104,7 @@ WAYS: dict[str, tuple[Callable[[Columns], bytes], Callable[[bytes], Columns]]] =
 
 
 def serve(ready: Connection) -> None:
-    """The server process: tells its port, serves until the other end closes."""
+    """Run the server process: send its port, serve until the other end closes."""
 
     def handler(to_wire: Callable[[Columns], bytes], columns: Columns) -> Any:
         async def answer(_request: bytes, _context: Any) -> bytes:
@@ -128,7 +128,7 @@ def serve(ready: Connection) -> None:
 
 
 def serve_flight(ready: Connection) -> None:
-    """The same over Arrow Flight."""
+    """Run the same over Arrow Flight."""
     import pyarrow as pa
     from pyarrow import flight
 
@@ -147,7 +147,7 @@ def serve_flight(ready: Connection) -> None:
 
 @contextlib.contextmanager
 def process(target: Callable[[Connection], None]) -> Iterator[int]:
-    """`target` in a process of its own; its port."""
+    """Run `target` in a process of its own; yield its port."""
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
     running = spawn.Process(target=target, args=(theirs,))
@@ -162,7 +162,7 @@ def process(target: Callable[[Connection], None]) -> Iterator[int]:
 
 @contextlib.contextmanager
 def history() -> Iterator[dict[str, Callable[[], Columns]]]:
-    """Each way to read the history, by its name."""
+    """Return each way to read the history, by name."""
     with contextlib.ExitStack() as stack:
         port = stack.enter_context(process(serve))
         channel = stack.enter_context(grpc.insecure_channel(f"127.0.0.1:{port}"))
@@ -188,7 +188,7 @@ def history() -> Iterator[dict[str, Callable[[], Columns]]]:
 
 
 def upstream_json() -> bytes:
-    """A reply of the local market with ten years of days: about 2,500 bars."""
+    """Return a reply of the local market with ten years of days: about 2,500 bars."""
     with start() as sim:
         url = f"{sim.url}/v8/finance/chart/AAPL?interval=1d&range=10y&events=div%7Csplit"
         with urllib.request.urlopen(url) as reply:
@@ -196,21 +196,21 @@ def upstream_json() -> bytes:
 
 
 def by_pandas(body: bytes) -> pd.DataFrame:
-    """What most programs do."""
+    """Parse as most programs do."""
     (result,) = json.loads(body)["chart"]["result"]
     index = pd.to_datetime(result["timestamp"], unit="s", utc=True)
     return pd.DataFrame(result["indicators"]["quote"][0], index=index, columns=list(VALUES))
 
 
 def by_parser(body: bytes) -> Chart:
-    """What ingest does."""
+    """Parse as ingest does."""
     chart = read_chart(200, body)
     assert isinstance(chart, Chart)
     return chart
 
 
 def seconds(case: Callable[[], Any]) -> Callable[[], float]:
-    """Its time: the median of a few runs, the first of which finds the other cases' traces in the caches."""
+    """Return the median time of a few runs; the first of them finds the caches filled by the other cases."""
 
     def run() -> float:
         times = []
@@ -232,7 +232,7 @@ def main() -> None:
         histories = report.interleaved({name: seconds(way) for name, way in ways.items()}, rounds=9)
     body = upstream_json()
     count = len(by_parser(body).times_ms)
-    # The parser takes the noise of a float32 out of prices.
+    # The parser removes float32 noise from prices.
     closes = by_parser(body).values[CLOSE], by_pandas(body)["close"].to_numpy()
     assert np.allclose(*closes, rtol=1e-6, equal_nan=True)
     parses = report.interleaved(
