@@ -5,7 +5,7 @@ SQLAlchemy Core, ours, and the limit (bare executemany; bare binary COPY), into 
 It goes on with the whole path from a client through WriteBars, with reading, and with the memory of a long
 stream.
 
-Ours is Store.write_batches() with all its guarantees: it compares the rows with the stored ones, counts them,
+Ours is ClientWriter.write() with all its guarantees: it compares the rows with the stored ones, counts them,
 writes the ledger, versions and the log of commits, and is durable. The limits do none of this.
 """
 
