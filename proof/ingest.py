@@ -1,15 +1,15 @@
-"""ingest struck again and again: python -m proof.ingest
+"""The proof of the store, by faults at random moments: python -m proof.ingest
 
-In every run ingest, on a database of its own, is asked to do something, and is struck at a random moment of
-it; the client asks again until it is done. Then the hash of all tables must be that of a run that nobody
-struck, the counts must add up to the rows sent, and nothing that was acknowledged may have been gone.
+In every run, ingest works on a database of its own and a fault interrupts it at a random moment; the client
+repeats its request until the work is done. Then the hash of all tables must equal that of a run without
+faults, the counts must add up to the rows sent, and no acknowledged row may ever have been missing.
 
-- ingest is killed (kill -9) and started again: in a client's write, which inserts, updates and has rows
-  refused, and in a backfill;
+- ingest is killed (kill -9) and started again, during a client's write (which inserts, updates and has
+  rejected rows) and during a backfill;
 - the connection is cut between a commit and its acknowledgement;
-- the disk is full, until somebody makes room;
+- the disk is full for a while;
 - two clients write one series at the same time;
-- PostgreSQL is killed under an ingest that lives.
+- PostgreSQL is killed while ingest keeps running.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from sim.clock import FakeClock, epoch
 from sim.server import start as start_market
 from tests.postgres_server import create_database, drop_database, postgres_server
 
-SEEDS = 3  # of the bars: as many clean runs are made to compare with
+SEEDS = 3  # for the bars; each needs a clean run for comparison
 SMALL_MIB = 64
 
 NewDatabase = Callable[[], AbstractContextManager[str]]
@@ -44,7 +44,7 @@ NewDatabase = Callable[[], AbstractContextManager[str]]
 
 @dataclass
 class Finding:
-    """What was tried, and what of it failed. cut: runs in which the strike came before the work was done.
+    """The result of one fault. cut: runs in which the fault came before the work was done.
 
     note: why it was not tried, if it was not.
     """
@@ -56,7 +56,7 @@ class Finding:
     note: str = ""
 
     def add(self, wrong: str) -> None:
-        """One run, told as it goes."""
+        """Count one run, and print its failure at once."""
         self.tried += 1
         if wrong:
             self.failed.append(f"run {self.tried}: {wrong}")
@@ -64,22 +64,29 @@ class Finding:
 
 
 class Prover:
-    """Runs on one kind of database. place: a context with ingest on a new one."""
+    """Runs on one kind of database. place: a context with ingest on a new database."""
 
     def __init__(self, name: str, new_place: Callable[[], AbstractContextManager[Place]], seed: int) -> None:
         self._name = name
         self._new_place = new_place
         self._rng = random.Random(seed)
+        self._seed = seed
         self._clean: dict[str, tuple[float, str]] = {}
 
+    def elsewhere(self, new_place: Callable[[], AbstractContextManager[Place]]) -> "Prover":
+        """The same kind of database in other places: its clean runs, which leave the same tables, stay."""
+        other = Prover(self._name, new_place, self._seed)
+        other._clean = self._clean
+        return other
+
     def prove(self, name: str, works: list[Work], harm: Harm) -> Finding:
-        """Each of the works done and struck."""
+        """Do each of the works under a fault."""
         finding = Finding(f"{self._name}: {name}")
         for work in works:
             seconds, right = self._clean_run(work)
             with self._new_place() as at:
                 work.prepare(at)
-                moment = self._rng.uniform(0, 0.9 * seconds)  # so that most strikes come in time
+                moment = self._rng.uniform(0, 0.9 * seconds)  # so that most faults come in time
                 with harm(at, work, moment) as (reached, strike), ThreadPoolExecutor(1) as pool:
                     struck = pool.submit(strike)
                     wrong = work.carry_out(reached)
@@ -90,7 +97,7 @@ class Prover:
         return finding
 
     def prove_pairs(self, runs: int) -> Finding:
-        """Two clients of one series."""
+        """Let two clients write one series at the same time."""
         finding = Finding(f"{self._name}: two writers of one series")
         with self._new_place() as at:
             for run in range(runs):
@@ -98,7 +105,7 @@ class Prover:
         return finding
 
     def _clean_run(self, work: Work) -> tuple[float, str]:
-        """How long the work takes when nobody strikes, and the fingerprint then."""
+        """Return the time that the work takes without a fault, and the fingerprint after it."""
         if work.name not in self._clean:
             same = work.again()
             with self._new_place() as at:
@@ -111,16 +118,16 @@ class Prover:
 
 
 def writes(runs: int) -> list[Work]:
-    """As many writes."""
+    """Return so many writes."""
     return [Write(run % SEEDS) for run in range(runs)]
 
 
 def prove(*, runs: int, seed: int) -> list[Finding]:
-    """runs: how often ingest is killed, over both databases; a tenth as often each of the other things."""
+    """Run the proof. runs: kills of ingest, over both databases; each other fault comes a tenth as often."""
     few, backfills = max(1, runs // 10), max(1, runs // 10)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        folder.chmod(0o755)  # PostgreSQL, which is another user, has its small disk in it
+        folder.chmod(0o755)  # PostgreSQL runs as another user and has its small disk here
         market = stack.enter_context(start_market(clock=FakeClock(epoch("2025-06-04T22:00:00Z"))))
         postgres = stack.enter_context(postgres_server(durable=True))
         disk = stack.enter_context(small_disk(folder / "small", mib=SMALL_MIB))
@@ -143,7 +150,7 @@ def prove(*, runs: int, seed: int) -> list[Finding]:
             yield create_database(postgres.url, name, tablespace=tablespace)
             drop_database(postgres.url, name)
 
-        def prover(name: str, database: NewDatabase) -> Prover:
+        def places(name: str, database: NewDatabase) -> Callable[[], AbstractContextManager[Place]]:
             logs = folder / name
             logs.mkdir(exist_ok=True)
 
@@ -152,10 +159,9 @@ def prove(*, runs: int, seed: int) -> list[Finding]:
                 with database() as url, place(url, market.url, logs) as at:
                     yield at
 
-            return Prover(name, new_place, seed)
+            return new_place
 
-        def struck(name: str, database: NewDatabase) -> list[Finding]:
-            proof = prover(name, database)
+        def struck(proof: Prover) -> list[Finding]:
             return [
                 proof.prove("killed writes", writes(runs // 2 - backfills), killed),
                 proof.prove("killed backfills", [Backfill() for _ in range(backfills)], killed),
@@ -163,27 +169,26 @@ def prove(*, runs: int, seed: int) -> list[Finding]:
                 proof.prove_pairs(few),
             ]
 
-        # Each on one processor; PostgreSQL's own strikes come when nobody else is there.
+        on_sqlite = Prover("SQLite", places("SQLite", sqlite), seed)
+        on_postgres = Prover("PostgreSQL", places("PostgreSQL", postgresql), seed)
+        # Each on one processor; the kills of PostgreSQL come later, when nothing else uses it.
         with ThreadPoolExecutor(2) as pool:
-            both = [pool.submit(struck, *which) for which in (("SQLite", sqlite), ("PostgreSQL", postgresql))]
-            findings = [finding for each in both for finding in each.result()]
-        alone = prover("PostgreSQL", postgresql)
-        findings.append(alone.prove("killed under a write", writes(few), without_postgres(postgres)))
+            findings = [finding for each in pool.map(struck, (on_sqlite, on_postgres)) for finding in each]
+        findings.append(on_postgres.prove("killed under a write", writes(few), without_postgres(postgres)))
         if disk is None:
             note = "this user may not mount a small disk"
             findings += [Finding(f"{name}: disk full", note=note) for name in ("SQLite", "PostgreSQL")]
         else:
-            for name, small in (
-                ("SQLite", partial(sqlite, disk.path)),
-                ("PostgreSQL", partial(postgresql, "small")),
+            for proof in (
+                on_sqlite.elsewhere(places("SQLite", partial(sqlite, disk.path))),
+                on_postgres.elsewhere(places("PostgreSQL", partial(postgresql, "small"))),
             ):
-                proof = prover(name, small)
                 findings.append(proof.prove("disk full", writes(few), full(disk, random.Random(seed))))
     return findings
 
 
 def main() -> None:
-    """Run all of it."""
+    """Run the proof from the command line."""
     parser = argparse.ArgumentParser(description="The proof of the store.")
     parser.add_argument("--runs", type=int, default=sized(240, 4))
     parser.add_argument("--seed", type=int, default=1)
