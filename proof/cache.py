@@ -23,7 +23,7 @@ CALLERS = 100
 
 
 def fuzz() -> dict[str, Any]:
-    """The decoder raises only its own two errors, and never returns a wrong value."""
+    """Prove that the decoder raises only its own two errors and never returns a wrong value."""
     outcomes: dict[str, int] = {}
     failures: list[str] = []
     for seed, inputs in seeds(1, INPUTS, PER_SEED):
@@ -36,7 +36,7 @@ def fuzz() -> dict[str, Any]:
 
 
 async def faults() -> list[dict[str, Any]]:
-    """No error reaches a caller, p99 is bounded, each key has one load, and the cache recovers by itself."""
+    """Prove that no error reaches a caller, p99 is bounded, each key loads once, and the cache recovers."""
     reports = []
     for tiered in (False, True):
         for fault in ("kill", "pause"):

@@ -18,7 +18,7 @@ BOUND_S = 3 * TIMEOUT_S + LOAD_S + 0.75
 
 
 def url_of(server: RedisServer, *, tiered: bool) -> str:
-    """The URL of a cache over Redis, or of memory over Redis."""
+    """Return the URL of a cache over Redis, or of memory over Redis."""
     return f"memory+{server.url}?{OPTIONS}&lag_s=0.5" if tiered else f"{server.url}?{OPTIONS}"
 
 
@@ -63,11 +63,11 @@ class Load:
         return key.encode()
 
     def p99_s(self) -> float:
-        """The 99th percentile of the waits."""
+        """Return the 99th percentile of the waits."""
         return sorted(self.waits)[int(len(self.waits) * 0.99)]
 
     def failures(self) -> list[str]:
-        """The broken promises: errors, two loads of one key at once, a p99 above its bound."""
+        """Return the broken guarantees: errors, two concurrent loads of one key, a p99 above its bound."""
         failed = self.errors[:20]
         if self.doubled:
             failed.append(f"{self.doubled} loads of a key that was being loaded already")
@@ -91,7 +91,7 @@ async def strike(cache: Cache, server: RedisServer, fault: str, *, away_s: float
 
 
 async def _recovered(cache: Cache, server: RedisServer) -> None:
-    """Wait until this cache sees the stores of another process again."""
+    """Wait until this cache sees another process's stores again."""
     async with open_cache(server.url) as other:
         ends = time.monotonic() + 20
         while True:

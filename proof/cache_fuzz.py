@@ -1,4 +1,4 @@
-"""Inputs for the envelope decoder: random, mutated, spliced, and wrong contents under a right checksum.
+"""Inputs for the envelope decoder: random, mutated, spliced, and wrong contents with a valid checksum.
 
 For every input, `open_` must return the sealed answer, or raise Damaged or OtherSchema.
 """
@@ -25,7 +25,7 @@ _FLOATS = (0.0, -0.0, 1.0, -1.0, 1e-300, 1e11, 1e12, 1e300, float("nan"), float(
 
 @dataclass
 class Fuzz:
-    """Tries inputs and counts their outcomes; `failures` has the inputs that broke the promise."""
+    """Runs inputs and counts their outcomes; `failures` has the inputs that broke the rule above."""
 
     seed: int
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -69,7 +69,7 @@ class Fuzz:
 
 @dataclass(frozen=True)
 class Sealed:
-    """A right envelope and its contents."""
+    """A valid envelope and its contents."""
 
     name: bytes
     codec: Codec[Any]
@@ -101,7 +101,7 @@ def _value(chance: random.Random, codec: Codec[Any]) -> Any:
 
 
 def _input(chance: random.Random, one: Sealed, other: Sealed) -> tuple[str, bytes, Codec[Any], bytes]:
-    """An input of one kind, made of one or two right envelopes."""
+    """Return an input of one kind, made from one or two valid envelopes."""
     data = bytearray(one.data)
     match chance.randrange(10):
         case 0:
@@ -131,7 +131,7 @@ def _input(chance: random.Random, one: Sealed, other: Sealed) -> tuple[str, byte
 
 
 def _resealed(chance: random.Random, one: Sealed) -> bytes:
-    """A right checksum and schema around wrong times, flags or payload."""
+    """Return a valid checksum and schema around wrong times, flags or payload."""
     times = [chance.choice([*_FLOATS, chance.uniform(-10, 100)]) for _ in range(5)]
     if chance.random() < 0.5:
         times = list(struct.unpack("<5d", one.data[8:48]))
@@ -146,7 +146,7 @@ def _resealed(chance: random.Random, one: Sealed) -> bytes:
 
 
 def _wrong_resealed(answer: Answer[Any], codec: Codec[Any], data: bytes) -> str | None:
-    """The fault of an answer from a well-formed envelope, or None."""
+    """Return the error in the answer of a well-formed envelope, or None."""
     stored, fresh, stale, lasts, load = struct.unpack("<5d", data[8:48])
     if (answer.stored, answer.fresh_for, answer.stale_s, answer.error_for) != (stored, fresh, stale, lasts):
         return "other times than in the envelope"
@@ -177,6 +177,6 @@ def _equal(one: Any, other: Any, codec: Codec[Any]) -> bool:
 
 
 def seeds(first: int, total: int, each: int) -> Iterator[tuple[int, int]]:
-    """`total` inputs as pairs (seed, inputs) of at most `each`."""
+    """Split `total` inputs into pairs (seed, inputs) of at most `each`."""
     for number, start in enumerate(range(0, total, each)):
         yield first + number, min(each, total - start)

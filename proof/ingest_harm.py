@@ -1,7 +1,9 @@
-"""What ingest is struck with.
+"""The faults that ingest must survive.
 
-A harm is a context: with a place and the work that is to be done there, it gives the place as clients reach
-it, and the strike, which is called when the work begins, and says whether it came before the work was done.
+A harm is a context manager. For a place and the work to do there, it yields the place as clients reach it,
+and the
+strike: a function to call when the work begins, which returns whether the fault came before the work was
+    done.
 """
 
 import os
@@ -20,14 +22,14 @@ from proof.ingest_place import PATIENCE_S, Place, until
 from proof.ingest_work import BATCH_ROWS, Work
 from tests.postgres_server import PostgresServer
 
-# Place, work, and how many seconds after its beginning the strike is to come.
+# Place, work, and the seconds from its beginning to the strike.
 Harm: TypeAlias = Callable[[Place, Work, float], AbstractContextManager[tuple[Place, Callable[[], bool]]]]
-WRITE_BYTES = 3 << 20  # about what a write takes on a disk
+WRITE_BYTES = 3 << 20  # about the size of a write on disk
 
 
 @contextmanager
 def killed(at: Place, work: Work, after_s: float) -> Iterator[tuple[Place, Callable[[], bool]]]:
-    """kill -9 of ingest, and a new one."""
+    """Kill ingest (kill -9) and start a new one."""
 
     def strike() -> bool:
         time.sleep(after_s)
@@ -40,7 +42,7 @@ def killed(at: Place, work: Work, after_s: float) -> Iterator[tuple[Place, Calla
 
 
 def without_postgres(server: PostgresServer) -> Harm:
-    """kill -9 of PostgreSQL, and a new one."""
+    """Kill PostgreSQL (kill -9) and start a new one."""
 
     @contextmanager
     def harm(at: Place, work: Work, after_s: float) -> Iterator[tuple[Place, Callable[[], bool]]]:
@@ -58,12 +60,12 @@ def without_postgres(server: PostgresServer) -> Harm:
 
 @contextmanager
 def cut(at: Place, work: Work, after_s: float) -> Iterator[tuple[Place, Callable[[], bool]]]:
-    """The connection is cut when something is committed of which the client does not know."""
+    """Cut the connection when something is committed and not yet acknowledged."""
     wire = Wire(at.target)
 
     def strike() -> bool:
         time.sleep(after_s)
-        until(lambda: work.is_done or work.acknowledged > 0)  # until then nothing is under way
+        until(lambda: work.is_done or work.acknowledged > 0)  # before that nothing is in progress
         wire.hold_answers()
         until(lambda: work.is_done or at.committed() > work.acknowledged // BATCH_ROWS)
         came_before = not work.is_done
@@ -77,7 +79,7 @@ def cut(at: Place, work: Work, after_s: float) -> Iterator[tuple[Place, Callable
 
 
 def full(disk: "SmallDisk", rng: random.Random) -> Harm:
-    """The disk is full somewhere in the work; there is room again once the client was told."""
+    """Fill the disk during the work; make room again once the client got an error."""
 
     @contextmanager
     def harm(at: Place, work: Work, after_s: float) -> Iterator[tuple[Place, Callable[[], bool]]]:
@@ -95,7 +97,7 @@ def full(disk: "SmallDisk", rng: random.Random) -> Harm:
 
 
 def _start_again(server: PostgresServer) -> None:
-    """Start it; it refuses as long as children of the one that was killed hold on to its memory."""
+    """Start it; it refuses while children of the killed server still hold its shared memory."""
     give_up = time.monotonic() + PATIENCE_S / 2
     while True:
         try:
@@ -107,7 +109,7 @@ def _start_again(server: PostgresServer) -> None:
 
 
 class Wire:
-    """A line to a server on loopback, which can hold the server's answers back, and be cut."""
+    """A proxy to a server on loopback, which can hold back the server's answers and be cut."""
 
     def __init__(self, target: str) -> None:
         host, _, port = target.rpartition(":")
@@ -121,11 +123,11 @@ class Wire:
         Thread(target=self._accept, daemon=True).start()
 
     def hold_answers(self) -> None:
-        """From now on what the server says waits."""
+        """Hold the server's answers back from now on."""
         self._answers.clear()
 
     def cut(self) -> None:
-        """End the connections, with what waits in them; new ones pass."""
+        """Close the connections and drop the answers held back; new connections pass."""
         with self._lock:
             ends, self._ends = self._ends, []
         for end in ends:
@@ -135,7 +137,7 @@ class Wire:
         self._answers.set()
 
     def close(self) -> None:
-        """End everything."""
+        """Stop the proxy."""
         self._listener.close()
         self.cut()
 
@@ -159,33 +161,33 @@ class Wire:
 
 
 class SmallDisk:
-    """A file system of a few MiB, of which a ballast takes what is to be taken."""
+    """A file system of a few MiB, filled by a ballast file as needed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._ballast = path / "ballast"
 
     def folder(self, name: str, *, of_process: int) -> Path:
-        """A folder that belongs to the user of a process."""
+        """Make a folder that belongs to the user of a process."""
         path = self.path / name
         path.mkdir()
         os.chown(path, Path(f"/proc/{of_process}").stat().st_uid, -1)
         return path
 
     def leave(self, free: int) -> None:
-        """Leave that many bytes."""
+        """Leave that many bytes free."""
         status = os.statvfs(self.path)
         with self._ballast.open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, max(1, status.f_bavail * status.f_bsize - free))
 
     def make_room(self) -> None:
-        """Take the ballast away."""
+        """Remove the ballast."""
         self._ballast.unlink()
 
 
 @contextmanager
 def small_disk(path: Path, *, mib: int) -> Iterator[SmallDisk | None]:
-    """A small disk; None where nobody may mount one."""
+    """Mount a small disk; yield None where this user may not mount."""
     path.mkdir()
     options = f"size={mib}m,mode=777"
     mount = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "finstage-proof", path], check=False)

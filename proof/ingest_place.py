@@ -1,4 +1,4 @@
-"""Where ingest is struck: a database of its own, ingest on it, and what the tables hold in the end."""
+"""The place of a run: a database of its own, ingest on it, and the fingerprint of its tables."""
 
 import hashlib
 import time
@@ -20,8 +20,8 @@ from tests.e2e.running import ServiceProcess, free_ports
 
 PATIENCE_S = 60.0
 
-# What differs between two runs that did the same: numbers that the database gives, the time of day, and who
-# worked on what.
+# Columns that differ between two runs of the same work: numbers given by the database, the time of day, and
+# the worker of each chunk.
 _VOLATILE = {
     *("id", "number", "job_number", "xact_id"),
     *(
@@ -39,20 +39,20 @@ _VOLATILE = {
 
 @dataclass(frozen=True)
 class Place:
-    """A database, the process of ingest on it, and the address by which clients reach it."""
+    """A database, the ingest process on it, and the address for clients."""
 
     url: str
     ingest: ServiceProcess
     target: str
 
     def committed(self) -> int:
-        """How many batches of the newest client's write are committed, whatever the client knows of it."""
+        """Return how many batches of the newest client write are committed, acknowledged or not."""
         with self._connected() as connection:
             newest = select(writes.c.next_sequence).order_by(writes.c.id.desc())
             return (connection.execute(newest).scalar() or 1) - 1
 
     def stored(self, symbol: str) -> Columns:
-        """The daily bars in the database, read beside ingest."""
+        """Return the daily bars in the database, read without ingest."""
         store = open_store(self.url, clock=SYSTEM)
         try:
             read = store.bars.read(SeriesKey(symbol, Interval.D1))
@@ -61,7 +61,7 @@ class Place:
             store.close()
 
     def fingerprint(self) -> str:
-        """A hash of all rows of all tables, but for what differs whenever the same is done again."""
+        """Return a hash of all rows of all tables, without the columns that differ from run to run."""
         total = hashlib.sha256()
         with self._connected() as connection:
             names = {
@@ -99,7 +99,7 @@ def _names(connection: Connection, key: Any, name: Any) -> dict[Any, Any]:
 
 @contextmanager
 def place(url: str, upstream: str, folder: Path) -> Iterator[Place]:
-    """ingest, running on a database."""
+    """Run ingest on a database."""
     ingest = ServiceProcess(
         "ingest",
         folder,
@@ -118,7 +118,7 @@ def place(url: str, upstream: str, folder: Path) -> Iterator[Place]:
 
 
 def until(what: Callable[[], bool], *, every_s: float = 0.005) -> bool:
-    """Wait until something is so; whether it came to be."""
+    """Wait until a condition holds; return whether it did in time."""
     give_up = time.monotonic() + PATIENCE_S
     while not what():
         if time.monotonic() > give_up:

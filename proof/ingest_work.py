@@ -1,4 +1,4 @@
-"""What ingest does while it is struck: a client's write, and a backfill. Both go on until they are done."""
+"""The work of ingest under faults: a client's write, and a backfill. Both go on until they are done."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -21,11 +21,11 @@ DAY_MS = 86_400_000
 
 
 class Work(Protocol):
-    """Something that ingest is asked to do, and asked again until it is done.
+    """A request to ingest, repeated until it is done.
 
-    name: what is done: works of one name do the same.
-    acknowledged: the rows of which the client knows what became of them.
-    errors: what it was told meanwhile.
+    name: works of one name do the same.
+    acknowledged: the rows whose outcome the client knows.
+    errors: the errors that the client got meanwhile.
     """
 
     acknowledged: int
@@ -36,17 +36,17 @@ class Work(Protocol):
     def name(self) -> str: ...
 
     def again(self) -> "Work":
-        """The same, not begun."""
+        """Return the same work, not begun."""
 
     def prepare(self, place: Place) -> None:
-        """What is there before."""
+        """Prepare the database."""
 
     def carry_out(self, place: Place) -> str:
-        """Do it; returns what was wrong with it, or nothing."""
+        """Do the work; return a fault in the result, or an empty text."""
 
 
 def bars(seed: int) -> Columns:
-    """ROWS daily bars, made of the seed."""
+    """Return ROWS daily bars, made from the seed."""
     rng = np.random.default_rng(seed)
     close = 100 * np.exp(np.cumsum(rng.normal(0, 0.001, ROWS)))
     spread = rng.uniform(0, 0.5, ROWS)
@@ -55,14 +55,14 @@ def bars(seed: int) -> Columns:
 
 
 def spoiled(columns: Columns, seed: int) -> Columns:
-    """The bars, one in a hundred of them with its high below its low."""
+    """Return the bars, with high below low in one of a hundred."""
     high = columns.high.copy()
     high[np.random.default_rng(seed).choice(len(high), len(high) // 100, replace=False)] = 0.01
     return replace(columns, high=high)
 
 
 def upload(columns: Columns, key: str, symbol: str = SYMBOL) -> Upload:
-    """A write of bars."""
+    """Return a write of bars."""
     return Upload(
         columns,
         symbol=symbol,
@@ -75,7 +75,7 @@ def upload(columns: Columns, key: str, symbol: str = SYMBOL) -> Upload:
 
 @dataclass
 class Write:
-    """A client's write, over other bars in every third place: rows are inserted, updated and refused."""
+    """A client's write over every third bar already stored: rows are inserted, updated and rejected."""
 
     seed: int
     acknowledged: int = 0
@@ -91,13 +91,13 @@ class Write:
         return Write(self.seed)
 
     def prepare(self, place: Place) -> None:
-        """Stores every third bar, with other volumes."""
+        """Store every third bar, with other volumes."""
         held = bars(self.seed)[::3]
         with Client(ingest=place.ingest.target) as client:
             client.write(upload(replace(held, volume=held.volume + 1), "before"))
 
     def carry_out(self, place: Place) -> str:
-        """Writes, and after each failure writes on."""
+        """Write, and continue after each failure."""
         columns = spoiled(bars(self.seed), self.seed)
         give_up = time.monotonic() + PATIENCE_S
         while True:
@@ -134,16 +134,16 @@ class Backfill:
         return Backfill()
 
     def prepare(self, place: Place) -> None:
-        """Nothing."""
+        """Prepare nothing."""
 
     def carry_out(self, place: Place) -> str:
-        """Creates the job, and asks for it until it has ended."""
+        """Create the job, and poll it until it has ended."""
         give_up = time.monotonic() + PATIENCE_S
         state = "not there"
         with Client(ingest=place.target) as client:
             while time.monotonic() < give_up:
                 try:
-                    # The same request: the same job, however often it is sent.
+                    # The same request names the same job, however often it is sent.
                     state = client.job(client.backfill(SYMBOLS, ["1d"], idempotency_key="proof").id).state
                 except FinstageError as error:
                     self.errors.append(str(error))
@@ -155,7 +155,7 @@ class Backfill:
 
 
 def written_by_two(place: Place, run: int) -> str:
-    """Two clients write the halves of one series, each other bar, at the same time; what is wrong then."""
+    """Let two clients write alternate bars of one series at the same time; return what is wrong then."""
     symbol, columns = f"T{run}", bars(run)
 
     def write(half: int) -> int:

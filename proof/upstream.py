@@ -1,12 +1,12 @@
-"""The proof of the way in: replies that are broken, and an upstream that is.
+"""The proof of the way in: broken replies and a broken upstream.
 
-- A million mutated recorded replies (proof/chart_fuzz.py): a known failure, or right bars.
-- The account's client and ours, side by side against the local market on the same faults: a fifth of the
-  requests refused with 429, some with Retry-After in either form, and one in twenty reset. A call has 30 s.
+- A million mutated recorded replies (proof/chart_fuzz.py): each gives a known failure or right bars.
+- The account's client and ours, against the local market with the same faults: a fifth of the requests gets
+  429, some with Retry-After in either form, and one in twenty is reset. A call has 30 s.
 - An upstream that is away: how often it is asked once the breaker is open.
-- A thousand callers of one symbol at once.
+- A thousand concurrent callers of one symbol.
 
-What was tried and what failed is written to var/proof/upstream.json.
+The results are written to var/proof/upstream.json.
 """
 
 import argparse
@@ -53,7 +53,7 @@ FAULTS = (
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was tried. failed: how often it went wrong; goal and value where it is a measure."""
+    """One result. failed: how often it went wrong; goal and value if it is a measurement."""
 
     name: str
     tried: int
@@ -67,7 +67,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Run:
-    """What became of calls. seconds: of each call, sorted; failed ones count as the deadline."""
+    """The outcome of calls. seconds: of each call, sorted; a failed call counts as the deadline."""
 
     calls: int
     succeeded: int
@@ -80,7 +80,7 @@ class Run:
 
 
 def fuzzing(folder: Path, *, count: int, seed: int, processes: int) -> list[Finding]:
-    """Mutated replies."""
+    """Try mutated replies."""
     total, piece = Tally(), 5_000
     if processes == 1:
         total = fuzz(folder, count=count, seed=seed)
@@ -108,7 +108,7 @@ def fuzzing(folder: Path, *, count: int, seed: int, processes: int) -> list[Find
 
 
 async def run(price: Callable[[str], Awaitable[object]], sim: Sim, *, calls: int, workers: int) -> Run:
-    """`calls` calls, so many at once; one that raises, or ends after the deadline, has failed."""
+    """Run `calls` calls, some at once; a call that raises, or ends after the deadline, has failed."""
     places = asyncio.Semaphore(workers)
 
     async def call(number: int) -> float | None:
@@ -128,7 +128,7 @@ async def run(price: Callable[[str], Awaitable[object]], sim: Sim, *, calls: int
 
 
 async def with_theirs(sim: Sim, *, calls: int, workers: int, base_s: float) -> Run:
-    """Calls of the account's client, from threads."""
+    """Run calls of the account's client, from threads."""
     naive = NaiveClient(sim.url)
     with ThreadPoolExecutor(workers) as pool:
 
@@ -140,7 +140,7 @@ async def with_theirs(sim: Sim, *, calls: int, workers: int, base_s: float) -> R
 
 
 async def with_ours(sim: Sim, *, calls: int, workers: int, base_s: float) -> Run:
-    """Calls as FetchQuotes makes them."""
+    """Run calls as FetchQuotes makes them."""
     provider = _provider(sim, RetryPolicy(base_s=base_s))
     upstream = BoundedExecutor(threads=workers, queued=2000, name="upstream")
     lookups = Lookups(provider, upstream=upstream, clock=SYSTEM)
@@ -158,7 +158,7 @@ async def with_ours(sim: Sim, *, calls: int, workers: int, base_s: float) -> Run
 
 
 def side_by_side(*, calls: int, workers: int, base_s: float) -> list[Finding]:
-    """The account's client and ours on the same faults."""
+    """Compare the account's client with ours under the same faults."""
     results = []
     for client in (with_theirs, with_ours):
         with start() as sim:
@@ -203,14 +203,14 @@ def side_by_side(*, calls: int, workers: int, base_s: float) -> list[Finding]:
 
 
 def outage(*, seconds: float, workers: int) -> list[Finding]:
-    """Callers without a pause, while every request ends with a 503."""
+    """Call without a pause while every request ends with a 503."""
     with start() as sim:
         sim.faults.add(Fault("server_error", status=503))
         provider = _provider(sim, RetryPolicy(base_s=0.05))
         ends = time.monotonic() + seconds
 
         def hammer(number: int) -> tuple[int, int, float | None]:
-            """Calls, answers, and when this caller first saw the breaker open."""
+            """Call; return the calls, the answers, and when this caller first saw the breaker open."""
             calls = answers = 0
             opened: float | None = None
             while time.monotonic() < ends:
@@ -228,7 +228,7 @@ def outage(*, seconds: float, workers: int) -> list[Finding]:
         log = sim.stats.summary(limit=100_000)["log"]
         provider.close()
     opened = min(o for _, _, o in hammered if o is not None)
-    # Those under way when it opened are no news.
+    # Leave out the requests in flight when it opened.
     after = [seen for seen in log if seen["at"] > opened + 0.5]
     per_s = len(after) / (log[-1]["at"] - opened if after else seconds)
     calls = sum(calls for calls, _, _ in hammered)
@@ -246,7 +246,7 @@ def outage(*, seconds: float, workers: int) -> list[Finding]:
 
 
 def together(*, callers: int) -> list[Finding]:
-    """Callers of one symbol at the same time."""
+    """Let callers ask for one symbol at the same time."""
 
     async def ask(sim: Sim) -> int:
         provider = _provider(sim, RetryPolicy())
@@ -281,7 +281,7 @@ def _say(text: str) -> None:
 
 
 def tell(findings: Sequence[Finding]) -> bool:
-    """Print and save what was found; whether all of it holds."""
+    """Print and save the findings; return whether all of them hold."""
     for found in findings:
         value = "" if found.value is None else f"{found.value:g} {found.unit}"
         mark = "" if not found.goal else "holds" if found.holds else "DOES NOT HOLD"
@@ -293,7 +293,7 @@ def tell(findings: Sequence[Finding]) -> bool:
 
 
 def main() -> None:
-    """Run all of it."""
+    """Run the proof from the command line."""
     fixtures = Path(os.environ.get("FINSTAGE_FIXTURES", REPO.parent / "shared" / "fixtures"))
     parser = argparse.ArgumentParser(description="The proof of the way in.")
     parser.add_argument("--replies", type=int, default=sized(1_000_000, 6_000))

@@ -15,7 +15,7 @@ REPO = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(autouse=True)
 def logging_as_it_was() -> Iterator[None]:
-    """A test that configures logging does so for itself."""
+    """Undo the logging configuration of each test."""
     before = structlog.get_config()
     configured = structlog.is_configured()
     yield
@@ -36,7 +36,7 @@ def fixtures() -> Path:
 
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
-    """A real Redis for the session: use own key prefixes; to break one, start your own (redis_server)."""
+    """A real Redis for the session. Use your own key prefix; to break Redis, start your own (redis_server)."""
     if given := redis_server.given_url():
         yield given
         return
@@ -46,7 +46,7 @@ def redis_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def postgres_admin_url() -> Iterator[str]:
-    """A real PostgreSQL for the session; to break one, start your own (postgres_server)."""
+    """A real PostgreSQL for the session. To break PostgreSQL, start your own (postgres_server)."""
     if given := postgres_server.given_url():
         yield given
         return
@@ -56,7 +56,7 @@ def postgres_admin_url() -> Iterator[str]:
 
 @pytest.fixture
 def postgres_url(postgres_admin_url: str) -> Iterator[str]:
-    """An empty database of the test's own."""
+    """An empty database for one test."""
     name = f"finstage_{uuid.uuid4().hex}"
     yield postgres_server.create_database(postgres_admin_url, name)
     postgres_server.drop_database(postgres_admin_url, name)

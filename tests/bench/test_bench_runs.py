@@ -1,4 +1,4 @@
-"""Every bench runs, in its brief form: on its real code path, at a small size, with no goal judged."""
+"""Every bench runs in its brief form: on its real code path, at a small size, without judging goals."""
 
 import json
 import os
@@ -63,7 +63,7 @@ def servers(postgres_admin_url: str, redis_url: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("bench", BENCHES)
-def test_a_bench_measures_all_that_it_says(bench: str, servers: dict[str, str], tmp_path: Path) -> None:
+def test_a_bench_reports_every_row(bench: str, servers: dict[str, str], tmp_path: Path) -> None:
     environment = {**os.environ, **servers, "FINSTAGE_BRIEF": "1", "FINSTAGE_REPORTS": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-m", f"bench.{bench}"],

@@ -1,5 +1,8 @@
-"""The whole system, running: started by `finstage up` on free ports, or, with FINSTAGE_TEST_RUNNING, where
-the defaults of the command say that it is."""
+"""The whole running system.
+
+It is started by `finstage up` on free ports; with FINSTAGE_TEST_RUNNING, it runs already on the default
+ports.
+"""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""A running system, and what a test needs to start one."""
+"""A running system, and the means to start one."""
 
 import json
 import os
@@ -18,14 +18,14 @@ START_S = 90
 
 @dataclass(frozen=True)
 class System:
-    """A running system: how to reach it."""
+    """The addresses of a running system."""
 
     price: str = "127.0.0.1:50051"
     indicators: str = "127.0.0.1:50052"
     ingest: str = "127.0.0.1:50053"
 
     def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """`finstage` with these arguments."""
+        """Run `finstage` with these arguments."""
         environment = {
             "FINSTAGE_PRICE_TARGET": self.price,
             "FINSTAGE_INDICATORS_TARGET": self.indicators,
@@ -44,19 +44,19 @@ class System:
         return done
 
     def json(self, *arguments: str) -> Any:
-        """What `finstage --json` answers."""
+        """Return the answer of `finstage --json`."""
         return json.loads(self.command(*arguments, "--json").stdout)
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
+    """Return ports that are free now."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [s.getsockname()[1] for s in sockets]
 
 
 def wait_for(text: str, log: Path, process: subprocess.Popen[bytes]) -> None:
-    """Waits until a process has written `text`."""
+    """Wait until a process has written `text`."""
     end = time.monotonic() + START_S
     while text not in log.read_text():
         assert process.poll() is None, log.read_text()
@@ -81,12 +81,12 @@ class ServiceProcess:
 
     @property
     def pid(self) -> int:
-        """The process id of the service that runs."""
+        """The process id of the running service."""
         assert self._process is not None
         return self._process.pid
 
     def start(self) -> None:
-        """Starts it, and waits until it serves."""
+        """Start it, and wait until it serves."""
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
                 self._command, env=self._environment, stdout=log, stderr=subprocess.STDOUT
@@ -102,13 +102,13 @@ class ServiceProcess:
                 time.sleep(0.05)
 
     def stop(self, *, within_s: float) -> int:
-        """SIGTERM; the exit code."""
+        """Stop it by SIGTERM; return the exit code."""
         assert self._process is not None
         self._process.terminate()
         return self._process.wait(within_s)
 
     def kill(self) -> None:
-        """kill -9."""
+        """Kill it (kill -9)."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()

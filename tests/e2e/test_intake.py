@@ -1,4 +1,4 @@
-"""Bars brought into the running system by people: files, what is refused of them, and jobs."""
+"""Bars brought into the running system by people: files, their rejected rows, and jobs."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ ROWS = """date,open,high,low,close,volume
 """
 
 
-def test_what_is_refused_of_a_file_is_listed_with_its_reason(system: System, tmp_path: Path) -> None:
+def test_rejected_rows_of_a_file_are_listed_with_their_reasons(system: System, tmp_path: Path) -> None:
     path = tmp_path / "refused.csv"
     path.write_text(ROWS)
     done = system.command("ingest", str(path), "--symbol", "REFUSED", check=False)
@@ -33,7 +33,7 @@ def test_what_is_refused_of_a_file_is_listed_with_its_reason(system: System, tmp
         assert not list(finstage.rejected_bars(symbol="REFUSED", interval="1h"))
 
 
-def test_a_file_is_written_anew_after_other_data(system: System, tmp_path: Path) -> None:
+def test_a_file_is_written_again_after_other_data(system: System, tmp_path: Path) -> None:
     first, second = tmp_path / "first.csv", tmp_path / "second.csv"
     first.write_text("date,open,high,low,close\n2024-01-02,1,1,1,1\n")
     second.write_text("date,open,high,low,close\n2024-01-02,2,2,2,2\n")
@@ -45,7 +45,7 @@ def test_a_file_is_written_anew_after_other_data(system: System, tmp_path: Path)
     assert (again["written_before"], again["sent_now"], again["rows"]["updated"]) == (0, 1, 1)
 
 
-def test_the_mode_says_what_a_row_may_do(system: System, tmp_path: Path) -> None:
+def test_the_mode_decides_whether_a_row_may_insert_or_update(system: System, tmp_path: Path) -> None:
     path = tmp_path / "mode.csv"
     path.write_text(ROWS)
     update = system.command("ingest", str(path), "--symbol", "MODE", "--mode", "update", check=False)
@@ -77,7 +77,7 @@ def test_a_job_is_followed_by_its_id_and_an_ended_one_cannot_be_cancelled(system
     assert cancel.returncode == 1
     assert made["id"] in cancel.stderr
     unknown = system.command("backfill", "--universe", "nobody", check=False)
-    assert (unknown.returncode, "nobody" in unknown.stderr) == (1, True)
+    assert (unknown.returncode, "nobody" in unknown.stderr) == (2, True)
 
 
 def test_the_guide_s_program_does_what_it_says(system: System, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""`finstage up` as a newcomer meets it: a screen, lines to paste, Ctrl-C; a line when it cannot go on."""
+"""`finstage up` for a new user: a screen, lines to paste, Ctrl-C; one line when it cannot go on."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from tests.e2e.running import free_ports, wait_for
 
 NAMES = ("PRICE", "INDICATORS", "INGEST", "PRICE_METRICS", "INDICATORS_METRICS", "INGEST_METRICS", "SIM")
 PATH = f"{os.environ['PATH']}{os.pathsep}{Path.home() / 'go/bin'}"
-# For a machine that is busy with other tests; nothing here takes nearly as long.
+# Long enough for a machine that is busy with other tests.
 PATIENCE_S = 60
 
 
@@ -37,12 +37,12 @@ class Up:
         return (self.folder / "stderr").read_text()
 
     def lines(self, start: str) -> list[str]:
-        """The lines to paste that begin with a command of that name."""
+        """Return the lines to paste that begin with a command of that name."""
         lines = [line.strip() for line in self.screen.splitlines()]
         return [line for line in lines if Path(line.partition(" ")[0]).name == start]
 
     def paste(self, line: str) -> str:
-        """What a line prints in a shell in the same folder, with Go's programs on its PATH."""
+        """Return the output of a line in a shell in the same folder, with Go's programs on its PATH."""
         done = subprocess.run(
             line,
             shell=True,
@@ -89,7 +89,7 @@ def up(tmp_path: Path) -> Iterator[Up]:
 
 
 def test_from_the_first_screen_to_ctrl_c(up: Up, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """What is shown can be pasted; a second one is told whose port is taken; Ctrl-C ends all of it."""
+    """Each line shown can be pasted; a second start names the taken port; Ctrl-C ends everything."""
     for part in (
         "price",
         "indicators",
@@ -125,7 +125,7 @@ def test_from_the_first_screen_to_ctrl_c(up: Up, tmp_path_factory: pytest.TempPa
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
 
 
-def test_a_process_that_dies_takes_all_down_with_one_line(up: Up) -> None:
+def test_a_process_that_dies_stops_all_with_one_line(up: Up) -> None:
     children = up.children()
     os.kill(children[0], signal.SIGKILL)
     assert up.process.wait(PATIENCE_S) == 1
@@ -133,7 +133,7 @@ def test_a_process_that_dies_takes_all_down_with_one_line(up: Up) -> None:
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
 
 
-def test_a_wrong_setting_is_one_line_that_names_it(tmp_path: Path) -> None:
+def test_a_wrong_setting_gives_one_line_that_names_it(tmp_path: Path) -> None:
     running = start(tmp_path, FINSTAGE_PROVIDER="nonsense")
     assert running.process.wait(PATIENCE_S) == 1
     first, told, *_ = running.errors.splitlines()

@@ -1,4 +1,4 @@
-"""Real processes, one of them killed: what price does while ingest is away, and when it is back."""
+"""Real processes: price while ingest is killed, and when it is back."""
 
 import json
 import time
@@ -8,8 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from finstage_client import Client, Upload, WriteProgress
-from finstage_market.errors import NotFound, Reason, Unavailable
+from finstage_client import Client, NotFound, Reason, Unavailable, Upload, WriteProgress, info
 from sim.server import Sim, start
 from tests.e2e.running import START_S, ServiceProcess, free_ports
 from tests.ingest.replay import replaying
@@ -35,7 +34,7 @@ def services(folder: Path, provider: str, url: str) -> tuple[ServiceProcess, Ser
     return ingest, ServiceProcess("price", folder, *ports[2:], INGEST_TARGET=ingest.target)
 
 
-def test_price_serves_what_it_has_as_stale_and_says_when_to_come_back_for_the_rest(
+def test_price_serves_cached_series_as_stale_and_tells_when_to_retry_the_others(
     upstream: Sim, tmp_path: Path
 ) -> None:
     ingest, price = services(tmp_path, "sim", upstream.url)
@@ -44,12 +43,12 @@ def test_price_serves_what_it_has_as_stale_and_says_when_to_come_back_for_the_re
         price.start()
         with Client(price=price.target) as finstage:
             fresh = finstage.bars("AAPL", limit=100)
-            assert fresh.attrs["provenance"].cache == "MISS"
+            assert info(fresh).provenance.cache == "MISS"
             before = finstage.quote("AAPL")
 
             ingest.kill()
             stale = finstage.bars("AAPL", limit=100, max_age_s=0)
-            assert stale.attrs["provenance"].cache == "STALE"
+            assert info(stale).provenance.cache == "STALE"
             assert stale.equals(fresh)
             quote = finstage.quote("AAPL", max_age_s=0)
             assert (quote.provenance.cache, quote.price) == ("STALE", before.price)
@@ -64,17 +63,17 @@ def test_price_serves_what_it_has_as_stale_and_says_when_to_come_back_for_the_re
             ingest.start()
             again = stale
             end = time.monotonic() + START_S
-            while again.attrs["provenance"].cache != "MISS":
+            while info(again).provenance.cache != "MISS":
                 assert time.monotonic() < end, "price does not find ingest again"
                 again = finstage.bars("AAPL", limit=100, max_age_s=0)
                 time.sleep(0.1)
-            assert again.attrs["version"].epoch == fresh.attrs["version"].epoch
+            assert info(again).version.epoch == info(fresh).version.epoch
     finally:
         ingest.kill()
         price.kill()
 
 
-def test_a_write_goes_on_by_itself_when_ingest_is_back(upstream: Sim, tmp_path: Path) -> None:
+def test_a_write_continues_by_itself_when_ingest_is_back(upstream: Sim, tmp_path: Path) -> None:
     ingest, _ = services(tmp_path, "sim", upstream.url)
     bars = pd.DataFrame(
         dict.fromkeys(("open", "high", "low", "close", "volume"), 1.0),
@@ -102,7 +101,7 @@ def test_a_write_goes_on_by_itself_when_ingest_is_back(upstream: Sim, tmp_path: 
     assert (written.rows.sent, written.rows.inserted, written.resumed) == (10_000, 10_000, 0)
 
 
-def test_price_drops_what_it_holds_of_a_database_that_was_replaced(upstream: Sim, tmp_path: Path) -> None:
+def test_price_drops_cached_series_of_a_database_that_was_replaced(upstream: Sim, tmp_path: Path) -> None:
     ingest, price = services(tmp_path, "sim", upstream.url)
     days = pd.date_range("2024-01-01", periods=2, tz="UTC", name="open_time")
     try:
@@ -148,7 +147,7 @@ def test_real_recorded_replies_are_served_as_quotes_and_bars(fixtures: Path, tmp
                 assert [int(t.timestamp()) for t in bars.index] == result["timestamp"]
                 assert bars["close"].tolist() == result["indicators"]["quote"][0]["close"]
                 month = finstage.bars("AAPL", interval="1mo")
-                assert not month.attrs["last_is_final"]
+                assert not info(month).last_is_final
                 assert len(month) == 60, "the live quote is no 61st month"
                 with pytest.raises(NotFound) as unknown:
                     finstage.quote("SI")

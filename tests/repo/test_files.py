@@ -1,4 +1,4 @@
-"""What every file of the repository must hold to: its length, its name, and no trace of one machine."""
+"""Rules for every file of the repository: length, name, and no trace of one machine."""
 
 import re
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 
 REPO = Path(__file__).resolve().parents[2]
 MAX_LINES = 400
-# Folders of one machine, and where packages come from: everybody has these elsewhere.
+# Folders and package indexes differ from machine to machine.
 OF_ONE_MACHINE = re.compile(r"(?<![\w.}])/(work|root|home|Users|mnt|private)/[\w.]")
 PACKAGE_INDEX = re.compile(
     r"index-url|trusted-host|find-links|pypi\.org|pythonhosted|/simple\b|https?://[^/\s]*@"
@@ -24,7 +24,7 @@ SET_UP = (
 
 
 def files(*endings: str) -> list[Path]:
-    """The files that Git knows, those not yet committed too."""
+    """Return the files that Git knows, including those not yet committed."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=True).stdout
     return [REPO / name for name in listed.splitlines() if name.endswith(endings) and (REPO / name).is_file()]
@@ -44,7 +44,7 @@ def test_no_production_file_passes_400_lines() -> None:
     assert names([path for path in production if len(path.read_text().splitlines()) > MAX_LINES]) == []
 
 
-def test_no_file_has_a_name_that_says_nothing() -> None:
+def test_no_file_has_a_vague_name() -> None:
     vague = re.compile(r"(utils?|commons?|helpers?|misc|manager\d*)", re.IGNORECASE)
     assert (
         names([path for path in files("") if vague.fullmatch(path.stem) or vague.fullmatch(path.parent.name)])
@@ -69,7 +69,7 @@ def test_no_text_names_a_path_of_one_machine() -> None:
     assert found == set()
 
 
-def test_nothing_says_which_package_index_to_use() -> None:
+def test_no_set_up_file_names_a_package_index() -> None:
     set_up = [
         p
         for p in files("")

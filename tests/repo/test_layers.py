@@ -1,4 +1,4 @@
-"""Who may import whom: the rooms of ARCHITECTURE.md."""
+"""Allowed imports between the rooms of ARCHITECTURE.md."""
 
 import ast
 import re
@@ -32,7 +32,7 @@ def imports(file: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("folder", LAYERS)
-def test_a_room_imports_only_what_it_may(folder: str) -> None:
+def test_a_room_imports_only_allowed_rooms(folder: str) -> None:
     wrong = {
         f"{file.relative_to(REPO)}: {name}"
         for file in (REPO / folder).rglob("*.py")
@@ -53,7 +53,7 @@ def test_only_main_reads_the_environment(service: str) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_service_has_the_files_that_a_reader_expects(service: str) -> None:
+def test_a_service_has_the_usual_files(service: str) -> None:
     expected = {"__init__.py", "__main__.py", "config.py", "Dockerfile", "README.md"}
     found = {file.name for file in (REPO / "services" / service).iterdir()}
     assert expected <= found

@@ -1,4 +1,4 @@
-"""A market over HTTP, with a clock that stands until a test moves it."""
+"""A market over HTTP, with a clock that stands still until a test moves it."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -33,7 +33,7 @@ def clock(_market: tuple[Sim, FakeClock]) -> FakeClock:
 
 @pytest.fixture
 def sim(_market: tuple[Sim, FakeClock], clock: FakeClock) -> Sim:
-    """The market as it started: one server for all tests, since what they change can be undone."""
+    """The market in its first state: one server for all tests, because their changes can be undone."""
     sim = _market[0]
     sim.faults.clear()
     sim.anomalies.clear()
@@ -44,14 +44,14 @@ def sim(_market: tuple[Sim, FakeClock], clock: FakeClock) -> Sim:
 
 @pytest.fixture
 def get(sim: Sim) -> Iterator[Get]:
-    """GET a path with parameters, over one kept connection."""
+    """GET a path with parameters, over one kept-alive connection."""
     with requests.Session() as session:
         yield lambda path, /, **params: session.get(sim.url + path, params=params, timeout=10)
 
 
 @pytest.fixture
 def chart(get: Get) -> GetChart:
-    """The result of a chart request that must succeed."""
+    """Return the result of a chart request that must succeed."""
 
     def ask(symbol: str, **params: Any) -> dict[str, Any]:
         response = get("/v8/finance/chart/" + requests.utils.quote(symbol), **params)

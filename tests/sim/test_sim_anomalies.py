@@ -1,4 +1,4 @@
-"""Every point of the list of what real upstream data does, as the market shows it; numbers are the list's."""
+"""Every known oddity of upstream data, as the market shows it; the numbers are those of sim/README.md."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def test_2_only_closes_and_one_is_null(chart: Any) -> None:
 
 
 def test_3_the_live_price_off_the_grid_right_after_a_null_bar(chart: Any, clock: FakeClock) -> None:
-    clock.set(epoch("2025-06-07T03:00:07Z"))  # a night of a weekend: it trades at all hours
+    clock.set(epoch("2025-06-07T03:00:07Z"))  # a weekend night: this symbol trades at all hours
     result = chart("X-LIVETAIL", interval="1m", range="1d")
     assert result["timestamp"][-1] == clock()
     assert result["timestamp"][-2] == clock() - 7
@@ -95,7 +95,7 @@ def test_10_the_first_intraday_bar_of_a_session_without_volume(chart: Any) -> No
     firsts = [i for i, day in enumerate(days) if i == 0 or day != days[i - 1]]
     assert len(firsts) == 5
     assert [_quote(result)["volume"][i] for i in firsts] == [0] * 5
-    assert _quote(result)["volume"].count(0) == 6  # and the live tail
+    assert _quote(result)["volume"].count(0) == 6  # five opens, and the live tail
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_15_an_events_key_is_its_bars_time_and_its_date_the_days(chart: Any) -> 
     assert all(int(key) != value["date"] for key, value in events.items())
 
 
-def test_16_events_that_no_bar_has_and_before_1970(chart: Any) -> None:
+def test_16_events_without_a_bar_and_before_1970(chart: Any) -> None:
     result = chart("X-ORPHAN", interval="1d", range="1y", events="div,splits")
     keys = {int(key) for kind in result["events"].values() for key in kind}
     assert len(keys - set(result["timestamp"])) == 2
@@ -164,7 +164,7 @@ def test_17_split_numerators_as_4_or_4_point_0(chart: Any, symbol: str, kind: ty
     assert {type(split[name]) for split in splits.values() for name in ("numerator", "denominator")} == {kind}
 
 
-def test_18_capital_gains_and_lows_that_cannot_be(chart: Any) -> None:
+def test_18_capital_gains_and_impossible_lows(chart: Any) -> None:
     assert chart("VFINX", interval="3mo", range="max", events="div,capitalGains")["events"]["capitalGains"]
     quote = _quote(chart("X-BADLOW", interval="1d", range="3mo"))
     assert quote["low"].count(0.0) == 1

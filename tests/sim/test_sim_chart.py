@@ -1,4 +1,4 @@
-"""Chart replies: their shape and windows against recorded ones, and against each other."""
+"""Chart replies: their shape and windows, compared with recorded replies and with each other."""
 
 import json
 from email.utils import parsedate_to_datetime
@@ -14,7 +14,7 @@ from sim.clock import FakeClock, epoch
 from sim.server import Sim
 
 DAY_S = 86_400
-# Recorded with the URL, of symbols that the market has.
+# Replies recorded with their URL, for symbols that the market has.
 RECORDED = [
     "aapl_1d_split_dividend_2020",
     "aapl_1m_weekend_empty_200",
@@ -48,7 +48,7 @@ def _recorded(fixtures: Path, name: str) -> tuple[dict[str, Any], dict[str, Any]
 def test_a_recorded_request_gets_bars_at_the_recorded_times(
     sim: Sim, clock: FakeClock, fixtures: Path, name: str
 ) -> None:
-    """Sessions, holidays, daylight saving and the edges of windows are real, over 13 years for TSLA."""
+    """Sessions, holidays, daylight saving and window edges agree with real ones, for TSLA over 13 years."""
     recorded, request = _recorded(fixtures, name)
     clock.set(parsedate_to_datetime(request["headers"]["date"]).timestamp())
     url = urlsplit(request["url"])
@@ -105,7 +105,7 @@ def test_prices_are_single_precision_written_as_doubles(chart: Any) -> None:
 
 
 @pytest.mark.parametrize("symbol", ["AAPL", "BTC-USD", "GBPUSD=X", "^N225"])
-def test_weeks_and_months_are_made_of_the_days(chart: Any, symbol: str) -> None:
+def test_weeks_and_months_are_aggregates_of_days(chart: Any, symbol: str) -> None:
     start, end = epoch("2023-01-01T00:00:00Z"), epoch("2024-12-31T00:00:00Z")
     window = {"period1": int(start), "period2": int(end)}
     days = chart(symbol, interval="1d", **window)
@@ -179,7 +179,7 @@ def test_pre_and_post_market_come_on_request(chart: Any, clock: FakeClock) -> No
     assert {part: len(days) for part, days in periods.items()} == {"pre": 1, "regular": 1, "post": 1}
     without = chart("AAPL", interval="30m", range="1d")
     assert isinstance(without["meta"]["tradingPeriods"], list)
-    assert len(without["timestamp"]) == 14  # 13 and the stub
+    assert len(without["timestamp"]) == 14  # 13 bars and the stub
 
 
 def test_the_pre_market_of_a_day_is_there_before_its_session(chart: Any, clock: FakeClock) -> None:
@@ -250,7 +250,7 @@ def test_an_unknown_symbol_is_404(get: Any) -> None:
         ("1d", 9000, 9000, True),
     ],
 )
-def test_intraday_data_reaches_so_far_back(
+def test_intraday_data_has_a_limited_reach(
     get: Any, clock: FakeClock, interval: str, back: int, length: int, accepted: bool
 ) -> None:
     start = int(clock()) - back * DAY_S
@@ -344,7 +344,7 @@ def test_25_years_of_days_are_one_reply(chart: Any, clock: FakeClock) -> None:
     assert len(chart("^GSPC", interval="1d", **window)["timestamp"]) > 6200
 
 
-def test_the_market_starts_in_1927_for_an_index_that_did(chart: Any) -> None:
+def test_an_index_of_1927_has_bars_from_1927(chart: Any) -> None:
     result = chart("^GSPC", interval="1mo", range="max")
     assert result["meta"]["firstTradeDate"] == -1325583000
     assert result["timestamp"][0] < -1_325_000_000

@@ -1,4 +1,4 @@
-"""Faults over real HTTP, their schedules, and what the statistics tell of a client."""
+"""Faults over real HTTP, their schedules, and the statistics about a client."""
 
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -52,7 +52,7 @@ def test_server_errors(get: Any, status: int) -> None:
         ("text_200", 200, "Too Many Requests"),
     ],
 )
-def test_replies_that_are_something_else(get: Any, kind: str, status: int, words: str) -> None:
+def test_replies_of_another_kind(get: Any, kind: str, status: int, words: str) -> None:
     get("/admin/faults", kind=kind)
     response = get(AAPL)
     assert response.status_code == status
@@ -89,7 +89,7 @@ def test_a_reset_before_the_reply_and_within_it(sim: Sim, get: Any, after: int |
 
 
 def test_latency_comes_before_the_first_byte_and_slow_bodies_after(sim: Sim, get: Any) -> None:
-    """Told by a client whose patience ends in between."""
+    """A client with a short timeout sees the difference."""
     get("/admin/faults", kind="latency", seconds="5", symbol="AAPL")
     get("/admin/faults", kind="slow_body", seconds="20", symbol="KO")
     with pytest.raises(requests.exceptions.ReadTimeout):
@@ -120,7 +120,7 @@ def test_a_seeded_schedule_is_the_same_every_time(get: Any) -> None:
     assert 5 < seen[0].count(429) < 30
 
 
-def test_a_rule_is_spent_after_its_count(get: Any) -> None:
+def test_a_rule_ends_after_its_count(get: Any) -> None:
     get("/admin/faults", kind="server_error", count="2")
     assert _schedule(get, 4) == [503, 503, 200, 200]
     (rule,) = get("/admin/faults").json()["rules"]
@@ -136,7 +136,7 @@ def test_a_rule_is_for_its_symbol_and_path_alone(get: Any) -> None:
 
 
 def test_rules_combine(get: Any) -> None:
-    """Of two that replace the reply the first; a cut JSON on top of it."""
+    """The first of two replacements applies, and its JSON is cut as well."""
     get("/admin/faults", kind="error_200")
     get("/admin/faults", kind="rate_limited")
     get("/admin/faults", kind="truncated_json")
@@ -213,7 +213,7 @@ def test_a_repeat_before_retry_after_is_over_is_early(get: Any, form: str) -> No
     assert stats["early"] == 1
 
 
-def test_requests_are_served_at_the_same_time_and_counted(sim: Sim, get: Any) -> None:
+def test_requests_are_served_concurrently_and_counted(sim: Sim, get: Any) -> None:
     get("/admin/faults", kind="latency", seconds="0.5")
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: requests.get(sim.url + AAPL, timeout=10), range(8)))

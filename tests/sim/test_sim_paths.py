@@ -10,7 +10,7 @@ from sim.listings import table
 from sim.server import Sim
 
 
-def test_quotes_come_in_the_order_asked_for_without_the_unknown(get: Any) -> None:
+def test_quotes_keep_the_request_order_without_unknown_symbols(get: Any) -> None:
     body = get("/v7/finance/quote", symbols="MSFT,NOSUCH,btc-usd,M&M.NS").json()["quoteResponse"]
     assert body["error"] is None
     assert [quote["symbol"] for quote in body["result"]] == ["MSFT", "BTC-USD", "M&M.NS"]
@@ -96,7 +96,7 @@ def test_the_table_has_every_kind_of_instrument(get: Any) -> None:
 
 
 def test_every_symbol_answers_at_every_interval(get: Any, sim: Sim) -> None:
-    """A refusal, an empty result or bars, but always a reply that the API could give."""
+    """The reply is a refusal, an empty result or bars: always one that the API could give."""
     for symbol in table():
         for interval, range_ in [("1m", "1d"), ("1h", "5d"), ("1d", "1mo"), ("1wk", "1y"), ("3mo", "max")]:
             response = get(f"/v8/finance/chart/{symbol.replace('&', '%26')}", interval=interval, range=range_)

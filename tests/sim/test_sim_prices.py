@@ -1,4 +1,4 @@
-"""The price model and what is known at a moment."""
+"""The price model, and the market at a moment."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ from sim.prices import Bars
 
 REPO = Path(__file__).resolve().parents[2]
 NOW = epoch("2025-06-04T15:30:07Z")
-# One of every kind and kind of session.
+# One symbol for every kind of instrument and of session.
 KINDS = ["AAPL", "SPY", "^GSPC", "GC=F", "EURUSD=X", "BTC-USD", "7203.T", "VOD.L", "NVDA"]
 
 _DIGEST = """
@@ -65,7 +65,7 @@ def test_another_seed_is_another_market(market: Market) -> None:
 
 @pytest.mark.parametrize("symbol", sorted(table()))
 def test_every_day_of_every_symbol_is_a_bar(market: Market, symbol: str) -> None:
-    """Positive, finite, low <= open, close <= high, in order of time, and near the price of the table."""
+    """Positive, finite, low <= open and close <= high, ordered by time, and near the price of the table."""
     view = market.at(symbol)
     bars = view.daily(0, view.last + 1)
     assert np.isfinite(bars.high).all()
@@ -80,7 +80,7 @@ def test_every_day_of_every_symbol_is_a_bar(market: Market, symbol: str) -> None
 @pytest.mark.parametrize("symbol", KINDS)
 @pytest.mark.parametrize("back", [0, 1, 20, 700])
 def test_a_day_is_the_aggregate_of_its_minutes(market: Market, symbol: str, back: int) -> None:
-    """Also the forming one."""
+    """The forming day too."""
     view = market.at(symbol)
     i = view.last - back
     day, minutes = view.daily(i, i + 1), view.intraday(i, 60)
@@ -92,7 +92,7 @@ def test_a_day_is_the_aggregate_of_its_minutes(market: Market, symbol: str, back
 
 
 @pytest.mark.parametrize("symbol", KINDS)
-def test_longer_bars_are_made_of_the_minutes(market: Market, symbol: str) -> None:
+def test_longer_bars_are_aggregates_of_minutes(market: Market, symbol: str) -> None:
     view = market.at(symbol)
     minutes, bars = view.intraday(view.last, 60), view.intraday(view.last, 900)
     for k, time in enumerate(bars.time):
@@ -104,7 +104,7 @@ def test_longer_bars_are_made_of_the_minutes(market: Market, symbol: str) -> Non
 
 
 @pytest.mark.parametrize("symbol", KINDS)
-def test_what_is_past_does_not_change_as_the_clock_moves(market: Market, symbol: str) -> None:
+def test_past_bars_do_not_change_as_the_clock_moves(market: Market, symbol: str) -> None:
     early, late = market.at(symbol, NOW), market.at(symbol, NOW + 40 * 86_400)
     assert late.last > early.last
     assert _same(early.daily(0, early.last), late.daily(0, early.last))
@@ -171,7 +171,7 @@ def test_a_clock_that_passes_a_split_restates_the_history(market: Market) -> Non
 
 
 def test_adjusted_closes_take_off_every_later_dividend(market: Market) -> None:
-    """Worked by hand: a close two dividends back is times (1 - d / close before it) for each."""
+    """Worked by hand: a close before two dividends is multiplied by (1 - d / previous close) for each."""
     view = market.at("KO")
     closes, adjusted = view.daily(0, view.last + 1).close, view.adjusted(0, view.last + 1)
     older, newer = view.dividends()[-2:]

@@ -1,4 +1,4 @@
-"""The server as others use it: kept connections, its stop, and `python -m sim`."""
+"""The server from outside: kept-alive connections, its stop, and `python -m sim`."""
 
 import http.client
 import os
@@ -40,7 +40,7 @@ def _url(process: subprocess.Popen[str]) -> str:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_program_serves_until_a_signal(number: signal.Signals) -> None:
-    """Also with a request under way."""
+    """A request in progress does not delay it."""
     with _program(LISTEN="127.0.0.1:0") as process:
         url = _url(process)
         assert requests.get(url + "/healthz", timeout=5).json()["seed"] == 7
@@ -62,7 +62,7 @@ def test_the_program_serves_until_a_signal(number: signal.Signals) -> None:
         ("SPEED", "x"),
     ],
 )
-def test_a_wrong_setting_is_one_line_and_exit_code_2(name: str, value: str) -> None:
+def test_a_wrong_setting_gives_one_line_and_exit_code_2(name: str, value: str) -> None:
     with _program(**{name: value}) as process:
         _, errors = process.communicate(timeout=10)
         assert process.returncode == 2
@@ -70,7 +70,7 @@ def test_a_wrong_setting_is_one_line_and_exit_code_2(name: str, value: str) -> N
     assert errors.count("\n") == 1
 
 
-def test_a_port_in_use_is_one_line_and_exit_code_2() -> None:
+def test_a_port_in_use_gives_one_line_and_exit_code_2() -> None:
     with start() as sim:
         with _program(LISTEN=sim.url.removeprefix("http://")) as process:
             _, errors = process.communicate(timeout=10)
@@ -79,7 +79,7 @@ def test_a_port_in_use_is_one_line_and_exit_code_2() -> None:
         assert errors.count("\n") == 1
 
 
-def test_a_clock_of_its_own_starts_where_it_is_told_and_is_moved() -> None:
+def test_the_fake_clock_starts_as_set_and_can_be_moved() -> None:
     with _program(LISTEN="127.0.0.1:0", START="2020-08-28T19:55:00Z", SPEED="0") as process:
         url = _url(process)
 
@@ -94,14 +94,14 @@ def test_a_clock_of_its_own_starts_where_it_is_told_and_is_moved() -> None:
         assert 3.3 < before / price() < 4.7  # the split of that day
 
 
-def test_the_walls_clock_cannot_be_moved() -> None:
+def test_the_wall_clock_cannot_be_moved() -> None:
     with start() as sim:
         assert requests.get(sim.url + "/admin/clock", timeout=5).json()["fake"] is False
         assert requests.get(sim.url + "/admin/clock?advance=60", timeout=5).status_code == 400
 
 
-def test_a_connection_is_kept() -> None:
-    """Through refusals, unknown paths and a POST with a body."""
+def test_a_connection_is_kept_alive() -> None:
+    """It survives refusals, unknown paths and a POST with a body."""
     with start() as sim:
         connection = http.client.HTTPConnection(sim.url.removeprefix("http://"), timeout=5)
         connection.connect()

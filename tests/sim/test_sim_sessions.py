@@ -9,7 +9,7 @@ from sim.sessions import SCHEDULES, calendar_of, easter, weekday
 
 
 def _opens(name: str, day: str) -> str:
-    """The UTC time at which a schedule's session of a day starts."""
+    """Return the UTC time at which a schedule's session of a day starts."""
     calendar = calendar_of(name)
     i = np.flatnonzero(calendar.days == np.datetime64(day))
     return dt.datetime.fromtimestamp(int(calendar.open[i[0]]), dt.UTC).isoformat()[:16]
@@ -22,7 +22,7 @@ def _is_open(name: str, day: str) -> bool:
 @pytest.mark.parametrize(
     ("year", "day"), [(1962, (4, 22)), (2008, (3, 23)), (2019, (4, 21)), (2024, (3, 31)), (2026, (4, 5))]
 )
-def test_easter_falls_where_the_almanac_says(year: int, day: tuple[int, int]) -> None:
+def test_easter_dates_match_the_almanac(year: int, day: tuple[int, int]) -> None:
     assert easter(year) == dt.date(year, *day)
 
 
