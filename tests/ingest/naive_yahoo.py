@@ -2,8 +2,8 @@
 
 Rows that fall into the same slot are one bar (first open, highest high, lowest low, last close, largest
 volume). Rows that lack a price, or whose prices contradict one another, are not bars. A price that is a
-float32 is the shortest decimal that is the same float32, or the number of the instrument's precision that is
-as near.
+float32 is the number of the instrument's precision that a float32 cannot tell from it, else the shortest
+decimal that is the same float32.
 """
 
 import json
@@ -43,7 +43,7 @@ def _decimal(value: float | None, meta: dict[str, Any]) -> float | None:
         return value
     rounded = round(value, meta["priceHint"]) if "priceHint" in meta else value + 1
     single = np.float32(value)
-    return rounded if abs(rounded - value) <= np.spacing(abs(single)) else float(str(single))
+    return rounded if abs(rounded - value) <= 2**-23 * abs(value) else float(str(single))
 
 
 def _slot(when: datetime, opens: Any, meta: dict[str, Any]) -> datetime | None:

@@ -1,18 +1,20 @@
 """Prices that went through a float32 at their source, back as the decimals that they were.
 
 The chart API sends 285.14 as 285.1400146484375 in one place and as 285.14 in another. Each such value becomes
-the shortest decimal that is the same float32, so that nothing is lost. Where rounding to the instrument's
-precision moves it by no more than a float32 can tell, it becomes that number.
+the number of the instrument's precision that a float32 cannot tell from it; where there is none, the shortest
+decimal that is the same float32, so that nothing is lost.
 """
 
 import numpy as np
 
-from finstage_market.columns import Float64s
+from finstage_market.columns import Float64s, Int64s
 
-# Prices of the smallest coins have so many digits after the point.
-_MAX_DIGITS = 20
 # Some replies print a float32 with 16 digits, which is not quite the double that equals it.
 _PRINTED = 1e-14
+_EPSILON = float(np.finfo(np.float32).eps)
+# Every decimal of 6 significant digits survives a float32, and 9 tell all float32 apart.
+_DIGITS = (6, 7, 8, 9)
+_POWERS = 10.0 ** np.arange(-30, 50)
 
 
 def decimals(values: Float64s, precision: int | None) -> Float64s:
@@ -20,29 +22,43 @@ def decimals(values: Float64s, precision: int | None) -> Float64s:
 
     precision: digits after the point of the instrument's prices; None: not known.
     """
+    flat = values.ravel()
+    size = np.abs(flat)
     with np.errstate(over="ignore", invalid="ignore"):
-        single = values.astype(np.float32)
-        noise = np.abs(values - single)
-        todo = np.flatnonzero(np.isfinite(single) & (noise <= _PRINTED * np.abs(values)))
-    if not len(todo):
-        return values
-    found, flat, singles = values.copy(), values.ravel(), single.ravel()
-    out = found.ravel()
+        single = flat.astype(np.float32)
+        todo = np.abs(flat - single) <= _PRINTED * size
+        todo &= (size > 1e-25) & (size < 1e30)
+    found = flat
     if precision is not None:
-        rounded = np.round(flat[todo], precision)
-        near = np.abs(rounded - flat[todo]) <= np.spacing(np.abs(singles[todo]))
-        out[todo[near]] = rounded[near]
-        todo = todo[~near]
-    for digits in range(_MAX_DIGITS + 1):
-        if not len(todo):
+        scale = 10.0**precision
+        rounded = np.rint(flat * scale) / scale
+        near = todo & (np.abs(rounded - flat) <= _EPSILON * size)
+        found = np.where(near, rounded, flat)
+        todo &= ~near
+    rest = np.flatnonzero(todo)
+    if len(rest):
+        found = found.copy()
+        magnitudes = _magnitudes(size[rest])
+    for digits in _DIGITS:
+        if not len(rest):
             break
-        rounded = np.round(flat[todo], digits)
-        same = rounded.astype(np.float32) == singles[todo]
-        out[todo[same]] = rounded[same]
-        todo = todo[~same]
-    return out.reshape(values.shape)
+        scale_of = _POWERS[digits - 1 - magnitudes + 30]
+        rounded = np.rint(flat[rest] * scale_of) / scale_of
+        same = rounded.astype(np.float32) == single[rest]
+        found[rest[same]] = rounded[same]
+        rest, magnitudes = rest[~same], magnitudes[~same]
+    return found.reshape(values.shape)
 
 
 def decimal(value: float | None, precision: int | None) -> float | None:
     """As decimals(), of one value."""
     return None if value is None else float(decimals(np.array([value]), precision)[0])
+
+
+def _magnitudes(sizes: Float64s) -> Int64s:
+    """int64[n]: floor(log10(size)), exact at powers of ten."""
+    lowest, highest = (int(np.floor(np.log10(size))) for size in (sizes.min(), sizes.max()))
+    found = np.full(len(sizes), lowest, dtype=np.int64)
+    for power in range(lowest + 1, highest + 1):
+        found += sizes >= _POWERS[power + 30]
+    return found

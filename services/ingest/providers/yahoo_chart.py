@@ -207,7 +207,10 @@ def _rows(
         column = _numbers(numbers, n)
         if column is None:
             return malformed(f"{name} is not a list of {n} numbers, one a timestamp")
-        values[row] = column if row == VOLUME else decimals(column, precision)
+        values[row] = column
+    values[: CLOSE + 1] = decimals(values[: CLOSE + 1], precision)
+    if adjusted is not None:
+        values[ADJUSTED] = decimals(values[ADJUSTED], precision)
     return times, values, adjusted is not None
 
 
