@@ -36,7 +36,7 @@ def fixtures() -> Path:
 
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
-    """A real Redis for the session. Use your own key prefix; to break Redis, start your own (redis_server)."""
+    """A real Redis for the session. Use your own key prefix; to break it, start another (redis_server)."""
     if given := redis_server.given_url():
         yield given
         return
@@ -46,7 +46,7 @@ def redis_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def postgres_admin_url() -> Iterator[str]:
-    """A real PostgreSQL for the session. To break PostgreSQL, start your own (postgres_server)."""
+    """A real PostgreSQL for the session. To break it, start another (postgres_server)."""
     if given := postgres_server.given_url():
         yield given
         return

@@ -41,11 +41,20 @@ def test_each_proof_has_a_test_here() -> None:
     assert sorted(PROOFS) == ["cache", "ingest", "upstream"]
 
 
-def test_neither_damaged_values_nor_a_failed_redis_reach_a_caller(findings_of: Callable[..., Findings]) ->
-    None: found = findings_of("cache") assert set(found) == { "envelope fuzz", *( f"{kind}: {fault} under
-    load" for kind in ("Redis", "memory over Redis") for fault in ("kill", "pause") ), } assert {name:
-    finding["failed"] for name, finding in found.items() if finding["failed"]} == {} assert {o.partition(":
-    ")[2] for o in found["envelope fuzz"]["outcomes"]} == { *("opened", "damaged", "other schema"), }
+def test_neither_damage_nor_a_failed_redis_reaches_a_caller(findings_of: Callable[..., Findings]) -> None:
+    found = findings_of("cache")
+    assert set(found) == {
+        "envelope fuzz",
+        *(
+            f"{kind}: {fault} under load"
+            for kind in ("Redis", "memory over Redis")
+            for fault in ("kill", "pause")
+        ),
+    }
+    assert {name: finding["failed"] for name, finding in found.items() if finding["failed"]} == {}
+    assert {o.partition(": ")[2] for o in found["envelope fuzz"]["outcomes"]} == {
+        *("opened", "damaged", "other schema"),
+    }
 
 
 def test_faults_in_ingest_neither_lose_nor_duplicate_rows(
