@@ -16,6 +16,7 @@ from services.ingest.hours.grid import GRIDS, Grid
 from services.ingest.providers.yahoo_bars import GRANULARITIES, CleanBars, Window, clean
 from services.ingest.providers.yahoo_chart import read_chart
 from services.ingest.providers.yahoo_quote import quote_of
+from services.ingest.providers.yahoo_symbols import may_be_negative
 from services.ingest.series import Quote
 from services.ingest.upstream.outcomes import Failure
 
@@ -185,20 +186,21 @@ def judge(status: int, body: bytes) -> tuple[str, int]:
     interval = _INTERVALS.get(chart.granularity, Interval.D1)
     grid = Grid(months=3) if chart.granularity == "3mo" else GRIDS[interval]
     found = clean(chart, interval, grid, Window(-(10**14), 10**14), now_ms=NOW_MS)
-    _assert_bars(found)
+    negative = may_be_negative(chart.instrument.type)
+    _assert_bars(found, negative=negative)
     _assert_from(found.bars.columns, body)
     quote = quote_of(chart, chart.symbol, now_ms=NOW_MS, source="yahoo")
     if isinstance(quote, Quote):
         assert np.isfinite(quote.price), quote
-        assert quote.price > 0, quote
+        assert negative or quote.price > 0, quote
     return "data", len(found.bars.columns)
 
 
-def _assert_bars(found: CleanBars) -> None:
+def _assert_bars(found: CleanBars, *, negative: bool) -> None:
     c = found.bars.columns
     values = np.stack([c.open, c.high, c.low, c.close, c.volume])
     assert np.isfinite(values).all(), "a value that is not finite"
-    assert (c.low > 0).all(), "a price of zero or less"
+    assert negative or (c.low > 0).all(), "a price of zero or less"
     assert (c.volume >= 0).all(), "a volume below zero"
     assert (c.high >= c.low).all(), "high below low"
     assert (np.maximum(c.open, c.close) <= c.high).all(), "above its high"

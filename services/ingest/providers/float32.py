@@ -14,7 +14,9 @@ _PRINTED = 1e-14
 _EPSILON = float(np.finfo(np.float32).eps)
 # Every decimal of 6 significant digits survives a float32, and 9 tell all float32 apart.
 _DIGITS = (6, 7, 8, 9)
-_POWERS = 10.0 ** np.arange(-30, 50)
+_SMALLEST, _GREATEST = 1e-25, 1e25
+_ZEROTH = 40
+_POWERS = 10.0 ** np.arange(-_ZEROTH, _ZEROTH)
 
 
 def decimals(values: Float64s, precision: int | None) -> Float64s:
@@ -26,15 +28,14 @@ def decimals(values: Float64s, precision: int | None) -> Float64s:
     size = np.abs(flat)
     with np.errstate(over="ignore", invalid="ignore"):
         single = flat.astype(np.float32)
-        todo = np.abs(flat - single) <= _PRINTED * size
-        todo &= (size > 1e-25) & (size < 1e30)
-    found = flat
-    if precision is not None:
-        scale = 10.0**precision
-        rounded = np.rint(flat * scale) / scale
-        near = todo & (np.abs(rounded - flat) <= _EPSILON * size)
-        found = np.where(near, rounded, flat)
-        todo &= ~near
+        todo = (np.abs(flat - single) <= _PRINTED * size) & (size > _SMALLEST) & (size < _GREATEST)
+        found = flat
+        if precision is not None:
+            scale = 10.0**precision
+            rounded = np.rint(flat * scale) / scale
+            near = todo & (np.abs(rounded - flat) <= _EPSILON * size)
+            found = np.where(near, rounded, flat)
+            todo &= ~near
     rest = np.flatnonzero(todo)
     if len(rest):
         found = found.copy()
@@ -42,8 +43,8 @@ def decimals(values: Float64s, precision: int | None) -> Float64s:
     for digits in _DIGITS:
         if not len(rest):
             break
-        scale_of = _POWERS[digits - 1 - magnitudes + 30]
-        rounded = np.rint(flat[rest] * scale_of) / scale_of
+        scales = _POWERS[digits - 1 - magnitudes + _ZEROTH]
+        rounded = np.rint(flat[rest] * scales) / scales
         same = rounded.astype(np.float32) == single[rest]
         found[rest[same]] = rounded[same]
         rest, magnitudes = rest[~same], magnitudes[~same]
@@ -60,5 +61,5 @@ def _magnitudes(sizes: Float64s) -> Int64s:
     lowest, highest = (int(np.floor(np.log10(size))) for size in (sizes.min(), sizes.max()))
     found = np.full(len(sizes), lowest, dtype=np.int64)
     for power in range(lowest + 1, highest + 1):
-        found += sizes >= _POWERS[power + 30]
+        found += sizes >= _POWERS[power + _ZEROTH]
     return found
