@@ -28,7 +28,7 @@ def to_utc(clocks: Int64s, zone: ZoneInfo) -> Int64s:
     first, second = (_localised(some, zone, np.full(len(some), is_first)) for is_first in (True, False))
     twice = first != second
     rows, first, second = missing[twice], first[twice], second[twice]
-    down = bool(len(clocks) > 1 and np.median(np.sign(np.diff(clocks))) < 0)
+    down = bool(clocks[0] > clocks[-1])
     for run in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows) != 1) + 1):
         if down:
             run = run[::-1]

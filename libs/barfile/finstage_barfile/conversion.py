@@ -83,12 +83,13 @@ class _Conversion:
     day_above_12: str = ""
     day_above_12_swapped: str = ""
     _other: Way | None = None
-    _clocks: list[Int64s] = field(default_factory=list)
     _offsets: list[Offsets] = field(default_factory=list)
     _refused: list[RefusedRow] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.spool = Spool({"row": np.int64} | dict.fromkeys(self.plan.numbers, np.float64))
+        self.spool = Spool(
+            dict.fromkeys(("row", "clock"), np.int64) | dict.fromkeys(self.plan.numbers, np.float64)
+        )
         way = self.times.way
         self._other = way.swapped() if way is not None and way.other else None
 
@@ -115,8 +116,8 @@ class _Conversion:
                 self._refused.append(RefusedRow(int(piece.rows[row]), name, cell, reason))
         self._see_days(cells, clocks)
         fit &= numbers.readable(len(piece.rows))
-        self.spool.append({"row": piece.rows[fit]} | {name: of[fit] for name, of in numbers.of.items()})
-        self._clocks.append(clocks.ms[fit])
+        places = {"row": piece.rows[fit], "clock": clocks.ms[fit]}
+        self.spool.append(places | {name: of[fit] for name, of in numbers.of.items()})
         if clocks.offsets is not None:
             self._offsets.append(clocks.offsets[fit])
         self.has_clock = self.has_clock or clocks.has_clock
@@ -142,7 +143,7 @@ class _Conversion:
 
     def clocks(self) -> Int64s:
         """The times of the rows that can be read."""
-        return np.concatenate(self._clocks) if self._clocks else np.empty(0, dtype=np.int64)
+        return self.spool.read("clock")
 
     def converted(self, guesses: tuple[Guess, ...]) -> Converted:
         """What was converted."""

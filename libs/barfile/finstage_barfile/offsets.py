@@ -1,5 +1,7 @@
 """The zone that a text has after its time: Z, +09:00, GMT+0700, or EST as RFC 2822 has it."""
 
+import re
+
 import pandas as pd
 
 from finstage_barfile.table import Text
@@ -21,6 +23,7 @@ _OFFSET = (
 )
 # After the time of day only: "2024-01-02" ends like an offset.
 _ENDS = rf"^(?P<time>.*\d[T ].*\d(?: ?[AaPp][Mm])?)(?:{_OFFSET})$"
+_CLOCK = r"\d[T ]\d.*\d"
 # What pandas would take for an offset, or for a zone of its own.
 PERHAPS = r"\d[T ].*(?:[A-Z]{3,4}$|Z|[+-]|UTC)"
 
@@ -32,6 +35,15 @@ def are_there(cells: Text) -> bool:
 
 def split(cells: Text) -> tuple[Text, "pd.Series[float]"]:
     """The cells without their offsets, and these in minutes; NaN in both where there is none."""
+    tails = cells.str.slice(-6)
+    distinct = tails.dropna().unique()
+    if (
+        all(re.fullmatch(r"[+-]\d\d:\d\d", tail) for tail in distinct)
+        and cells.str.contains(_CLOCK, na=True).all()
+    ):
+        # Many cells with few offsets: the usual case, by whole columns.
+        known = {tail: float(f"{tail[0]}{60 * int(tail[1:3]) + int(tail[4:])}") for tail in distinct}
+        return cells.str.slice(0, -6).str.rstrip(), tails.map(known).astype("float64")
     parts = cells.str.extract(_ENDS)
     minutes = parts["hours"].astype("float64") * 60 + parts["minutes"].astype("float64").fillna(0)
     minutes = minutes.where(parts["sign"] != "-", -minutes)

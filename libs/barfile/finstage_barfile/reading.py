@@ -158,25 +158,14 @@ def read(
             date_format=date_format,
         )
         made = convert(table, plan, interval or Interval.D1)
-    clocks = made.clocks[present(made.clocks)]
-    if not len(clocks):
-        raise Unreadable(
-            f"none of its rows can be read; {table.row_name} {made.refused[0].row}: {made.refused[0].reason}"
-        )
-    apart = spacing.of(clocks)
+    if not len(made.clocks):
+        raise _none(table, made.refused[0])
     notes = [*table.notes]
     if interval is None:
-        interval = spacing.inferred(apart, are_midnights=not (clocks % 86_400_000 != 0).any())
+        interval = _interval(made)
         notes.append(f"interval: {interval}, as far as its bars are apart")
-    if interval.is_intraday and not made.has_clock:
-        raise Unreadable(
-            f"its times ({made.first_time!r}) are dates alone, and {interval} bars need a time of day",
-            settled_by="column_names",
-            fields=["time"],
-        )
-    if made.plan.zoning is Zoning.INSTANT:
-        series.check_times(clocks)
-    spacing.check(apart, interval)
+    else:
+        _check(made, interval)
     opens = open_times(
         made.clocks,
         made.offsets,
@@ -192,7 +181,7 @@ def read(
     opens[list(far)] = NONE
     bars = _ordered(made, opens)
     if not len(bars):
-        raise Unreadable(f"none of its rows can be read; {table.row_name} {late[0].row}: {late[0].reason}")
+        raise _none(table, late[0])
     series.check_prices(bars)
     adjusting = splits.adjusting(
         bars,
@@ -264,18 +253,48 @@ def _text(source: Source, encoding: str | None) -> tuple[IO[bytes], int]:
     return made[0], 0 if made[1] else 1  # names are not a line of JSON
 
 
+def _interval(made: Converted) -> Interval:
+    """The interval of the bars, as far as they are apart."""
+    apart = spacing.of(made.clocks)
+    interval = spacing.inferred(apart, are_midnights=not (made.clocks % 86_400_000 != 0).any())
+    _check(made, interval)
+    return interval
+
+
+def _check(made: Converted, interval: Interval) -> None:
+    """Check that the rows can be bars of the interval, by their times.
+
+    Raises:
+        Unreadable: they cannot.
+    """
+    if interval.is_intraday and not made.has_clock:
+        raise Unreadable(
+            f"its times ({made.first_time!r}) are dates alone, and {interval} bars need a time of day",
+            settled_by="column_names",
+            fields=["time"],
+        )
+    if made.plan.zoning is Zoning.INSTANT:
+        series.check_times(made.clocks)
+    spacing.check(spacing.of(made.clocks), interval)
+
+
+def _none(table: Table, first: RefusedRow) -> Unreadable:
+    return Unreadable(f"none of its rows can be read; {table.row_name} {first.row}: {first.reason}")
+
+
 def _ordered(made: Converted, opens: Int64s) -> Bars:
     """The bars by their times: files come in either order."""
-    fit = np.flatnonzero(present(opens))
-    order = fit[np.argsort(opens[fit], kind="stable")]
-    times = opens[order]
-    if len(order) == len(opens) and (np.diff(order) == 1).all():
-        return Bars(times, made.spool, None, None)
-    steps = np.diff(order)
-    if (steps > 0).all() or (steps < 0).all():
+    there = present(opens)
+    if there.all() and (opens[1:] >= opens[:-1]).all():
+        return Bars(opens, made.spool, None, None)
+    order, times = np.flatnonzero(there), opens[there]
+    if (times[1:] >= times[:-1]).all():
         return Bars(times, made.spool, order, None)
+    if (times[1:] < times[:-1]).all():
+        return Bars(times[::-1], made.spool, order[::-1], None)
+    order = order[np.argsort(times, kind="stable")]
     made.spool.reorder(order)
-    return Bars(times, made.spool, None, None)
+    return Bars(opens[order], made.spool, None, None)
 
 
 def _volume(made: Converted, found: Found) -> tuple[str | None, tuple[Guess, ...]]:

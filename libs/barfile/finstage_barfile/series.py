@@ -32,6 +32,9 @@ def check_times(times: Int64s) -> None:
 
 def far_away(times: Int64s) -> dict[int, str]:
     """The rows whose times are decades from most others, and why they are refused; NONE is no time."""
+    there = times[times != NONE]
+    if not len(there) or int(there.max()) - int(there.min()) <= _FAR_MS:
+        return {}
     order = np.argsort(times, kind="stable")
     order = order[np.searchsorted(times[order], NONE, side="right") :]
     breaks = np.flatnonzero(np.diff(times[order]) > _FAR_MS) + 1

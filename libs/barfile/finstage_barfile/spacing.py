@@ -16,6 +16,7 @@ _STEPS_MS = tuple(
 # Days between bars of a week, a month, a quarter and a year: at least these.
 _LONG = ((300, "1y"), (80, "3mo"), (27, "1mo"), (6, "1w"), (0, "1d"))
 _MOST, _FEW, _MANY = 0.95, 3, 9
+_STRETCHES, _STRETCH = 20, 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Spacing:
 
 def of(clocks: Int64s) -> Spacing | None:
     """The spacing of times in milliseconds, in any order; None for fewer than two."""
-    distances = np.diff(np.unique(clocks)).astype(np.int64)
+    distances = _distances(clocks)
     if not len(distances):
         return None
     values, counts = np.unique(distances, return_counts=True)
@@ -56,6 +57,14 @@ def of(clocks: Int64s) -> Spacing | None:
         return named(_step_name(usual), is_sure=len(distances) > 1)
     fits = [step for step in _STEPS_MS if float((distances % step == 0).mean()) >= _MOST]
     return named(_step_name(max(fits)) if fits else f"{usual / 1000:g}s", is_sure=len(distances) > _MANY)
+
+
+def _distances(clocks: Int64s) -> Int64s:
+    """The distances above 0 between times; of many, those in some stretches of them."""
+    ordered = np.sort(clocks)
+    starts = range(0, len(ordered), max(_STRETCH, len(ordered) // _STRETCHES))
+    found = np.concatenate([np.diff(ordered[start : start + _STRETCH]) for start in starts])
+    return found[found > 0]
 
 
 def inferred(spacing: Spacing | None, *, are_midnights: bool) -> Interval:

@@ -31,15 +31,17 @@ class Spool:
         """Write some rows at the end."""
         for name, file in self._files.items():
             file.seek(self._length * _ITEM)
-            file.write(np.ascontiguousarray(columns[name], dtype=self._types[name]).tobytes())
+            file.write(np.ascontiguousarray(columns[name], dtype=self._types[name]).data)
         self._length += len(next(iter(columns.values())))
 
     def read(self, name: str, start: int = 0, end: int | None = None) -> Numbers:
         """The numbers of a column in [start, end)."""
         end = self._length if end is None else end
-        file = self._files[name]
+        values = np.empty(end - start, dtype=self._types[name])
+        file: Any = self._files[name]
         file.seek(start * _ITEM)
-        return np.frombuffer(bytearray(file.read((end - start) * _ITEM)), dtype=self._types[name])
+        file.readinto(values.data.cast("B"))
+        return values
 
     def take(self, name: str, rows: Int64s) -> Numbers:
         """The numbers of a column in these rows, which lie close together."""
@@ -53,7 +55,7 @@ class Spool:
         for name, file in self._files.items():
             values = self.read(name)[rows]
             file.seek(0)
-            file.write(values.tobytes())
+            file.write(values.data)
         self._length = len(rows)
 
 
