@@ -16,7 +16,6 @@ from services.ingest.hours.grid import GRIDS, Grid
 from services.ingest.providers.yahoo_bars import GRANULARITIES, CleanBars, Window, clean
 from services.ingest.providers.yahoo_chart import read_chart
 from services.ingest.providers.yahoo_quote import quote_of
-from services.ingest.providers.yahoo_symbols import may_be_negative
 from services.ingest.series import Quote
 from services.ingest.upstream.outcomes import Failure
 
@@ -186,7 +185,7 @@ def judge(status: int, body: bytes) -> tuple[str, int]:
     interval = _INTERVALS.get(chart.granularity, Interval.D1)
     grid = Grid(months=3) if chart.granularity == "3mo" else GRIDS[interval]
     found = clean(chart, interval, grid, Window(-(10**14), 10**14), now_ms=NOW_MS)
-    negative = may_be_negative(chart.instrument.type)
+    negative = chart.instrument.may_be_negative
     _assert_bars(found, negative=negative)
     _assert_from(found.bars.columns, body)
     quote = quote_of(chart, chart.symbol, now_ms=NOW_MS, source="yahoo")

@@ -135,6 +135,11 @@ class Instrument:
     source: str = ""
     fetched_at_ms: int | None = None
 
+    @property
+    def may_be_negative(self) -> bool:
+        """Whether it may trade at zero and below: rates, yields and spreads are quoted as these types."""
+        return self.type in ("FUTURE", "INDEX")
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:

@@ -10,8 +10,8 @@ from finstage_runtime.clock import Clock
 from services.ingest.providers.float32 import decimal
 from services.ingest.providers.yahoo_chart import read_json
 from services.ingest.providers.yahoo_quote import price_or_none
-from services.ingest.providers.yahoo_symbols import INSTRUMENT_TYPES, may_be_negative, same_instrument
-from services.ingest.series import Quote
+from services.ingest.providers.yahoo_symbols import INSTRUMENT_TYPES, same_instrument
+from services.ingest.series import Instrument, Quote
 from services.ingest.upstream.client import UpstreamClient
 from services.ingest.upstream.outcomes import Failure, Outcome, malformed
 from services.ingest.upstream.transport import Reply
@@ -177,7 +177,8 @@ def _quotes(results: list[Any], now_ms: int, source: str) -> Iterator[Quote]:
             continue
         symbol, currency, hint = entry.get("symbol"), entry.get("currency"), entry.get("priceHint")
         precision = hint if type(hint) is int and 0 <= hint <= 12 else None
-        negative = may_be_negative(INSTRUMENT_TYPES.get(str(entry.get("quoteType")).upper(), ""))
+        kind = INSTRUMENT_TYPES.get(str(entry.get("quoteType")).upper(), "")
+        negative = Instrument(str(symbol), type=kind).may_be_negative
 
         def price_of(
             name: str,

@@ -4,7 +4,7 @@ import numpy as np
 
 from services.ingest.providers.yahoo_chart import OPEN, Chart
 from services.ingest.providers.yahoo_rows import whole
-from services.ingest.providers.yahoo_symbols import may_be_negative, not_asked_for
+from services.ingest.providers.yahoo_symbols import not_asked_for
 from services.ingest.series import Quote
 from services.ingest.upstream.outcomes import Failure, Outcome
 
@@ -19,7 +19,7 @@ def quote_of(chart: Chart, symbol: str, *, now_ms: int, source: str) -> Quote | 
         return failure
     if chart.price is None or chart.market_time_ms is None:
         return Failure(Outcome.NO_DATA, "a reply without a price")
-    negative = may_be_negative(chart.instrument.type)
+    negative = chart.instrument.may_be_negative
     if chart.price <= 0 and not negative:
         return Failure(Outcome.NO_DATA, f"a price of {chart.price!r}")
     return Quote(

@@ -11,7 +11,6 @@ import numpy.typing as npt
 from finstage_market.columns import VALUES, Float64s, Int64s
 from services.ingest.hours.grid import HOUR_MS, MINUTE_MS, Grid, midnight, to_ms
 from services.ingest.hours.zones import DAY_MS, clock_times, local
-from services.ingest.providers import yahoo_symbols
 from services.ingest.providers.yahoo_chart import CLOSE, HIGH, LOW, OPEN, VOLUME, Chart, Session
 from services.ingest.series import RejectedRow, RejectReason
 
@@ -48,7 +47,7 @@ class Rows:
     @classmethod
     def of(cls, chart: Chart) -> "Rows":
         places = np.arange(len(chart.times_ms))
-        may_be_negative = yahoo_symbols.may_be_negative(chart.instrument.type)
+        may_be_negative = chart.instrument.may_be_negative
         return cls(chart.times_ms.copy(), chart.values.copy(), places, may_be_negative=may_be_negative)
 
     def __len__(self) -> int:

@@ -16,8 +16,6 @@ INSTRUMENT_TYPES = {
     "CRYPTOCURRENCY": "CRYPTOCURRENCY",
     "MUTUALFUND": "FUND",
 }
-# Rates, yields and spreads are quoted as indices and futures; some contracts have settled below zero.
-_MAY_BE_NEGATIVE = frozenset({"FUTURE", "INDEX"})
 # A rate against the dollar has two names: USDEUR=X and EUR=X.
 _PER_DOLLAR = re.compile(r"USD([A-Z]{3}=X)")
 _SEPARATORS = re.compile(r"[^A-Z0-9=^]")
@@ -41,11 +39,6 @@ def not_asked_for(asked: str, sent: str) -> Failure | None:
     if not sent or same_instrument(asked, sent):
         return None
     return Failure(Outcome.NOT_FOUND, f"asked for {asked}, it sent {sent}", instead=sent)
-
-
-def may_be_negative(instrument_type: str) -> bool:
-    """Whether an instrument of that type (Instrument.type) may trade at zero and below."""
-    return instrument_type in _MAY_BE_NEGATIVE
 
 
 def _plain(symbol: str) -> str:

@@ -9,12 +9,12 @@ product over all dividends after the bar.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from finstage_market.columns import Columns, Int64s
 from finstage_market.interval import Interval
+from services.ingest.hours.zones import zone_of
 from services.ingest.series import Event, EventKind
 from services.ingest.store.diff import Bars
 
@@ -72,7 +72,7 @@ def period_start_ms(interval: Interval, time_ms: int, time_zone: str) -> int:
     A file's dates are midnights of no zone, so for daily and longer bars it is that date's midnight in the
     zone or in UTC, whichever is earlier: no bar of the day before opens between the two.
     """
-    local = (_EPOCH + timedelta(milliseconds=time_ms)).astimezone(ZoneInfo(time_zone or "UTC"))
+    local = (_EPOCH + timedelta(milliseconds=time_ms)).astimezone(zone_of(time_zone) or UTC)
     start = local.replace(hour=0, minute=0, second=0, microsecond=0)
     if interval is Interval.W1:
         start -= timedelta(days=start.weekday())
