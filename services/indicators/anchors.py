@@ -48,8 +48,12 @@ def is_tame(inputs: Inputs, columns: frozenset[str]) -> bool:
 
 
 def _is_tame(inputs: Inputs, name: str) -> bool:
-    size = np.abs(inputs.read(name, Source.CLOSE))
-    return bool(size.max() <= ABSURD * size.min())
+    values = inputs.read(name, Source.CLOSE)
+    smallest, largest = values.min(), values.max()
+    if smallest < 0.0:
+        sizes = np.abs(values)
+        smallest, largest = sizes.min(), sizes.max()
+    return bool(largest <= ABSURD * smallest)
 
 
 def anchors(columns: list[Float64s], lookback: int) -> list[int]:

@@ -16,7 +16,8 @@ from finstage_market.columns import Float64s
 from services.indicators.catalogue import Params, Run
 from services.indicators.inputs import Inputs, Source
 from services.indicators.overrides import DECAYING_MA
-from services.indicators.undefined import Zeros, within
+from services.indicators.terms import within
+from services.indicators.undefined import Zeros
 
 SMA, EMA, DEMA, TEMA, KAMA, MAMA, T3, HMA, DISABLED, ZLEMA, RMA = 0, 1, 3, 4, 6, 7, 8, 9, 10, 12, 13
 
@@ -43,23 +44,25 @@ def average(values: Float64s, first: int, period: int, kind: int) -> Float64s:
     NaN is an undefined value: no average over a window that holds one has a value, and a running average
     starts again after it.
     """
-    averaged = np.full(len(values), np.nan)
     lookback = ma_lookback(period, kind)
     if len(values) - first <= lookback:
-        return averaged
+        return np.full(len(values), np.nan)
     line = values[first:]
+    # The wrapper skips NaN before the first value; a sum is NaN where one of its terms is.
+    if not math.isnan(line.sum()) and (first == 0 or math.isnan(values[first - 1])):
+        whole: Float64s = talib.MA(values, period, kind)
+        return whole
+    averaged = np.full(len(values), np.nan)
     undefined = np.isnan(line)
-    if not undefined.any():
-        averaged[first:] = talib.MA(line, period, kind)
-    elif kind in DECAYING_MA:
+    if kind in DECAYING_MA:
         edges = np.flatnonzero(np.diff(undefined, prepend=True, append=True))
         for start, end in edges.reshape(-1, 2).tolist():
             if end - start > lookback:
                 averaged[first + start : first + end] = talib.MA(line[start:end], period, kind)
-    else:
-        # What stands in for an undefined value leaves the window before a value is given.
-        averaged[first:] = talib.MA(np.where(undefined, 0.0, line), period, kind)
-        averaged[first:][within(undefined, lookback + 1)] = np.nan
+        return averaged
+    # What stands in for an undefined value has left the window where a value is given.
+    averaged[first:] = talib.MA(np.where(undefined, 0.0, line), period, kind)
+    averaged[first:][within(undefined, lookback + 1)] = np.nan
     return averaged
 
 
@@ -148,9 +151,10 @@ def _smi(inputs: Inputs, source: Source, params: Params) -> tuple[Float64s, ...]
         return average(average(values, length - 1, slow, EMA), length + slow - 2, fast, EMA)
 
     half = smoothed(high - low) / 2.0
-    # TA-Lib's number is 0 where there is no range.
-    off = 100.0 * smoothed(bars.close - (high + low) / 2.0)
-    return (np.divide(off, half, out=np.zeros(len(inputs)), where=half != 0.0),)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        off = 100.0 * smoothed(bars.close - (high + low) / 2.0) / half
+    # TA-Lib's number where there is no range.
+    return (np.where(half == 0.0, 0.0, off),)
 
 
 def _macdext_first(params: Params) -> int:

@@ -79,6 +79,7 @@ class Variant:
 
     lookbacks: how many bars come before the first value, of each output.
     class_of: how much of the past a value depends on, with these parameters.
+    keeps_sums: whether it is not of class WINDOW, and keeps running sums all the same.
     defaults: of parameters whose default is not the indicator's.
     source: the column read when a spec names none, where the indicator has a choice.
     by_day: whether it starts over each day, and so needs the time zone in which days begin.
@@ -89,6 +90,7 @@ class Variant:
     run: Run
     lookbacks: Callable[[Params], tuple[int, ...]]
     class_of: Callable[[Params], IndicatorClass]
+    keeps_sums: Callable[[Params], bool] = lambda params: False
     defaults: Params = field(default_factory=dict)
     source: Source = Source.CLOSE
     by_day: bool = False

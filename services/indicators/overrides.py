@@ -115,7 +115,7 @@ DECAYING = {
 # Beside those of class WINDOW: what keeps running sums inside, which an absurd value would spoil for good.
 RUNNING_SUMS = {
     *("ADOSC", "HT_DCPERIOD", "HT_DCPHASE", "HT_PHASOR", "HT_SINE", "HT_TRENDLINE", "HT_TRENDMODE", "KAMA"),
-    "MAMA",
+    *("MAMA", "RVI"),
 }
 RUNNING_SUM_MA = {6, 7}
 

@@ -66,7 +66,7 @@ def read_time_zone(fields: Fields, name: str, specs: Sequence[Spec]) -> str:
     if name:
         try:
             return zoneinfo.ZoneInfo(name).key
-        except (ValueError, OSError):
+        except (KeyError, ValueError, OSError):
             fields.wrong("time_zone", f"{shown(name)} was given; an IANA name is accepted: America/New_York")
     elif by_day := [spec.id for spec in specs if spec.variant.by_day]:
         fields.wrong(

@@ -9,7 +9,7 @@ from finstage_market.columns import Float64s, Int64s
 from finstage_market.errors import InvalidRequest, PreconditionFailed, Reason, Violation
 from finstage_market.wire import Parts, field_parts, packed_parts
 from finstage_rpc.errors import to_status
-from services.indicators.catalogue import Catalogue, Indicator, Params, Variant
+from services.indicators.catalogue import Catalogue, Indicator, IndicatorClass
 from services.indicators.compute import cut
 from services.indicators.specs import Spec
 
@@ -76,7 +76,7 @@ def _result(spec: Spec, outputs: tuple[Float64s, ...], axis: slice) -> Parts:
         source=_source(spec),
         lookback=spec.lookback,
         bars_used=axis.stop,
-        indicator_class=_class(spec.variant, spec.params),
+        indicator_class=_class(spec.class_),
     )
     head.status.SetInParent()
     if axis.stop <= spec.lookback:
@@ -103,8 +103,8 @@ def _source(spec: Spec) -> str:
     return f"PRICE_SOURCE_{'UNSPECIFIED' if spec.source is None else spec.source.upper()}"
 
 
-def _class(variant: Variant, params: Params) -> str:
-    return f"INDICATOR_CLASS_{variant.class_of(params)}"
+def _class(class_: IndicatorClass) -> str:
+    return f"INDICATOR_CLASS_{class_}"
 
 
 def catalogue_to_messages(catalogue: Catalogue) -> dict[str, pb.IndicatorInfo]:
@@ -133,6 +133,6 @@ def _info(row: Indicator) -> pb.IndicatorInfo:
         ],
         outputs=[pb.OutputInfo(name=output.name, description=output.description) for output in row.outputs],
         default_lookback=default.lookback(params),
-        indicator_class=_class(default, params),
+        indicator_class=_class(default.class_of(params)),
         variants=[pb.VariantInfo(name=each.name, description=each.description) for each in row.variants],
     )

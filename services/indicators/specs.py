@@ -17,7 +17,7 @@ from services.indicators.catalogue import (
     Variant,
 )
 from services.indicators.inputs import Source
-from services.indicators.overrides import LEFT_OUT, MA_DEFAULT, RUNNING_SUM_MA, RUNNING_SUMS
+from services.indicators.overrides import LEFT_OUT, MA_DEFAULT
 
 MAX_SPECS = 100
 MAX_ID_CHARACTERS = 64
@@ -36,6 +36,7 @@ class Spec:
     source: the column read; None where the indicator has no choice of one.
     params: every parameter with its value.
     lookbacks: how many bars come before the first value, of each output.
+    class_: how much of the past a value depends on.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Spec:
     source: Source | None
     params: Params
     lookbacks: tuple[int, ...]
+    class_: IndicatorClass
 
     @property
     def lookback(self) -> int:
@@ -62,16 +64,9 @@ class Spec:
         return fixed.union(self.source.columns) if self.source else fixed
 
     @property
-    def class_(self) -> IndicatorClass:
-        """How much of the past a value depends on."""
-        return self.variant.class_of(self.params)
-
-    @property
     def is_anchored(self) -> bool:
         """Whether it starts over after an absurd value: all of class WINDOW, and what keeps running sums."""
-        averages = {kind for name, kind in self.params.items() if "matype" in name}
-        keeps_sums = self.indicator.name.upper() in RUNNING_SUMS or averages & RUNNING_SUM_MA
-        return bool(keeps_sums) or self.class_ is IndicatorClass.WINDOW
+        return self.class_ is IndicatorClass.WINDOW or self.variant.keeps_sums(self.params)
 
 
 def read_specs(fields: Fields, specs: Sequence[pb.IndicatorSpec], catalogue: Catalogue) -> list[Spec]:
@@ -132,6 +127,7 @@ def _resolve(fields: Fields, path: str, spec: pb.IndicatorSpec, row: Indicator) 
         source=source,
         params=params,
         lookbacks=variant.lookbacks(params),
+        class_=variant.class_of(params),
     )
 
 
@@ -210,7 +206,10 @@ def _meant(name: str, row: Indicator) -> str:
     if text in _DEVIATION_WORDS:
         return " and ".join(word for word in words if word.startswith(("nbdev", "multiplier")))
     plain = {word.replace("_", ""): word for word in words}
-    return next((plain[each] for each in difflib.get_close_matches(text.replace("_", ""), plain, n=1)), "")
+    # No slip is longer.
+    text = text.replace("_", "")[:32]
+    begun = [each for each in plain if text and each.startswith(text)]
+    return next((plain[each] for each in begun or difflib.get_close_matches(text, plain, n=1)), "")
 
 
 def _problem(parameter: Parameter, value: float) -> str:
@@ -230,7 +229,7 @@ def _problem(parameter: Parameter, value: float) -> str:
 def _default_id(row: Indicator, spec: pb.IndicatorSpec) -> str:
     """Return the indicator's name with what the spec gives: "rsi(timeperiod=20,source=hl2)@cutler"."""
     parts = [f"{p.name}={_number(spec.params[p.name])}" for p in row.parameters if p.name in spec.params]
-    if spec.source in pb.PriceSource.values() and spec.source != pb.PRICE_SOURCE_UNSPECIFIED:
+    if spec.source and spec.source in pb.PriceSource.values():
         parts.append(f"source={_source_name(spec.source)}")
     variant = f"@{spec.variant.strip().lower()}" if spec.variant else ""
     return (f"{row.name}({','.join(parts)})" if parts else row.name) + variant

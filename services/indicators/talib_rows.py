@@ -54,14 +54,13 @@ def talib_rows() -> dict[str, Indicator]:
     }
 
 
-def talib_class(name: str, flags: list[str], params: Params) -> IndicatorClass:
-    """Return how much of the past the function `name` depends on, with `params`."""
+def _talib_class(name: str, flags: list[str]) -> IndicatorClass:
+    """Return how much of the past the function `name` depends on, but for its choice of an average."""
     if name in overrides.DECAYING or any("unstable period" in flag for flag in flags):
         return IndicatorClass.DECAYING
     if name in overrides.PATH_DEPENDENT or any("path-dependent" in flag for flag in flags):
         return IndicatorClass.PATH_DEPENDENT
-    averages = {kind for parameter, kind in params.items() if "matype" in parameter}
-    return IndicatorClass.DECAYING if averages & overrides.DECAYING_MA else IndicatorClass.WINDOW
+    return IndicatorClass.WINDOW
 
 
 def _row(function: Any) -> Indicator:
@@ -85,7 +84,15 @@ def _row(function: Any) -> Indicator:
         return (lookback_of(*(params[each] for each in defaults)),) * len(outputs)
 
     def class_of(params: Params) -> IndicatorClass:
-        return talib_class(name, flags, params)
+        if class_ is IndicatorClass.WINDOW and any(params[each] in overrides.DECAYING_MA for each in kinds):
+            return IndicatorClass.DECAYING
+        return class_
+
+    def keeps_sums(params: Params) -> bool:
+        return sums or any(params[each] in overrides.RUNNING_SUM_MA for each in kinds)
+
+    class_, sums = _talib_class(name, flags), name in overrides.RUNNING_SUMS
+    kinds = [each for each in defaults if "matype" in each]
 
     compute = getattr(talib, name)
     chain = CHAINS.get(name)
@@ -97,6 +104,7 @@ def _row(function: Any) -> Indicator:
         run=chain.run(None) if chain else run,
         lookbacks=chain.lookbacks if chain else lookbacks,
         class_of=class_of,
+        keeps_sums=keeps_sums,
     )
     variants: tuple[Variant, ...] = (raw,)
     if name in DIVISORS:
@@ -155,12 +163,10 @@ def within_bounds(run: Run, described: tuple[Output, ...]) -> Run:
         outputs = list(run(inputs, source, params))
         for index, minimum, maximum in bounds:
             values = outputs[index]
-            # The least of values with a NaN among them is NaN, so what is asked is whether one passes a
-            # bound.
-            below, above = values < minimum, values > maximum
-            if below.any() or above.any():
-                values = np.where(below & (values > minimum - _ROUNDING), minimum, values)
-                outputs[index] = np.where(above & (values < maximum + _ROUNDING), maximum, values)
+            if np.fmin.reduce(values) < minimum or np.fmax.reduce(values) > maximum:
+                low = (values < minimum) & (values > minimum - _ROUNDING)
+                high = (values > maximum) & (values < maximum + _ROUNDING)
+                outputs[index] = np.where(low, minimum, np.where(high, maximum, values))
         return tuple(outputs)
 
     return bounded_run

@@ -15,7 +15,7 @@ from services.indicators.catalogue import Catalogue, Indicator, IndicatorClass, 
 from services.indicators.ichimoku import ICHIMOKU
 from services.indicators.inputs import Inputs, Source
 from services.indicators.talib_rows import talib_rows, undefined_where, within_bounds
-from services.indicators.undefined import DIVISORS, running, still
+from services.indicators.undefined import DIVISORS
 
 EHLERS = ("ht_dcperiod", "ht_dcphase", "ht_phasor", "ht_sine", "ht_trendline", "ht_trendmode", "mama")
 
@@ -150,7 +150,7 @@ def rsi_ema(inputs: Inputs, source: Source, params: Params) -> tuple[Float64s, .
     moved = up + talib.EMA(np.maximum(-changes, 0.0), **params)
     values = np.full(len(inputs), np.nan)
     np.divide(100.0 * up, moved, out=values[1:], where=moved != 0.0)
-    undefined = running(still(inputs, "source", source), 1, params["timeperiod"])
+    undefined = DIVISORS["RSI"][0](inputs, source, params)
     return (values if undefined is None else np.where(undefined, np.nan, values),)
 
 

@@ -33,9 +33,9 @@ from services.indicators.catalogue import Catalogue
 from services.indicators.compute import compute
 from services.indicators.engine import Engine
 from services.indicators.inputs import Inputs
-from services.indicators.variants import whole_catalogue
 from services.indicators.servicer import IndicatorServicer, indicator_service
 from services.indicators.specs import Spec, read_specs
+from services.indicators.variants import whole_catalogue
 
 SERVICE = "/finstage.indicators.v1.IndicatorService"
 

@@ -208,6 +208,7 @@ def test_the_class_follows_the_kind_of_moving_average(catalogue: Catalogue) -> N
     classes = {value: one_spec(catalogue, "ma", matype=value).class_ for value, _ in ma.parameters[1].choices}
     assert {value for value, c in classes.items() if c is IndicatorClass.DECAYING} == overrides.DECAYING_MA
     assert one_spec(catalogue, "apo", matype=overrides.MA_DEFAULT).class_ is IndicatorClass.DECAYING
+    assert one_spec(catalogue, "ma", matype=overrides.MA_DEFAULT).class_ is IndicatorClass.WINDOW
     assert one_spec(catalogue, "apo", matype=0).class_ is IndicatorClass.WINDOW
 
 

@@ -7,7 +7,7 @@ import pytest
 from finstage.indicators.v1 import indicator_service_pb2 as pb
 from finstage_market.errors import InvalidRequest
 from finstage_rpc.fields import Fields
-from services.indicators.catalogue import Catalogue
+from services.indicators.catalogue import ALIASES, RELATED, Catalogue
 from services.indicators.inputs import Source
 from services.indicators.specs import Spec, read_specs
 
@@ -50,12 +50,53 @@ def test_a_spec_has_every_parameter_and_the_first_variant(catalogue: Catalogue) 
             spec("bbands", params={"nbdevdn": 2.5, "timeperiod": 10}),
             "bbands(timeperiod=10,nbdevdn=2.5)",
         ),
+        (spec("RSI", variant=" Cutler"), "rsi@cutler"),
+        (spec("sma", source=pb.PRICE_SOURCE_HL2), "sma(source=hl2)"),
+        (
+            spec("rsi", variant="ema", source=pb.PRICE_SOURCE_OPEN, params={"timeperiod": 9}),
+            "rsi(timeperiod=9,source=open)@ema",
+        ),
+        (spec("smma"), "rma"),
     ],
 )
 def test_an_id_is_the_client_s_or_the_name_with_the_given_parameters(
     catalogue: Catalogue, given: pb.IndicatorSpec, expected: str
 ) -> None:
     assert resolved(catalogue, given)[0].id == expected
+
+
+@pytest.mark.parametrize(
+    ("other", "name"),
+    [("smma", "rma"), ("Bollinger", "bbands"), ("PSAR", "sar"), ("stochastic", "stoch"), ("wpr", "willr")],
+)
+def test_another_name_of_an_indicator_is_understood(catalogue: Catalogue, other: str, name: str) -> None:
+    assert resolved(catalogue, spec(other))[0].indicator.name == name
+
+
+def test_other_names_are_of_what_there_is(catalogue: Catalogue) -> None:
+    names = {row.name for row in catalogue}
+    assert set(ALIASES.values()) <= names
+    assert not set(ALIASES) & names
+    assert {name for found in RELATED.values() for name in found} <= names
+
+
+def test_the_indicator_s_own_average_is_named_in_the_answer(catalogue: Catalogue) -> None:
+    """Not as DEFAULT, which says nothing."""
+    [apo] = resolved(catalogue, spec("apo", params={"matype": 11}))
+    assert apo.params["matype"] == 1
+    [kdj] = resolved(catalogue, spec("kdj", params={"slowk_matype": 11, "slowd_matype": 0}))
+    assert (kdj.params["slowk_matype"], kdj.params["slowd_matype"]) == (13, 0)
+
+
+def test_a_variant_may_have_its_own_defaults(catalogue: Catalogue) -> None:
+    [stoch] = resolved(catalogue, spec("stoch", variant="chart"))
+    assert stoch.params["fastk_period"] == 14
+    [given] = resolved(catalogue, spec("stoch", variant="chart", params={"fastk_period": 21}))
+    assert given.params["fastk_period"] == 21
+    [mama] = resolved(catalogue, spec("mama", variant="ehlers"))
+    assert mama.source is Source.HL2
+    [of_open] = resolved(catalogue, spec("mama", variant="ehlers", source=pb.PRICE_SOURCE_OPEN))
+    assert of_open.source is Source.OPEN
 
 
 def test_the_columns_read_are_those_of_the_source_and_the_others(catalogue: Catalogue) -> None:
@@ -71,7 +112,18 @@ def test_the_columns_read_are_those_of_the_source_and_the_others(catalogue: Cata
         (spec("smaa"), "specs[0].name", ["'smaa'", "nearest: sma"]),
         (spec(""), "specs[0].name", ["''", "ListIndicators"]),
         (spec("x" * 10_000), "specs[0].name", ["xxx…"]),
-        (spec("mavp"), "specs[0].name", ["mavp"]),
+        (spec("mavp"), "specs[0].name", ["'mavp'", "left out", "series of periods"]),
+        (spec("beta"), "specs[0].name", ["'beta'", "two series"]),
+        (spec("correl"), "specs[0].name", ["'correl'", "two series"]),
+        (spec("dmi"), "specs[0].name", ["nearest: adx, plus_di, minus_di, dx"]),
+        (spec("chop"), "specs[0].name", ["nearest: vhf"]),
+        (spec("pivot"), "specs[0].name", ["nearest: fractal"]),
+        (spec("sma", params={"length": 5}), "specs[0].params[length]", ["did you mean timeperiod?"]),
+        (spec("stoch", params={"period": 5}), "specs[0].params[period]", ["did you mean fastk_period?"]),
+        (spec("macd", params={"fast": 5}), "specs[0].params[fast]", ["did you mean fastperiod?"]),
+        (spec("macd", params={"fast_period": 5}), "specs[0].params[fast_period]", ["mean fastperiod?"]),
+        (spec("bbands", params={"std": 5}), "specs[0].params[std]", ["mean nbdevup and nbdevdn?"]),
+        (spec("ma", params={"type": 1}), "specs[0].params[type]", ["did you mean matype?"]),
         (spec("sma", id="x" * 65), "specs[0].id", ["65", "64"]),
         (spec("rsi", variant="wilder"), "specs[0].variant", ["'wilder'", "standard, talib, cutler, ema"]),
         (spec("sma", variant="cutler"), "specs[0].variant", ["sma has: talib"]),
