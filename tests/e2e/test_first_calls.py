@@ -52,7 +52,13 @@ def test_computed_values_equal_talib_on_the_served_bars(system: System) -> None:
     }
     assert len(values.columns) == len(expected)
     for got, want in zip(values.columns, expected.values(), strict=True):
-        np.testing.assert_array_equal(values[got].loc[final].to_numpy(), want, err_msg=got)
+        shown = values[got].loc[final].to_numpy()
+        # TA-Lib holds the macd line back until its signal is there; it begins at bar 25.
+        first = 25 if got == "macd.macd" else int(np.argmax(np.isfinite(want)))
+        assert np.isnan(shown[:first]).all(), got
+        assert np.isfinite(shown[first:]).all(), got
+        there = np.isfinite(want)
+        np.testing.assert_array_equal(shown[there], want[there], err_msg=got)
 
 
 @pytest.mark.parametrize(
