@@ -1,7 +1,11 @@
-"""Bars made up for a purpose: flat, without volume, halted, rising without a fall, with one absurd value."""
+"""Bars made up for a purpose (flat, without volume, halted, rising without a fall), and messages of them."""
+
+from typing import Any
 
 import numpy as np
 
+from finstage.indicators.v1 import indicator_service_pb2 as pb
+from finstage.market.v1 import series_pb2
 from finstage_market.columns import Columns
 
 DAY_MS = 86_400_000
@@ -50,3 +54,27 @@ def joined(*parts: Columns) -> Columns:
 def halted(traded: Columns, n: int) -> Columns:
     """`traded`, and then `n` bars at its last close without volume."""
     return joined(traded, flat(n, float(traded.close[-1])))
+
+
+def many_bars(n: int) -> Columns:
+    """A random walk of minutes."""
+    rng = np.random.default_rng(5)
+    close = 100 + np.cumsum(rng.normal(size=n)) * 0.01
+    return Columns.of(np.arange(n) * 60_000, close, close + 1, close - 1, close, np.ones(n))
+
+
+def as_message(bars: Columns) -> series_pb2.BarColumns:
+    """The bars as the contract has them."""
+    return series_pb2.BarColumns(
+        open_time_ms=bars.open_time_ms,
+        open=bars.open,
+        high=bars.high,
+        low=bars.low,
+        close=bars.close,
+        volume=bars.volume,
+    )
+
+
+def spec(name: str, **fields: Any) -> pb.IndicatorSpec:
+    """A spec as the contract has it."""
+    return pb.IndicatorSpec(name=name, **fields)

@@ -28,7 +28,7 @@ def directly(name: str, bars: Columns, **params: float) -> tuple[Any, ...]:
 def test_every_function_gives_talib_s_own_numbers(
     catalogue: Catalogue, long_daily: Columns, step: int
 ) -> None:
-    """With defaults, and with every whole-number parameter moved: bit for bit, from TA-Lib's first value on."""
+    """With defaults, and with every whole-number parameter moved: bit for bit from TA-Lib's first value."""
     for row in catalogue:
         if row.name == "ichimoku":
             continue

@@ -110,7 +110,7 @@ def test_each_row_that_divides_says_where_it_has_no_value(catalogue: Catalogue) 
 
 
 def with_ties(n: int, seed: int) -> Columns:
-    """Prices of few cents and volumes of few shares: many bars do not move, or are without range or volume."""
+    """Prices of few cents and volumes of few shares: many bars have no change, no range or no volume."""
     rng = np.random.default_rng(seed)
     still = rng.random(n) < np.repeat(rng.random(n // 20 + 1), 20)[:n]
     close = 1.1 + np.cumsum(np.where(still, 0, rng.integers(-2, 3, n))) * 0.1

@@ -1,13 +1,17 @@
 """Our own definitions, against a slow and obvious reading of what they are."""
 
+import re
+
 import numpy as np
 import pytest
 import talib
 
 from finstage_market.columns import Columns
+from services.indicators import overrides
 from services.indicators.catalogue import Catalogue, IndicatorClass
 from services.indicators.compute import compute
 from services.indicators.inputs import Inputs
+from services.indicators.variants import EHLERS
 
 from .conftest import one_spec, over_all_bars
 
@@ -103,6 +107,71 @@ def test_ichimoku_gives_the_cloud_ahead_of_the_last_bar(catalogue: Catalogue, da
 def test_ichimoku_without_displacement_stands_on_its_own_bar(catalogue: Catalogue, daily: Columns) -> None:
     tenkan, kijun, senkou_a, *_ = over_all_bars(one_spec(catalogue, "ichimoku", displacement=0), daily)
     np.testing.assert_array_equal(senkou_a, (tenkan + kijun) / 2)
+
+
+def test_the_stochastic_rsi_of_charts_smooths_k_too(catalogue: Catalogue, daily: Columns) -> None:
+    """14, 14, 3, 3: where the RSI lies in its range of 14 values, averaged over 3, and again."""
+    spec = one_spec(catalogue, "stochrsi", variant="chart")
+    assert spec.lookbacks == (29, 31)
+    rsi = talib.RSI(daily.close, 14)
+    raw = np.full(len(daily), np.nan)
+    for t in range(27, len(daily)):
+        window = rsi[t - 13 : t + 1]
+        raw[t] = 100 * (rsi[t] - window.min()) / (window.max() - window.min())
+    k = np.array([raw[t - 2 : t + 1].mean() if t >= 29 else np.nan for t in range(len(daily))])
+    d = np.array([k[t - 2 : t + 1].mean() if t >= 31 else np.nan for t in range(len(daily))])
+    for ours, expected in zip(over_all_bars(spec, daily), (k, d), strict=True):
+        np.testing.assert_allclose(ours, expected, atol=1e-9)
+
+
+def test_chande_s_cmo_is_not_smoothed(catalogue: Catalogue, daily: Columns) -> None:
+    [ours] = over_all_bars(one_spec(catalogue, "cmo", variant="chande"), daily)
+    [cmou] = over_all_bars(one_spec(catalogue, "cmou"), daily)
+    np.testing.assert_array_equal(ours, cmou)
+    changes = np.diff(daily.close[:15])
+    up, down = changes[changes > 0].sum(), -changes[changes < 0].sum()
+    assert ours[14] == pytest.approx(100 * (up - down) / (up + down))
+
+
+@pytest.mark.parametrize("name", EHLERS)
+def test_ehlers_definitions_are_of_the_middle_of_the_range(
+    catalogue: Catalogue, daily: Columns, name: str
+) -> None:
+    ours = over_all_bars(one_spec(catalogue, name, variant="ehlers"), daily)
+    for values, expected in zip(
+        ours, over_all_bars(one_spec(catalogue, name, source="HL2"), daily), strict=True
+    ):
+        np.testing.assert_array_equal(values, expected)
+    of_open = over_all_bars(one_spec(catalogue, name, variant="ehlers", source="OPEN"), daily)
+    assert not np.array_equal(of_open[0], ours[0], equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("cci", {"timeperiod": 20}),
+        ("kama", {"timeperiod": 10}),
+        ("stoch", {"fastk_period": 14}),
+        ("stochf", {"fastk_period": 14}),
+        ("trix", {"timeperiod": 15}),
+    ],
+)
+def test_the_variant_chart_has_the_parameters_of_charts(
+    catalogue: Catalogue, daily: Columns, name: str, params: dict[str, float]
+) -> None:
+    ours = over_all_bars(one_spec(catalogue, name, variant="chart"), daily)
+    for values, expected in zip(ours, over_all_bars(one_spec(catalogue, name, **params), daily), strict=True):
+        np.testing.assert_array_equal(values, expected)
+
+
+def test_what_differs_from_charts_is_said_and_is_there_as_a_variant(catalogue: Catalogue) -> None:
+    """A text that names a variant names one of the row."""
+    for name, text in overrides.CHARTS.items():
+        row = catalogue.find(name)
+        assert row is not None
+        assert text in row.variants[0].description
+        for named in re.findall(r"variant (\w+)", text):
+            assert named in {variant.name for variant in row.variants}, name
 
 
 @pytest.mark.parametrize(
