@@ -1,4 +1,4 @@
-"""Chart replies written by hand, and the bars that the provider makes of them."""
+"""Chart replies written by hand, and the bars that the provider makes from them."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -21,12 +21,12 @@ DAY = (10.0, 12.0, 9.0, 11.0, 100)
 
 
 def ms(text: str, zone: str = NEW_YORK) -> int:
-    """Milliseconds of a local time."""
+    """Return the milliseconds of a local time."""
     return round(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp() * 1000)
 
 
 def session(start: str, end: str, zone: str = NEW_YORK) -> dict[str, int]:
-    """A trading period between two local times."""
+    """Return a trading period between two local times."""
     return {"start": ms(start, zone) // 1000, "end": ms(end, zone) // 1000}
 
 
@@ -40,7 +40,7 @@ def body(
     events: dict[str, Any] | None = None,
     **meta: Any,
 ) -> dict[str, Any]:
-    """A reply of rows (local time or milliseconds, open, high, low, close, volume[, adjusted close])."""
+    """Return a reply of rows (local time or ms, open, high, low, close, volume[, adjusted close])."""
     meta = {"symbol": "X", "exchangeTimezoneName": zone, "priceHint": 2, "currency": "USD", **meta}
     if sessions:
         meta["tradingPeriods"] = [[each] for each in sessions]
@@ -59,30 +59,30 @@ def body(
 
 
 def read(reply: object, *, needs_rows: bool = True) -> Chart | Failure:
-    """What the reader makes of a reply."""
+    """Read a reply."""
     return read_chart(200, orjson.dumps(reply), needs_rows=needs_rows)
 
 
 def chart(reply: object, *, needs_rows: bool = True) -> Chart:
-    """The chart of a reply that has one."""
+    """Return the chart of a reply that has one."""
     found = read(reply, needs_rows=needs_rows)
     assert isinstance(found, Chart)
     return found
 
 
 def bars(interval: Interval, reply: dict[str, Any], *, now: str = "2030-01-01T00:00") -> CleanBars:
-    """The bars of a reply."""
+    """Return the bars of a reply."""
     return clean(chart(reply), interval, GRIDS[interval], ALWAYS, now_ms=ms(now))
 
 
 def times(found: CleanBars, zone: str = NEW_YORK) -> list[str]:
-    """Their local open times."""
+    """Return their local open times."""
     stamps = found.bars.columns.open_time_ms.tolist()
     moments = [datetime.fromtimestamp(t / 1000, ZoneInfo(zone)) for t in stamps]
     return [f"{moment:%m-%d %H:%M}" for moment in moments]
 
 
 def last(found: CleanBars) -> list[float]:
-    """The values of the last bar."""
+    """Return the values of the last bar."""
     c = found.bars.columns
     return [float(column[-1]) for column in (c.open, c.high, c.low, c.close, c.volume)]

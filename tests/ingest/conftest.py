@@ -19,7 +19,7 @@ Reopen = Callable[[], Store]
 
 @pytest.fixture(scope="session")
 def shared_postgres_url(postgres_admin_url: str) -> Iterator[str]:
-    """A database with the store's tables, which tests leave empty: making one takes half a second."""
+    """A database with the store's tables, shared because its creation is slow; tests leave it empty."""
     name = f"finstage_{uuid.uuid4().hex}"
     url = create_database(postgres_admin_url, name)
     open_store(url, clock=SYSTEM).close()
@@ -29,7 +29,7 @@ def shared_postgres_url(postgres_admin_url: str) -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of a database of each kind, with nothing in it."""
+    """The URL of an empty database of each kind."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/var/finstage.db"
         return
@@ -39,22 +39,22 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 def empty_tables(url: str) -> None:
-    """Leave a PostgreSQL database about as the migrations made it."""
+    """Reset a PostgreSQL database to roughly the state after the migrations."""
     with psycopg.connect(url) as connection:
-        # The log always has a line, and whoever reads it begins at its end.
+        # The log always has a line, and readers begin at its end.
         for table in metadata.tables.keys() - {"identity", "outbox"}:
             connection.execute(f"DELETE FROM {table}".encode())
 
 
 @pytest.fixture
 def clock() -> ManualClock:
-    """A clock that stands at NOW_MS."""
+    """A clock that stands still at NOW_MS."""
     return ManualClock(NOW_MS / 1000)
 
 
 @pytest.fixture
 def reopen(store_url: str, clock: Clock) -> Iterator[Reopen]:
-    """Opens the test's database: once more with each call, as another process would."""
+    """Open the test's database; each call opens it again, as another process would."""
     opened: list[Store] = []
 
     def again() -> Store:

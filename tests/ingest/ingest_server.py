@@ -1,4 +1,4 @@
-"""IngestService on a port, over a store, and the way to it."""
+"""IngestService on a port, over a store, and a channel to it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -28,7 +28,7 @@ from services.ingest.store.api import Store
 
 @dataclass
 class Ingest:
-    """The running service. stub: the generated one."""
+    """The running service. stub: the generated stub."""
 
     stub: Any
     runner: JobRunner | None
@@ -36,7 +36,7 @@ class Ingest:
     async def write(
         self, header: pb.WriteBarsHeader, batches: Iterable[pb.BarBatch]
     ) -> tuple[pb.WriteBarsReady, list[pb.WriteBarsAck]]:
-        """Sends all, and returns all answers."""
+        """Send all messages, and return all answers."""
         requests = [
             pb.WriteBarsRequest(header=header),
             *(pb.WriteBarsRequest(batch=batch) for batch in batches),
@@ -46,7 +46,7 @@ class Ingest:
 
 
 def failed(error: grpc.aio.AioRpcError) -> FinstageError:
-    """The domain error that a call ended with."""
+    """Return the domain error that ended a call."""
     return from_rpc_error(error)
 
 
@@ -58,7 +58,7 @@ def bar_batch(
     interval: str = "1d",
     adjusted_close: Sequence[float] = (),
 ) -> pb.BarBatch:
-    """A batch as a client sends it."""
+    """Return a batch as a client sends it."""
     return pb.BarBatch(
         sequence=sequence,
         symbol=symbol,
@@ -84,7 +84,7 @@ async def running_ingest(
     policy: JobPolicy | None = None,
     universes: dict[str, Sequence[str]] | None = None,
 ) -> AsyncIterator[Ingest]:
-    """The service over `store`, with workers when there is something to fetch with."""
+    """Run the service over `store`, with workers if a provider is given."""
     database = BoundedExecutor(threads=4, queued=1000, name="database", overloaded=over_limit)
     writing = BoundedExecutor(threads=4, queued=1000, name="database writing", overloaded=over_limit)
     runner = None
@@ -100,6 +100,7 @@ async def running_ingest(
         universes=universes or {},
         wake=runner.wake if runner else lambda: None,
         upstream_status=list,
+        resume=lambda name: None,
     )
     server = Server(ServerSettings(), [Service(SERVICE, servicer, RAW_REQUESTS)])
     await server.start()
@@ -118,7 +119,7 @@ async def running_ingest(
 
 
 def series_of(n: int, *, first: int = 0, seed: int = 0) -> Columns:
-    """n daily bars of a random walk."""
+    """Return n daily bars of a random walk."""
     close = 100 + np.cumsum(np.random.default_rng(seed).normal(size=first + n))[first:] * 0.01
     times = 1_000_080_000_000 + 86_400_000 * np.arange(first, first + n)
     return Columns.of(times, close, close + 1, close - 1, close, np.full(n, 1e6))

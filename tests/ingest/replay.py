@@ -32,7 +32,7 @@ class Recording:
 
 
 def recordings(folder: Path) -> list[Recording]:
-    """The replies that the manifest of `folder` names, the longest last."""
+    """Return the replies named by the manifest of `folder`, the longest last."""
     manifest = json.loads((folder / "manifest.json").read_text())
     found = []
     for name, entry in manifest.items():
@@ -55,7 +55,7 @@ def _meta(body: bytes) -> dict[str, str]:
 
 
 class ReplayServer(ThreadingHTTPServer):
-    """Answers a symbol and interval with the longest reply recorded; other symbols are not found.
+    """Answers a symbol and interval with the longest recorded reply; other symbols are not found.
 
     asked: the path and query of each request, in order.
     """
@@ -69,11 +69,11 @@ class ReplayServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The address that it listens on."""
         return f"http://127.0.0.1:{self.server_port}"
 
     def answer(self, target: str) -> tuple[int, bytes]:
-        """Status and body of the reply to a GET of `target`."""
+        """Return status and body of the reply to a GET of `target`."""
         self.asked.append(target)
         url = urlsplit(target)
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
@@ -83,7 +83,7 @@ class ReplayServer(ThreadingHTTPServer):
         interval = query.get("interval", "1d")
         found = self.by_key.get((symbol, ALIASES.get(interval, interval)))
         if found is None and "period1" not in query:
-            # A quote or an instrument: `meta` has it, whatever the interval.
+            # For a quote or an instrument `meta` is enough, whatever the interval.
             found = next((r for (s, _), r in self.by_key.items() if s == symbol), None)
         if found is None:
             return 404, json.dumps({"chart": {"result": None, "error": NOT_FOUND}}).encode()
@@ -117,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def replaying(folder: Path, port: int = 0) -> Iterator[ReplayServer]:
-    """A server on loopback, running until the block ends."""
+    """Run a server on loopback until the block ends."""
     server = ReplayServer(folder, port)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()

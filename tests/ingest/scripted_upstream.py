@@ -1,4 +1,4 @@
-"""An HTTP server that answers as it was told, one answer a request."""
+"""An HTTP server with scripted answers, one per request."""
 
 import socket
 import struct
@@ -16,9 +16,9 @@ CHART = (
 
 
 class SkippingClock:
-    """The machine's clocks, but that sleeping takes no time: they jump ahead by it instead.
+    """The machine's clocks, except that a sleep returns at once and moves them ahead.
 
-    slept: what each sleep was for, in seconds.
+    slept: the length of each sleep, in seconds.
     """
 
     def __init__(self) -> None:
@@ -49,9 +49,9 @@ class Answer:
 
 
 class ScriptedUpstream(ThreadingHTTPServer):
-    """Gives `answers` in turn, the last one again and again.
+    """Gives `answers` in turn, and repeats the last one.
 
-    asked: (monotonic time, path, headers) of each request. most_at_once: requests under way, at most.
+    asked: (monotonic time, path, headers) of each request. most_at_once: the most concurrent requests.
     """
 
     daemon_threads = True
@@ -80,7 +80,7 @@ class ScriptedUpstream(ThreadingHTTPServer):
             self._at_once -= 1
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that left is no news."""
+        """Ignore a client that disconnected."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -116,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def upstream(*answers: Answer) -> Iterator[ScriptedUpstream]:
-    """A server on loopback, running until the block ends."""
+    """Run a server on loopback until the block ends."""
     server = ScriptedUpstream(*answers)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()

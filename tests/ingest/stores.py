@@ -26,24 +26,24 @@ KEY = SeriesKey("AAPL", Interval.D1)
 
 
 def day(i: int) -> int:
-    """The open time of the i-th daily bar."""
+    """Return the open time of the i-th daily bar."""
     return T0_MS + i * DAY_MS
 
 
 def bars(closes: dict[int, float]) -> Columns:
-    """Daily bars: day number to close."""
+    """Return daily bars from a map of day number to close."""
     close = np.array(list(closes.values()), dtype=np.float64)
     return Columns.of([day(i) for i in closes], close, close + 1, close - 1, close, close * 10)
 
 
 def closes(columns: Columns) -> dict[int, float]:
-    """The inverse of bars()."""
+    """Return the map of day number to close: the inverse of bars()."""
     days = (columns.open_time_ms - T0_MS) // DAY_MS
     return dict(zip(days.tolist(), columns.close.tolist(), strict=True))
 
 
 def tail(store: Store, key: SeriesKey, n: int) -> Columns:
-    """The newest n bars of a series."""
+    """Return the newest n bars of a series."""
     found = store.bars.read(key, limit=n)
     return Columns.empty() if found is None else found.columns
 
@@ -64,7 +64,7 @@ def fetched(
     source: str = "sim",
     instrument: Instrument | None = None,
 ) -> FetchedBars:
-    """A fetch of [first_day, end_day), which ends behind the last bar unless given."""
+    """Return a fetch of [first_day, end_day); end_day defaults to the day after the last bar."""
     last = int(columns.open_time_ms[-1]) if len(columns) else day(first_day)
     return FetchedBars(
         key=key,
@@ -96,7 +96,7 @@ def batch(
     rejected: tuple[RejectedRow, ...] = (),
     digest: bytes = b"",
 ) -> Batch:
-    """A batch as the servicer makes it of valid rows."""
+    """Return a batch as the servicer makes it from valid rows."""
     return Batch(
         sequence=sequence,
         key=key,

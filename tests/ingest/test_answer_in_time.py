@@ -1,4 +1,4 @@
-"""Every caller has its answer, or the reason, before its deadline; the work goes on for the next one."""
+"""Every caller gets its answer, or the reason, before its deadline; the work continues for the next one."""
 
 import asyncio
 import time
@@ -115,7 +115,7 @@ class World:
     lookups: Lookups
 
     async def ensure(self, within_s: float) -> tuple[int, FinstageError | None, float]:
-        """The count of bars, why the refresh failed, and how long it took."""
+        """Return the number of bars, the reason for a failed refresh, and the time that it took."""
         started = SYSTEM.monotonic()
         state, error = await self.refresher.ensure(KEY, max_age_s=0.0, deadline=started + within_s)
         return state.count, error, SYSTEM.monotonic() - started
@@ -152,7 +152,7 @@ async def test_a_hung_upstream_hides_nothing_that_is_held(world: World, within_s
     assert (count, took_s < within_s) == (held, True)
     assert isinstance(error, DeadlineTooShort)
     asked = len(world.server.asked)
-    # The request that was begun is still the one that answers.
+    # The first request still answers.
     count, error, _ = await world.ensure(5)
     assert (count, error, len(world.server.asked)) == (held, None, asked)
 

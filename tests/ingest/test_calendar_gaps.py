@@ -84,25 +84,25 @@ def test_open_and_closed_hours(calendars: Calendars) -> None:
     assert calendars.of(NOWHERE) is None
 
 
-def test_a_holiday_is_why_there_is_no_bar(calendars: Calendars) -> None:
-    """A Thursday. The weekend behind it is no gap."""
+def test_a_holiday_explains_a_day_without_a_bar(calendars: Calendars) -> None:
+    """The holiday is a Thursday. The weekend after it is not a gap."""
     bars = fetched(NASDAQ, Interval.D1, days("2024-07-02", "2024-07-03", "2024-07-05", "2024-07-08"))
     assert gaps(with_gaps(bars, calendars)) == [("07-04T04:00", "07-05T04:00", "MARKET_CLOSED", 0)]
 
 
-def test_a_session_without_a_bar_is_the_providers_doing(calendars: Calendars) -> None:
+def test_a_session_without_a_bar_is_missing_at_the_provider(calendars: Calendars) -> None:
     bars = fetched(NASDAQ, Interval.D1, days("2024-07-08", "2024-07-11", "2024-07-12"))
     assert gaps(with_gaps(bars, calendars)) == [("07-09T04:00", "07-11T04:00", "PROVIDER_MISSING", 2)]
 
 
-def test_an_empty_row_of_a_holiday_is_the_markets_doing(calendars: Calendars) -> None:
+def test_an_empty_row_of_a_holiday_is_a_closed_market(calendars: Calendars) -> None:
     [start] = days("2024-07-04")
     told = Gap(start, at("2024-07-05T04:00"), GapReason.PROVIDER_MISSING, 1, "a row without values")
     bars = fetched(NASDAQ, Interval.D1, days("2024-07-03", "2024-07-05"), (told,))
     assert gaps(with_gaps(bars, calendars)) == [("07-04T04:00", "07-05T04:00", "MARKET_CLOSED", 0)]
 
 
-def test_an_empty_row_of_a_session_stays_what_it_was(calendars: Calendars) -> None:
+def test_an_empty_row_of_a_session_stays_missing_at_the_provider(calendars: Calendars) -> None:
     [start] = days("2024-07-09")
     told = Gap(start, at("2024-07-10T04:00"), GapReason.PROVIDER_MISSING, 1, "a row without values")
     bars = fetched(NASDAQ, Interval.D1, days("2024-07-08", "2024-07-10"), (told,))
@@ -147,13 +147,13 @@ def test_weeks_and_months_have_no_gaps(calendars: Calendars, interval: Interval)
     assert with_gaps(bars, calendars).gaps == ()
 
 
-def test_where_the_exchange_is_not_known_nothing_is_said(calendars: Calendars) -> None:
+def test_an_unknown_exchange_explains_nothing(calendars: Calendars) -> None:
     bars = fetched(NOWHERE, Interval.D1, days("2024-07-03", "2024-07-15"))
     assert with_gaps(bars, calendars).gaps == ()
 
 
-def test_sessions_after_the_last_bar_are_told_once_they_are_over(calendars: Calendars) -> None:
-    """Thanksgiving among them. The session that runs, and one that has just closed, may still come."""
+def test_sessions_after_the_last_bar_are_gaps_once_they_are_over(calendars: Calendars) -> None:
+    """Thanksgiving is among them. The running session, and one that has just closed, may still get bars."""
     bars = fetched(NASDAQ, Interval.D1, days("2024-11-22"), now="2024-11-29T20:30")
     assert gaps(with_gaps(bars, calendars)) == [
         ("11-25T05:00", "11-28T05:00", "PROVIDER_MISSING", 3),
@@ -165,7 +165,7 @@ def test_sessions_after_the_last_bar_are_told_once_they_are_over(calendars: Cale
 
 
 def test_times_after_the_last_bar_within_the_day(calendars: Calendars) -> None:
-    """The rest of its own session, once that is over, had no trades; whole sessions are missing."""
+    """The rest of its own session, once over, had no trades; whole sessions are missing."""
     times = [at("2024-07-08T13:30"), at("2024-07-08T14:30")]
     bars = fetched(NASDAQ, Interval.H1, times, now="2024-07-10T15:00")
     assert gaps(with_gaps(bars, calendars)) == [
@@ -177,7 +177,7 @@ def test_times_after_the_last_bar_within_the_day(calendars: Calendars) -> None:
 
 
 def test_the_head_of_a_range_says_why_it_is_empty(calendars: Calendars) -> None:
-    """Before the first trade, before the provider's history, and sessions that it should have given."""
+    """It is before the first trade or the provider's history, or has sessions that the provider lacks."""
     listed = replace(NASDAQ, first_bar_ms=at("2024-07-08T13:30"))
     first = days("2024-07-08")
     before = fetched(listed, Interval.D1, first, start="2020-01-01")
@@ -229,7 +229,7 @@ def test_no_exchange_fails_an_answer(calendars: Calendars, exchange: str) -> Non
             assert len(with_gaps(bars, calendars).bars.columns) == 2
 
 
-def test_who_asks_for_another_calendar_does_not_wait_for_a_slow_one(calendars: Calendars) -> None:
+def test_a_slow_calendar_does_not_delay_requests_for_others(calendars: Calendars) -> None:
     made = calendar(calendars, NASDAQ)
     begun, end = threading.Event(), threading.Event()
 

@@ -1,4 +1,4 @@
-"""How many rows go into one commit, and what is read of the memory."""
+"""The number of rows in one commit, and the memory figures that it depends on."""
 
 from pathlib import Path
 

@@ -81,7 +81,7 @@ async def test_a_watcher_that_resumes_gets_what_it_missed_then_what_comes(store:
         assert [c.revision for c in await watching] == [2, 3, 4]
 
 
-async def test_where_it_stands_is_told_at_once_and_in_silence(store: Store) -> None:
+async def test_the_position_is_sent_at_once_and_in_heartbeats(store: Store) -> None:
     start = store.commits.token()
     async with running(store) as feed, aclosing(feed.watch(None, heartbeat_s=0.02)) as events:
         assert [await anext(events) for _ in range(3)] == [start] * 3
@@ -93,7 +93,7 @@ async def test_where_it_stands_is_told_at_once_and_in_silence(store: Store) -> N
         assert await take(feed, start, 1) == [commit]
 
 
-async def test_a_replica_s_commit_is_heard_of_through_redis(
+async def test_a_replica_s_commit_is_announced_through_redis(
     store: Store, reopen: Reopen, redis_url: str
 ) -> None:
     other = reopen()
@@ -125,7 +125,9 @@ async def test_the_stream_has_each_commit_once_however_many_replicas_send_it(
     assert len(entries) == 5
 
 
-async def test_without_redis_a_replica_s_commit_is_found_by_looking(store: Store, reopen: Reopen) -> None:
+async def test_without_redis_a_replica_s_commit_is_found_in_the_database(
+    store: Store, reopen: Reopen
+) -> None:
     other = reopen()
     async with running(store, poll_s=0.05) as feed, asyncio.timeout(10):
         watching = asyncio.create_task(take(feed, None, 1))
@@ -134,7 +136,7 @@ async def test_without_redis_a_replica_s_commit_is_found_by_looking(store: Store
         assert [c.revision for c in await watching] == [1]
 
 
-async def test_a_redis_that_dies_makes_it_later_and_loses_nothing(store: Store, reopen: Reopen) -> None:
+async def test_without_redis_commits_come_later_and_none_is_lost(store: Store, reopen: Reopen) -> None:
     other = reopen()
     with RedisServer() as server:
         async with (
@@ -175,7 +177,7 @@ async def test_a_feed_that_was_crowded_out_of_the_database_goes_on(store: Store,
     database.close()
 
 
-def test_a_token_of_another_database_or_of_what_is_not_there_yet_is_expired(store: Store) -> None:
+def test_a_token_of_another_database_or_of_the_future_is_expired(store: Store) -> None:
     database, place, line = store.commits.token().split(".")
     for token in (f"{'0' * 32}.{place}.{line}", f"{database}.{place}.{int(line) + 1}"):
         with pytest.raises(PreconditionFailed) as caught:
@@ -192,7 +194,7 @@ def test_a_token_of_another_database_or_of_what_is_not_there_yet_is_expired(stor
             store.commits.after(token)
 
 
-async def test_a_token_that_is_none_or_too_old_is_refused(store: Store) -> None:
+async def test_an_invalid_or_too_old_token_is_refused(store: Store) -> None:
     start = store.commits.token()
     for i in range(3):
         await write(store, i)

@@ -1,4 +1,4 @@
-"""The file provider over real histories, with the quirks that files have."""
+"""The file provider over real histories, with the quirks of real files."""
 
 import shutil
 from datetime import UTC, datetime
@@ -133,7 +133,7 @@ def test_parquet_named_by_its_series(provider: FileProvider, folder: Path) -> No
     assert (fetched.bars.columns.open_time_ms == fetch(provider, "BTC-USD").bars.columns.open_time_ms).all()
 
 
-def test_a_range_is_what_opened_in_it(provider: FileProvider) -> None:
+def test_a_range_has_the_bars_that_opened_in_it(provider: FileProvider) -> None:
     day_ms = 86_400_000
     start_ms = int(datetime(2020, 1, 1, tzinfo=UTC).timestamp() * 1000)
     fetched = provider.fetch_bars(
@@ -149,12 +149,12 @@ def test_a_quote_is_the_last_close(provider: FileProvider) -> None:
     assert isinstance(unknown, NotFound)
 
 
-def test_search_and_instruments_say_what_the_index_says(provider: FileProvider) -> None:
+def test_search_and_instruments_follow_the_index(provider: FileProvider) -> None:
     assert [found.symbol for found in provider.search("s&p", limit=5, deadline=None)] == ["^SPX"]
     assert provider.instrument("AET.L", deadline=None).currency == "GBp"
 
 
-def test_what_is_not_there_is_said(provider: FileProvider, folder: Path) -> None:
+def test_a_missing_symbol_or_interval_is_reported(provider: FileProvider, folder: Path) -> None:
     with pytest.raises(NotFound) as symbol:
         fetch(provider, "NOSUCH")
     assert symbol.value.reason is Reason.SYMBOL_NOT_FOUND
@@ -166,7 +166,7 @@ def test_what_is_not_there_is_said(provider: FileProvider, folder: Path) -> None
         fetch(provider, "BAD")
 
 
-def test_rows_that_are_none_are_refused(provider: FileProvider, folder: Path) -> None:
+def test_rows_that_are_not_bars_are_rejected(provider: FileProvider, folder: Path) -> None:
     (folder / "ODD_1d.csv").write_text(
         "Date,Open,High,Low,Close\nyesterday,1,1,1,1\n2020-01-02,1,2,0.5,1.5\n2020-01-03,1,2,x,1.5\n"
     )
@@ -190,7 +190,7 @@ def test_other_suffixes(provider: FileProvider, folder: Path, suffix: str) -> No
     ).all()
 
 
-def test_events_of_parquet_are_those_of_csv(provider: FileProvider, folder: Path) -> None:
+def test_parquet_and_csv_have_the_same_events(provider: FileProvider, folder: Path) -> None:
     frame = pd.read_csv(folder / "ken_ta_1d_bad_dividend.csv", index_col=0)
     frame.index = pd.DatetimeIndex(pd.to_datetime(frame.index, utc=True))
     frame["Stock Splits"] = np.where(np.arange(len(frame)) == 5, 4.0, 0.0)
@@ -245,7 +245,7 @@ def test_a_file_without_rows_has_no_data(provider: FileProvider, folder: Path) -
     assert caught.value.reason is Reason.NO_DATA
 
 
-def test_a_zone_that_there_is_not_is_told(provider: FileProvider, folder: Path) -> None:
+def test_an_unknown_zone_is_reported(provider: FileProvider, folder: Path) -> None:
     (folder / "index.toml").write_text(INDEX.replace("America/New_York", "Mars/X", 1))
     with pytest.raises(Unavailable, match=r"'Mars/X' is not an IANA time zone"):
         fetch(provider, "^SPX")
@@ -274,7 +274,7 @@ def test_a_wrong_field_of_the_index_is_told_with_its_file(
     assert caught.value.message.startswith(f"index.toml cannot be read: {said}")
 
 
-def test_a_folder_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
+def test_a_missing_folder_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "plain").touch()
     for folder in (tmp_path / "none", tmp_path / "plain"):
         provider = FileProvider(folder, clock=SystemClock())
@@ -295,7 +295,7 @@ def test_an_index_of_another_form_is_malformed(provider: FileProvider, folder: P
     assert caught.value.reason is Reason.UPSTREAM_MALFORMED
 
 
-def test_flags_are_those_of_the_range(provider: FileProvider) -> None:
+def test_flags_are_limited_to_the_range(provider: FileProvider) -> None:
     whole = fetch(provider, "AET.L")
     flag = whole.bars.flags[0]
     day_ms = 86_400_000

@@ -1,4 +1,4 @@
-"""The settings of ingest: a wrong one is a line that names it, before anything is opened."""
+"""The settings of ingest: a wrong one gives a line that names it, before anything is opened."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def refused(capsys: pytest.CaptureFixture[str]) -> str:
-    """The line that a start ends with."""
+    """Return the line with which a start fails."""
     with pytest.raises(SystemExit) as raised:
         load(IngestSettings)
     assert raised.value.code == 2
@@ -81,7 +81,7 @@ def test_a_wrong_setting_is_one_line(
         ("UNIVERSES", '{"a": ["aapl"]}'),
     ],
 )
-def test_what_is_right_is_taken(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+def test_valid_settings_are_accepted(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
     monkeypatch.setenv(f"FINSTAGE_{variable}", value)
     assert variable.lower() in load(IngestSettings).model_fields_set
 
@@ -94,7 +94,7 @@ def test_what_is_right_is_taken(monkeypatch: pytest.MonkeyPatch, variable: str, 
         ("memory+rediss://host/2?lag_s=1", "rediss://host/2"),
     ],
 )
-def test_the_redis_of_the_cache_is_the_one_that_replicas_share(
+def test_replicas_share_the_redis_of_the_cache(
     monkeypatch: pytest.MonkeyPatch, value: str, server: str | None
 ) -> None:
     monkeypatch.setenv("FINSTAGE_CACHE_URL", value)
@@ -102,7 +102,7 @@ def test_the_redis_of_the_cache_is_the_one_that_replicas_share(
 
 
 @pytest.mark.parametrize("name", ["none", "plain"])
-def test_the_folder_of_the_provider_file_is_there(
+def test_the_folder_of_the_provider_file_must_exist(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str
 ) -> None:
     (tmp_path / "plain").touch()
@@ -114,12 +114,12 @@ def test_the_folder_of_the_provider_file_is_there(
     )
 
 
-def test_the_settings_know_the_providers_that_there_are() -> None:
+def test_the_settings_know_every_provider() -> None:
     assert set(PROVIDERS) == set(catalogue.PROVIDERS)
     assert {MOVABLE} == catalogue.MOVABLE
 
 
-def test_a_watch_list_is_read_or_told_what_is_wrong_with_it() -> None:
+def test_a_watch_list_is_read_or_refused_with_a_reason() -> None:
     found = parse_watch_list(" aapl/1d, BTC-USD/5m,,AAPL/1d")
     assert found == (("AAPL", Interval.D1), ("BTC-USD", Interval.M5))
     assert parse_watch_list("") == ()
@@ -132,7 +132,7 @@ def test_a_watch_list_is_read_or_told_what_is_wrong_with_it() -> None:
             parse_watch_list(text)
 
 
-def test_the_address_of_an_upstream_is_that_of_one_provider(
+def test_the_address_of_an_upstream_applies_to_one_provider(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setenv("FINSTAGE_FILES", str(tmp_path))
@@ -149,7 +149,7 @@ def test_the_address_of_an_upstream_is_that_of_one_provider(
 def test_compose_aims_only_the_provider_sim_at_the_local_market(
     monkeypatch: pytest.MonkeyPatch, provider: str | None
 ) -> None:
-    """The variables are as compose would make them."""
+    """The variables are those that compose would set."""
     given = {} if provider is None else {"FINSTAGE_PROVIDER": provider}
     text = (Path(__file__).parents[2] / "docker-compose.yml").read_text()
     [block] = re.findall(r"\n  ingest:\n(.*?)\n\n", text, re.DOTALL)

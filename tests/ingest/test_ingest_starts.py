@@ -1,4 +1,4 @@
-"""What ingest says when it cannot start."""
+"""Messages when ingest cannot start."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""How ingest ends when it is told to, as a process."""
+"""The end of the ingest process on a signal."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Old records are deleted, and nothing that is still in use; bars whose time is over become final."""
+"""Maintenance deletes old records that are not in use, and makes bars final when their time is over."""
 
 import asyncio
 
@@ -36,7 +36,7 @@ def next_sequence(store: Store, key: str) -> int:
 def test_old_records_go_and_young_ones_and_bars_stay(store: Store, clock: ManualClock) -> None:
     written(store, "old")
     written(store, "continued")
-    ended, running = store.jobs.create(SPEC, request_id="a"), store.jobs.create(SPEC)
+    ended, running = store.jobs.create(SPEC, idempotency_key="a"), store.jobs.create(SPEC)
     store.jobs.cancel(ended.id)
     clock.advance(100)
     written(store, "young")
@@ -50,7 +50,7 @@ def test_old_records_go_and_young_ones_and_bars_stay(store: Store, clock: Manual
         store.jobs.get(ended.id)
     assert caught.value.reason is Reason.JOB_NOT_FOUND
     assert [job.id for job in store.jobs.find()] == [running.id]
-    assert store.jobs.create(SPEC, request_id="a").id != ended.id
+    assert store.jobs.create(SPEC, idempotency_key="a").id != ended.id
     lease = store.jobs.lease_chunk(worker="w", lease_s=60)
     assert lease is not None
     assert lease.job_id == running.id
@@ -103,6 +103,6 @@ async def test_a_client_s_forming_bar_becomes_final_when_its_time_is_over(
     assert (after.epoch, after.revision) == (before.epoch, before.revision + 1)
     assert [commit.key for commit in store.commits.after(start)] == [KEY]
     assert not of_provider_now.last_is_final
-    # Sent again, it says nothing new.
+    # The same write again changes nothing.
     (again,) = store.writes.write(header("k"), [batch(2, forming)])
     assert (again.rows.unchanged, again.revision) == (1, after.revision)

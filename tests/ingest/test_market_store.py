@@ -1,4 +1,4 @@
-"""MarketStoreService over the wire: readers that are many, slow or gone, and commits that are resumed."""
+"""MarketStoreService over the wire: many, slow and departed readers, and resumed commits."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -41,7 +41,7 @@ MANY = 100_000
 
 @dataclass
 class Running:
-    """The service, and the way to it."""
+    """The service, and a channel to it."""
 
     stub: Any
 
@@ -58,7 +58,7 @@ def clock() -> Clock:
 
 @asynccontextmanager
 async def running(store: Store, folder: Path) -> AsyncIterator[Running]:
-    """The service over `store`, with an empty folder as its provider."""
+    """Run the service over `store`, with an empty folder as its provider."""
     database = BoundedExecutor(threads=4, queued=1000, name="database")
     provider = Providers([FileProvider(folder, clock=SYSTEM)], Calendars())
     refresher = Refresher(
@@ -97,7 +97,7 @@ async def test_more_readers_than_connections_are_all_served(store: Store, tmp_pa
     assert {len(columns) for _, columns in found} == {2500}
 
 
-async def test_readers_that_stand_still_or_leave_hold_nobody_up(store: Store, tmp_path: Path) -> None:
+async def test_stalled_and_departed_readers_do_not_delay_others(store: Store, tmp_path: Path) -> None:
     store.fetched.write(fetched(series_of(MANY)))
     async with running(store, tmp_path) as ingest, asyncio.timeout(60):
         still = [ingest.stub.ReadBars(DAILY) for _ in range(3 * 2 * CONNECTIONS)]
@@ -112,7 +112,7 @@ async def test_readers_that_stand_still_or_leave_hold_nobody_up(store: Store, tm
             call.cancel()
 
 
-async def test_a_series_that_is_not_there_is_no_data(store: Store, tmp_path: Path) -> None:
+async def test_an_unknown_series_has_no_data(store: Store, tmp_path: Path) -> None:
     async with running(store, tmp_path) as ingest:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await ingest.read()

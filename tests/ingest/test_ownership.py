@@ -23,7 +23,7 @@ TIMES = st.integers(0, 30)
 
 @dataclass
 class Model:
-    """Bars by time: the write that brought each (None: a provider), and what its adjusted close knows."""
+    """Bars by time: their write (None: a provider), and up to when adjusted closes include dividends."""
 
     writes: dict[int, int | None] = field(default_factory=dict)
     known: dict[int, int] = field(default_factory=dict)
@@ -77,7 +77,7 @@ def test_ownership_agrees_with_the_model_on_each_bar(
         }
         for time, known in zip(every.tolist(), adjusted_to_ms(ranges, every).tolist(), strict=True):
             expected = model.known.get(time, known)
-            # To know more, or less, is the same where no dividend is between the two.
+            # Two times are equivalent if no dividend lies between them.
             low, high = sorted((known, expected))
             assert known == expected or (
                 model.knows_by[time] is None and not [d for d in paid if low < d <= high]

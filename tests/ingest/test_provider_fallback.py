@@ -1,4 +1,4 @@
-"""Ordered fallback, over HTTP: who is asked, what the trail says, which failure is told."""
+"""Ordered fallback, over HTTP: the providers asked, the trail, and the failure that callers see."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,20 +36,20 @@ def files(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def providers(server: ScriptedUpstream, files: Path) -> Providers:
-    """yahoo, then file."""
+    """The providers yahoo, then file."""
     clock = SystemClock()
     settings = UpstreamSettings(url=server.url, retry=RetryPolicy(retries=0, reconnects=0))
     yahoo = open_provider("yahoo", Parts(settings, clock, UpstreamMetrics(CollectorRegistry())))
     return Providers([yahoo, FileProvider(files, clock=clock)], Calendars())
 
 
-def test_the_first_that_answers_is_enough(providers: Providers) -> None:
+def test_the_first_provider_that_answers_is_enough(providers: Providers) -> None:
     [quote] = providers.fetch_quotes(["AAPL"], deadline=None)
     assert isinstance(quote, Quote)
     assert (quote.price, quote.source, quote.attempts) == (1.5, "yahoo", ())
 
 
-def test_when_it_is_away_the_next_answers_and_the_trail_says_so(
+def test_when_a_provider_is_away_the_next_answers_and_the_trail_shows_it(
     providers: Providers, server: ScriptedUpstream
 ) -> None:
     server.answers = [Answer(503)]
@@ -61,13 +61,13 @@ def test_when_it_is_away_the_next_answers_and_the_trail_says_so(
     assert (len(fetched.bars.columns), fetched.attempts) == (1, trail)
 
 
-def test_one_that_knows_no_bars_is_passed_over(providers: Providers) -> None:
-    """The scripted reply has a quote and no rows."""
+def test_a_provider_without_bars_is_skipped(providers: Providers) -> None:
+    """The scripted reply has a quote but no rows."""
     fetched = providers.fetch_bars(AAPL, None, None, deadline=None)
     assert fetched.attempts == (Attempt("yahoo", "NO_DATA"), Attempt("file", "data"))
 
 
-def test_of_a_batch_only_what_is_missing_is_asked_of_the_next(
+def test_the_next_provider_is_asked_only_for_the_missing_part_of_a_batch(
     providers: Providers, server: ScriptedUpstream
 ) -> None:
     server.answers = [Answer(), Answer(404, UNKNOWN)]
@@ -101,7 +101,7 @@ def test_the_address_of_an_upstream_is_never_that_of_the_local_market(server: Sc
         both.close()
 
 
-def test_want_of_time_asks_nobody_else(providers: Providers) -> None:
+def test_a_short_deadline_asks_no_other_provider(providers: Providers) -> None:
     with pytest.raises(DeadlineTooShort):
         providers.fetch_bars(AAPL, None, None, deadline=SystemClock().monotonic() - 1)
 

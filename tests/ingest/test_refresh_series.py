@@ -40,7 +40,7 @@ HOUR_S, DAY_S = 3600, 86_400
 
 
 class MarketClock:
-    """Wall time is the market's; the monotonic clock is the machine's."""
+    """A clock with the market's wall time and the machine's monotonic time."""
 
     def __init__(self, market: FakeClock) -> None:
         self._market = market
@@ -54,7 +54,7 @@ class MarketClock:
 
 @dataclass
 class World:
-    """A market, a store, and what refreshes one from the other."""
+    """A market, a store, and the refresher between them."""
 
     sim: Sim
     market: FakeClock
@@ -74,7 +74,7 @@ class World:
         return found
 
     def asked(self, symbol: str = "") -> list[dict[str, list[str]]]:
-        """The queries of all requests, oldest first."""
+        """Return the queries of all requests, oldest first."""
         log = self.sim.stats.summary(symbol=symbol)["log"]
         return [parse_qs(entry["query"]) for entry in log]
 
@@ -82,7 +82,7 @@ class World:
         requests.get(f"{self.sim.url}/admin/{path}", timeout=5).raise_for_status()
 
     def assert_store_has_all(self, key: SeriesKey) -> None:
-        """What was put together by refreshes is what a fetch of everything brings."""
+        """Check that refreshes gave the same series as one fetch of everything."""
         whole = self.provider.fetch_bars(key, None, None, deadline=None)
         stored = self.read(key)
         first = int(np.searchsorted(stored.columns.open_time_ms, whole.bars.columns.open_time_ms[0]))
@@ -140,7 +140,7 @@ async def test_a_series_nobody_asked_for_is_fetched_whole(world: World) -> None:
     world.assert_store_has_all(APPLE)
 
 
-async def test_a_fresh_series_asks_nobody_and_one_too_old_asks_for_its_tail(world: World) -> None:
+async def test_a_fresh_series_sends_no_request_and_an_old_one_fetches_its_tail(world: World) -> None:
     first = await world.refresh(APPLE)
     assert await world.refresh(APPLE, max_age_s=60.0) == first
     world.market.advance(59)
@@ -154,8 +154,8 @@ async def test_a_fresh_series_asks_nobody_and_one_too_old_asks_for_its_tail(worl
 
 
 @pytest.mark.parametrize("interval", list(Interval))
-async def test_what_refreshes_put_together_is_what_one_fetch_brings(world: World, interval: Interval) -> None:
-    """Through a weekend, a change to daylight saving, openings and closes; nothing looks restated."""
+async def test_refreshes_give_the_same_series_as_one_fetch(world: World, interval: Interval) -> None:
+    """It passes a weekend, a change to daylight saving, opens and closes; nothing looks restated."""
     keys = [SeriesKey(symbol, interval) for symbol in ("AAPL", "BTC-USD", "7203.T", "VOD.L", "GC=F")]
     for step_s in (0, 40, 7 * HOUR_S, 2 * HOUR_S, 14 * HOUR_S, 2 * DAY_S, 19 * HOUR_S, 3 * DAY_S):
         world.market.advance(step_s)
@@ -181,9 +181,11 @@ async def test_a_split_restates_the_history(world: World, interval: Interval) ->
     assert EventKind.SPLIT in {event.kind for event in world.store.bars.events("MSFT")}
 
 
-async def test_a_dividend_restates_what_is_adjusted_for_it(world: World) -> None:
-    """Each interval notices by itself: its adjusted closes are other ones. (The store tells all intervals of
-    the first news of a dividend, so that an epoch may grow twice.)
+async def test_a_dividend_restates_adjusted_closes(world: World) -> None:
+    """Each interval notices it by its own changed adjusted closes.
+
+    The store also bumps the epoch of all intervals when it first learns of a dividend, so an epoch may grow
+    twice.
     """
     keys = [SeriesKey("MSFT", interval) for interval in (Interval.D1, Interval.W1, Interval.MO1)]
     before = [await world.refresh(key) for key in keys]
@@ -232,7 +234,7 @@ async def test_quotes_of_a_batch_keep_their_order_and_their_errors(world: World)
     assert len(world.asked()) == 3
 
 
-async def test_one_that_leaves_does_not_stop_the_others(world: World) -> None:
+async def test_a_caller_that_leaves_does_not_stop_the_others(world: World) -> None:
     world.sim.faults.add(Fault("latency", seconds=0.2))
     first = asyncio.create_task(world.refresh(APPLE))
     await asyncio.sleep(0.05)
@@ -243,7 +245,7 @@ async def test_one_that_leaves_does_not_stop_the_others(world: World) -> None:
     assert len(world.asked()) == 1
 
 
-async def test_an_upstream_that_is_away_leaves_what_there_is(world: World) -> None:
+async def test_while_the_upstream_is_away_stored_bars_are_served(world: World) -> None:
     before = await world.refresh(APPLE)
     world.sim.faults.add(Fault("server_error", status=503))
     state, error = await world.refresher.ensure(APPLE, max_age_s=0.0, deadline=None)
@@ -254,8 +256,8 @@ async def test_an_upstream_that_is_away_leaves_what_there_is(world: World) -> No
         await world.refresher.ensure(SeriesKey("MSFT", Interval.D1), max_age_s=0.0, deadline=None)
 
 
-async def test_who_has_more_time_asks_again_after_one_who_had_less(world: World) -> None:
-    """The first has no time for the wait that the upstream asks for; the second has."""
+async def test_a_caller_with_more_time_asks_again_after_one_with_less(world: World) -> None:
+    """The first caller's deadline is too short for the upstream's wait; the second caller's is not."""
     world.sim.faults.add(Fault("rate_limited", form="seconds", retry_after=1, count=1))
     world.sim.faults.add(Fault("latency", seconds=0.1))
     short = asyncio.create_task(world.refresher.ensure(APPLE, max_age_s=0.0, deadline=time.monotonic() + 0.5))
@@ -284,7 +286,7 @@ async def test_a_symbol_without_bars_has_no_data(world: World) -> None:
     assert error.value.reason is Reason.NO_DATA
 
 
-async def test_rows_that_are_all_refused_are_no_data_and_kept_with_their_reasons(
+async def test_a_reply_of_rejected_rows_alone_is_no_data_and_its_reasons_are_kept(
     world: World, tmp_path: Path
 ) -> None:
     (tmp_path / "BAD_1d.csv").write_text("Date,Open,High,Low,Close\n2024-01-02,1,0,1,1\n2024-01-03,1,x,1,1\n")
@@ -305,8 +307,8 @@ async def test_rows_that_are_all_refused_are_no_data_and_kept_with_their_reasons
     ]
 
 
-async def test_what_only_clients_wrote_is_theirs(world: World) -> None:
-    """Bars from a file are not mixed with those that a provider has under the same symbol."""
+async def test_a_series_that_only_clients_wrote_is_not_fetched(world: World) -> None:
+    """Bars from a file are not mixed with a provider's bars of the same symbol."""
     header = WriteHeader("k", WriteMode.UPSERT, "file:real.csv")
     world.store.writes.open(header)
     world.store.writes.write(header, [batch(1, bars({0: 100.0, 1: 101.0}), key=APPLE)])
@@ -315,10 +317,10 @@ async def test_what_only_clients_wrote_is_theirs(world: World) -> None:
     assert world.asked() == []
 
 
-async def test_what_a_client_corrects_in_a_provider_s_series_stays_and_is_no_restatement(
+async def test_a_client_s_correction_stays_and_is_not_a_restatement(
     world: World,
 ) -> None:
-    """Refreshes go on beside it, of the tail alone."""
+    """Refreshes continue, and fetch the tail alone."""
     await world.refresh(APPLE)
     last = world.read(APPLE).columns[-4:-3]
     header = WriteHeader("k", WriteMode.UPSERT, "client:desk")

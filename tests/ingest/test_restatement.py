@@ -1,4 +1,4 @@
-"""What shows that a history was restated, of stored bars of the days 0 to 3, the last of them forming."""
+"""The detection of a restated history; stored are the days 0 to 3, and the last is forming."""
 
 import pytest
 
@@ -53,7 +53,7 @@ def test_a_fetch_is_compared_with_what_a_provider_brought(
         (fetched(bars({0: 10.0, 2: 12.5})), ""),
     ],
 )
-def test_what_clients_wrote_is_never_restated(store: Store, again: FetchedBars, reason: str) -> None:
+def test_bars_of_clients_are_never_restated(store: Store, again: FetchedBars, reason: str) -> None:
     header = WriteHeader("k", WriteMode.UPSERT, "client:test")
     store.writes.open(header)
     store.writes.write(header, [batch(1, bars(HELD))])

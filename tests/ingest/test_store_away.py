@@ -1,4 +1,4 @@
-"""A database that cannot be used for a while: UNAVAILABLE, and no harm done."""
+"""A database that is away for a while: calls are UNAVAILABLE, and nothing is damaged."""
 
 import shutil
 from pathlib import Path
@@ -22,7 +22,7 @@ def write(store: Store, day: int) -> None:
     store.fetched.write(fetched(bars({day: 10}), first_day=day))
 
 
-def test_a_server_that_became_a_standby_is_away_until_it_is_none(
+def test_a_server_that_became_a_standby_is_away_until_it_is_promoted(
     postgres_url: str, clock: ManualClock
 ) -> None:
     store = open_store(postgres_url, clock=clock)
@@ -71,7 +71,7 @@ def test_a_file_that_was_replaced_is_not_written_beside(path: Path, clock: Manua
     store.close()
 
 
-def test_a_file_that_is_no_database_is_unavailable(path: Path, clock: ManualClock) -> None:
+def test_a_file_that_is_not_a_database_is_unavailable(path: Path, clock: ManualClock) -> None:
     path.write_text("date,open,high,low,close\n" * 1000)
     with pytest.raises(Unavailable, match="not a database"):
         open_store(f"sqlite:///{path}", clock=clock)

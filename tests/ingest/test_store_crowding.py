@@ -1,4 +1,4 @@
-"""A day has one bar, however it is stamped: in both databases."""
+"""A day has one bar, however it is stamped, in both databases."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,8 @@ def test_a_day_that_has_a_bar_gets_no_second_one_under_another_stamp(store: Stor
     store.fetched.write(fetched(stamped_at_the_open(bars({1: 10, 2: 11, 3: 12})), first_day=-1))
     header = WriteHeader("key", mode, "client:test")
     store.writes.open(header)
-    # Days 0 to 2 are stamped 14:30 in the store; they come as midnights, with a day before and one after.
+    # The store has days 0 to 2, stamped 14:30; a write brings them at midnight, with a day before and one
+    # after.
     [result] = store.writes.write(header, [batch(1, bars({-2: 1, 0: 2, 1: 3, 2: 4, 4: 5}))])
     assert (result.rows.inserted, result.rows.rejected) == (2, 3)
     assert {row.reason for row in result.rejected} == {RejectReason.OFF_GRID}
@@ -34,7 +35,7 @@ def test_a_day_that_has_a_bar_gets_no_second_one_under_another_stamp(store: Stor
     assert np.diff(read.columns.open_time_ms).min() > DAY_MS // 2
 
 
-def test_the_same_stamps_are_written_as_ever(store: Store) -> None:
+def test_bars_with_the_same_stamps_are_written(store: Store) -> None:
     store.writes.open(HEADER)
     batches = [batch(1, bars({0: 1, 1: 2})), batch(2, bars({1: 3, 2: 4})), batch(3, bars({3: 5}))]
     results = store.writes.write(HEADER, batches)

@@ -1,4 +1,4 @@
-"""Where MarketStoreService is served: beside IngestService, or at an address of its own."""
+"""The address of MarketStoreService: that of IngestService, or its own."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ Run = Callable[..., Awaitable[dict[str, int]]]
 
 @pytest.fixture
 async def run(tmp_path: Path) -> AsyncIterator[Run]:
-    """Starts ingest with the settings given; returns the port of each service."""
+    """Start ingest with the given settings; return the port of each service."""
     started = []
 
     async def begin(*, listeners: int, **settings: str) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What the store tells of its writes."""
+"""Metrics of the store's writes."""
 
 import re
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def metered(tmp_path: Path, clock: ManualClock, registry: CollectorRegistry) -> 
     store.close()
 
 
-def test_rows_are_counted_once_by_what_became_of_them(metered: Store, registry: CollectorRegistry) -> None:
+def test_rows_are_counted_once_by_outcome(metered: Store, registry: CollectorRegistry) -> None:
     header = WriteHeader("key", WriteMode.UPSERT, "client:test")
     metered.writes.open(header)
     columns = bars({0: 10, 1: 11})

@@ -1,4 +1,4 @@
-"""The store against a plain model: whatever is written in whatever order, bars, counts and versions agree."""
+"""The store against a plain model: after any writes in any order, bars, counts and versions agree."""
 
 import shutil
 from collections.abc import Callable, Collection, Iterator
@@ -21,7 +21,7 @@ from services.ingest.writing.batches import SentBatch, check_batch
 from tests.ingest.conftest import empty_tables
 from tests.ingest.stores import NOW_MS, bars, closes, day, fetched
 
-# From 2020-12-26 to 2021-01-06: intraday bars are in two partitions then.
+# From 2020-12-26 to 2021-01-06, so intraday bars lie in two partitions.
 DAYS = st.integers(103, 114)
 CLOSE = st.sampled_from([10.0, 11.0, 12.0])
 BARS = st.dictionaries(DAYS, CLOSE, max_size=6).map(lambda d: dict(sorted(d.items())))
@@ -44,20 +44,20 @@ class Model:
         return {d: c for d, c in self.bars.items() if d != last or self.last_is_final}
 
     def become(self, after: dict[int, float], last_is_final: bool) -> None:
-        """The series is this now."""
+        """Set the series to these bars."""
         before = Model(self.bars, self.last_is_final)
         self.bars, self.last_is_final = dict(sorted(after.items())), last_is_final or not after
         if (self.bars, self.last_is_final) == (before.bars, before.last_is_final):
             self.epoch, self.revision = max(self.epoch, bool(self.bars)), max(self.revision, bool(self.bars))
             return
-        # Only more may have come behind the last final bar.
+        # Bars may only have been added after the last final one.
         newest = max(before.final, default=-1)
         restated = {d: c for d, c in self.bars.items() if d <= newest} != before.final
         self.epoch += restated or self.epoch == 0
         self.revision += 1
 
     def write(self, sent: dict[int, float], last_is_final: bool, replaced: Collection[int] = ()) -> None:
-        """Write bars, as a fetch and the UPSERT mode do."""
+        """Write bars as a fetch and the UPSERT mode do."""
         kept = {d: c for d, c in self.bars.items() if d not in replaced or d in sent}
         after = kept | sent
         last = max(after, default=None)
@@ -69,7 +69,7 @@ class Model:
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """Writes of every kind; after each the store is compared with the model."""
+    """Writes of every kind; after each write the store is compared with the model."""
 
     fresh_url: Callable[[], AbstractContextManager[str]]
 
@@ -96,7 +96,7 @@ class StoreMachine(RuleBasedStateMachine):
     ) -> None:
         first, end = min(*ends, *sent), max(*ends, *sent) + 1
         was = set(self.model.bars.items())
-        # What a client wrote stays as it is.
+        # A client's bars stay as they are.
         kept = self.model.client_owned
         taken = {d: c for d, c in sent.items() if d not in kept}
         result = self.store.fetched.write(
@@ -111,7 +111,7 @@ class StoreMachine(RuleBasedStateMachine):
             last_is_final = True
         replaced = [d for d in range(first, end) if d not in kept] if replace else []
         self.model.write(taken, last_is_final, replaced)
-        # A series that was asked for is there, with or without bars.
+        # A series that was requested exists, with or without bars.
         self.model.epoch, self.model.revision = max(self.model.epoch, 1), max(self.model.revision, 1)
 
     @rule(
@@ -210,7 +210,7 @@ def run(fresh_url: Callable[[], AbstractContextManager[str]], *, examples: int) 
         max_examples=examples,
         stateful_step_count=12,
         deadline=None,
-        derandomize=True,  # a test fails or passes; what is found by chance is found by longer runs
+        derandomize=True,  # the same result in every run; longer random runs are for other times
         suppress_health_check=list(HealthCheck),
     )
     run_state_machine_as_test(machine, settings=chosen)  # type: ignore[no-untyped-call]

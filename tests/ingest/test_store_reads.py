@@ -75,7 +75,7 @@ def test_every_value_comes_back_bit_for_bit(store: Store) -> None:
         assert getattr(read, name).tobytes() == getattr(columns, name).tobytes()
 
 
-def test_chunks_are_of_one_version_while_the_series_grows(store: Store, reopen: Reopen) -> None:
+def test_chunks_have_one_version_while_the_series_grows(store: Store, reopen: Reopen) -> None:
     store.fetched.write(fetched(bars(TEN), last_is_final=False))
     found = store.bars.read_chunks(KEY, chunk_rows=4)
     assert found is not None
@@ -85,7 +85,7 @@ def test_chunks_are_of_one_version_while_the_series_grows(store: Store, reopen: 
     assert (found.state.revision, found.last_is_final) == (1, False)
 
 
-def test_a_series_that_is_restated_between_chunks_is_to_be_read_again(store: Store, reopen: Reopen) -> None:
+def test_a_series_restated_between_chunks_must_be_read_again(store: Store, reopen: Reopen) -> None:
     store.fetched.write(fetched(bars(TEN)))
     found = store.bars.read_chunks(KEY, chunk_rows=4)
     assert found is not None
@@ -105,7 +105,7 @@ def test_chunks_of_any_size_are_the_whole(store: Store, rows: int) -> None:
     assert all(0 < len(part) <= rows for part in parts)
 
 
-def test_what_is_not_there_is_none(store: Store) -> None:
+def test_missing_things_are_none(store: Store) -> None:
     assert store.bars.read(KEY) is None
     assert len(tail(store, KEY, 3)) == 0
     assert store.bars.coverage(KEY).gaps == ()
@@ -114,7 +114,7 @@ def test_what_is_not_there_is_none(store: Store) -> None:
 
 
 @pytest.mark.parametrize("interval", [Interval.D1, Interval.H1])
-def test_long_series_and_far_apart_bars_are_compared_rightly(store: Store, interval: Interval) -> None:
+def test_long_series_and_distant_bars_are_compared_correctly(store: Store, interval: Interval) -> None:
     key = SeriesKey("AAPL", interval)
     whole = series_of(5000)
     store.writes.open(HEADER)
@@ -159,7 +159,7 @@ def test_a_fetch_of_a_part_cuts_the_gaps_around_it(store: Store) -> None:
     )
 
 
-def test_what_nobody_was_asked_for_is_a_gap(store: Store) -> None:
+def test_a_range_never_fetched_is_a_gap(store: Store) -> None:
     store.fetched.write(fetched(bars({10: 10}), first_day=10))
     store.fetched.write(fetched(bars({20: 10}), first_day=20))
     asked = store.bars.coverage(KEY, start_ms=day(5), end_ms=day(30)).gaps
@@ -217,7 +217,7 @@ def test_bad_bars_of_any_number_are_kept_once(store: Store) -> None:
     assert [each.row.row for each in store.rejections.find(limit=40_000)] == list(range(30_000, -1, -1))
 
 
-def test_what_was_odd_about_bars_of_any_number_is_forgotten_when_they_change(store: Store) -> None:
+def test_flags_of_any_number_of_bars_go_when_the_bars_change(store: Store) -> None:
     columns = series_of(12_000)
     odd = [BarFlag(int(ms), FlagReason.ZERO_PRICE, "low = 0") for ms in columns.open_time_ms]
     store.fetched.write(fetched(columns, first_day=-10_000, flags=tuple(odd)))
@@ -235,7 +235,7 @@ def dividend(i: int, amount: float) -> Event:
     return Event(EventKind.DIVIDEND, day(i) + 14 * 3_600_000, amount=amount)
 
 
-def test_prices_before_a_dividend_are_lowered_by_its_part_of_the_close_before(store: Store) -> None:
+def test_prices_before_a_dividend_are_lowered_by_its_fraction_of_the_previous_close(store: Store) -> None:
     store.fetched.write(fetched(bars({0: 100, 1: 100, 2: 98, 3: 98}), events=(dividend(2, 2.0),)))
     read = store.bars.read(KEY, adjustment="ALL")
     assert read is not None
@@ -258,7 +258,7 @@ def test_stored_adjusted_closes_are_given_as_they_are(store: Store) -> None:
     assert np.all(read.columns.low <= read.columns.close)
 
 
-def test_a_bar_that_is_corrected_without_an_adjusted_close_keeps_its_share(store: Store) -> None:
+def test_a_bar_corrected_without_an_adjusted_close_keeps_its_factor(store: Store) -> None:
     store.fetched.write(fetched(bars({0: 100, 1: 100, 2: 100}), adjusted=[90.0, 90.0, 100.0]))
     header = WriteHeader("k", WriteMode.UPSERT, "client:test")
     store.writes.open(header)
@@ -270,7 +270,7 @@ def test_a_bar_that_is_corrected_without_an_adjusted_close_keeps_its_share(store
 
 
 def test_a_dividend_after_the_adjusted_closes_lowers_them_too_without_a_rewrite(store: Store) -> None:
-    """A refresh of the newest bars brings adjusted closes on another basis than the stored ones."""
+    """A refresh of the newest bars brings adjusted closes with a dividend that the stored ones lack."""
     first = day(3)
     store.fetched.write(
         fetched(
@@ -280,7 +280,7 @@ def test_a_dividend_after_the_adjusted_closes_lowers_them_too_without_a_rewrite(
             fetched_at_ms=first,
         )
     )
-    # Two percent are paid on day 4: the provider lowers everything before it.
+    # Two percent are paid on day 4: the provider lowers every earlier adjusted close.
     store.fetched.write(
         fetched(
             bars({2: 100, 3: 100, 4: 98}),
@@ -329,7 +329,7 @@ def test_one_event_met_at_two_intervals_is_one_event(store: Store) -> None:
     assert store.bars.events("AAPL") == (Event(EventKind.DIVIDEND, day(2), amount=1.0),)
 
 
-def test_events_that_a_whole_daily_history_no_longer_has_go(store: Store) -> None:
+def test_events_missing_from_a_whole_daily_history_are_removed(store: Store) -> None:
     split = Event(EventKind.SPLIT, day(1), numerator=4.0, denominator=1.0)
     store.fetched.write(fetched(bars({0: 100, 3: 100}), events=(split, dividend(2, 1.0))))
     store.fetched.write(fetched(bars({0: 100, 3: 100}), events=(split,)), replace=True)
@@ -343,7 +343,7 @@ def test_events_that_a_whole_daily_history_no_longer_has_go(store: Store) -> Non
 # Instruments
 
 
-def test_an_instrument_keeps_what_a_poorer_one_leaves_out(store: Store) -> None:
+def test_an_instrument_keeps_fields_that_a_newer_one_lacks(store: Store) -> None:
     rich = Instrument(
         "AAPL",
         "Apple Inc.",
@@ -382,7 +382,7 @@ def test_search_finds_symbols_and_names_whatever_their_case_the_best_first(store
 
 
 def adjusted_batches(sent: dict[int, float], adjusted: dict[int, float], *, rows: int) -> list[Batch]:
-    """A file's bars with their adjusted closes, in batches."""
+    """Write a file's bars with their adjusted closes, in batches."""
     days = sorted(sent)
     return [
         batch(
@@ -459,7 +459,7 @@ def test_a_newer_file_knows_the_dividends_that_an_older_one_did_not(store: Store
 # Clients' bars beside a provider's
 
 
-def test_what_a_client_wrote_stays_when_a_provider_brings_the_series(store: Store) -> None:
+def test_a_client_s_bars_stay_when_a_provider_writes_the_series(store: Store) -> None:
     store.fetched.write(fetched(bars(TEN)))
     store.writes.open(HEADER)
     store.writes.write(HEADER, [batch(1, bars({-50: 1.0, 4: 99.0}))])
@@ -475,7 +475,7 @@ def test_what_a_client_wrote_stays_when_a_provider_brings_the_series(store: Stor
     assert read.state.epoch == was.epoch
 
 
-def test_a_provider_s_bar_of_a_day_that_a_client_stamped_otherwise_is_passed_over(store: Store) -> None:
+def test_a_provider_s_bar_of_a_day_that_a_client_stamped_differently_is_skipped(store: Store) -> None:
     store.writes.open(HEADER)
     store.writes.write(HEADER, [batch(1, bars({0: 1.0, 1: 2.0}))])
     stamped = bars({0: 10.0, 1: 11.0, 2: 12.0})

@@ -1,4 +1,4 @@
-"""The tables: made by migrations, as the code has them, once, whoever comes first."""
+"""The tables: migrations create them once, as the code defines them, whichever process comes first."""
 
 import threading
 from pathlib import Path
@@ -17,7 +17,7 @@ from services.ingest.store.schema import metadata
 from services.ingest.store.sql import open_store
 
 
-def test_the_migrations_make_the_tables_that_the_code_has(store: Store, store_url: str) -> None:
+def test_the_migrations_create_the_tables_of_the_code(store: Store, store_url: str) -> None:
     engine = create_engine(store_url.replace("postgresql:", "postgresql+psycopg:"))
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"include_name": _ours})
@@ -69,7 +69,7 @@ def test_a_url_of_another_kind_is_refused(url: str) -> None:
         open_store(url, clock=SYSTEM)
 
 
-def test_a_database_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
+def test_a_missing_database_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     for url in ("postgresql://127.0.0.1:1/none", f"sqlite:///{tmp_path}/folder"):
         with pytest.raises(Unavailable):
@@ -77,7 +77,7 @@ def test_a_database_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-def test_a_database_of_the_first_release_keeps_what_it_knew(
+def test_a_database_of_the_first_release_keeps_its_adjusted_closes(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     url = f"sqlite:///{tmp_path}/old.db" if kind == "sqlite" else request.getfixturevalue("postgres_url")
@@ -122,7 +122,7 @@ def test_tables_of_a_newer_release_are_left_alone(store: Store, store_url: str) 
         engine.dispose()
 
 
-def test_a_role_that_may_only_read_is_told_at_the_start(postgres_url: str) -> None:
+def test_a_read_only_role_is_reported_at_the_start(postgres_url: str) -> None:
     open_store(postgres_url, clock=SYSTEM).close()
     role = f"reader_{postgres_url.rpartition('_')[2]}"
     with psycopg.connect(postgres_url, autocommit=True) as admin:

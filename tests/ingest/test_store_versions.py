@@ -1,4 +1,4 @@
-"""When the epoch grows, when the revision, when neither; and what the log of commits says of it."""
+"""The growth of epoch and revision, and the log of commits."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def test_bars_after_the_last_final_one_add_a_revision(store: Store) -> None:
     assert version(store) == (1, 2)
 
 
-def test_nothing_new_changes_no_version_and_is_no_commit(store: Store) -> None:
+def test_a_write_without_changes_changes_no_version_and_is_no_commit(store: Store) -> None:
     store.fetched.write(fetched(bars({0: 10, 1: 11})))
     token = store.commits.token()
     result = store.fetched.write(fetched(bars({0: 10, 1: 11}), fetched_at_ms=day(1200)))
@@ -51,7 +51,7 @@ def test_nothing_new_changes_no_version_and_is_no_commit(store: Store) -> None:
         ({0: 10, 1: 11}, True),  # the last final one removed
     ],
 )
-def test_a_final_bar_that_changes_or_goes_is_a_restatement(
+def test_a_changed_or_removed_final_bar_is_a_restatement(
     store: Store, change: dict[int, float], replace: bool
 ) -> None:
     store.fetched.write(fetched(bars({0: 10, 1: 11, 2: 12})))
@@ -97,7 +97,7 @@ def test_a_final_bar_stays_final_while_it_is_the_same(store: Store) -> None:
     assert (result.restated, result.state.last_is_final) == (True, False)
 
 
-def test_a_dividend_that_comes_to_light_restates_every_series_that_reaches_back_before_it(
+def test_a_new_dividend_restates_every_series_that_begins_before_it(
     store: Store,
 ) -> None:
     early = SeriesKey("AAPL", Interval.W1)
@@ -123,7 +123,7 @@ def test_each_batch_of_a_transaction_is_a_write_of_its_own(store: Store) -> None
     assert closes(tail(store, KEY, 9)) == {0: 10, 1: 9, 2: 12, 3: 13}
 
 
-def test_the_log_of_commits_says_what_changed_and_goes_on_behind_a_token(
+def test_the_log_of_commits_lists_changes_and_resumes_after_a_token(
     store: Store, reopen: Reopen, clock: ManualClock
 ) -> None:
     start = store.commits.token()
@@ -160,12 +160,12 @@ def test_listeners_hear_of_commits_until_they_end(store: Store) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "x", "1", "1.x", "-1.2", "1.99999999999999999999"])
-def test_what_is_no_token_is_refused(store: Store, token: str) -> None:
+def test_an_invalid_token_is_refused(store: Store, token: str) -> None:
     with pytest.raises(ValueError, match="token"):
         store.commits.after(token)
 
 
-def test_a_token_behind_what_is_kept_is_expired(store: Store, clock: ManualClock) -> None:
+def test_a_token_older_than_the_kept_log_is_expired(store: Store, clock: ManualClock) -> None:
     start = store.commits.token()
     for i in range(3):
         store.fetched.write(fetched(bars({i: 10}), first_day=i))

@@ -1,7 +1,7 @@
-"""Replies of the kinds that once went wrong, through provider and store: the cases of the fixtures.
+"""Replies of kinds that were once handled wrongly, through provider and store: the cases of the fixtures.
 
-fixtures/cases/upstream/CASES.md says what is right of each. A case that no test here names is read all the
-same: it must be an answer or a known error.
+fixtures/cases/upstream/CASES.md gives the right result of each. A case that no test here names is read as
+well: it must give an answer or a known error.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ def at(text: str, zone: str = "UTC") -> int:
 
 @dataclass(frozen=True)
 class Case:
-    """A reply, served for every request, and what ingest makes of it."""
+    """A reply, served for every request, and the parts of ingest that read it."""
 
     key: SeriesKey
     providers: Providers
@@ -50,7 +50,7 @@ class Case:
     clock: ManualClock
 
     def refresh(self) -> None:
-        """Refresh the series twice: the same reply once more changes nothing."""
+        """Refresh the series twice: the second, equal reply changes nothing."""
 
         async def run() -> set[int]:
             threads = BoundedExecutor(threads=2, queued=10, name="threads")
@@ -79,7 +79,7 @@ class Case:
         return [f"{datetime.fromtimestamp(ms / 1000, ZoneInfo(zone)):%m-%d %H:%M}" for ms in times]
 
     def gaps(self, start: str, end: str) -> list[tuple[str, str, str]]:
-        """(start, end, reason) of the gaps in a range, in UTC."""
+        """Return (start, end, reason) of the gaps in a range, in UTC."""
         coverage = self.store.bars.coverage(self.key, start_ms=at(start), end_ms=at(end))
 
         def text(ms: int) -> str:
@@ -120,7 +120,7 @@ def folder(fixtures: Path) -> Path:
 
 @pytest.fixture
 def case(folder: Path, tmp_path: Path) -> Iterator[Callable[..., Case]]:
-    """Opens a case by its name, with its series refreshed."""
+    """Open a case by its name, and refresh its series."""
     with ExitStack() as stack:
 
         def opened(name: str, *, now: str = NOW, symbol: str = "") -> Case:

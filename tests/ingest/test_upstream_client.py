@@ -1,4 +1,4 @@
-"""The upstream client over HTTP: outcomes, retries, Retry-After, deadlines, and what it refuses."""
+"""The upstream client over HTTP: outcomes, retries, Retry-After, deadlines, and refusals."""
 
 import random
 import ssl
@@ -36,7 +36,7 @@ INNER = b'{"chart":{"result":null,"error":{"code":"Internal Server Error","descr
 
 
 class Asking:
-    """Quotes asked of a scripted upstream, and the waits between requests."""
+    """Requests for quotes from a scripted upstream, and the waits between them."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Asking:
 
     @property
     def waits(self) -> list[float]:
-        """The waits before retries, in seconds."""
+        """Return the waits before retries, in seconds."""
         return self._clock.slept
 
 
@@ -90,7 +90,7 @@ class Asking:
         (Answer(404, b"<html>"), Unavailable, Reason.UPSTREAM_MALFORMED, Outcome.MALFORMED),
     ],
 )
-def test_what_a_retry_cannot_mend_is_asked_once(
+def test_a_failure_that_a_retry_cannot_mend_is_tried_once(
     answer: Answer, kind: type[FinstageError], reason: Reason, outcome: Outcome
 ) -> None:
     with upstream(answer) as server:
@@ -114,7 +114,7 @@ def test_what_a_retry_cannot_mend_is_asked_once(
         (Answer(reset=True), Unavailable, Outcome.UNAVAILABLE),
     ],
 )
-def test_what_a_retry_can_mend_is_tried_four_times(
+def test_a_failure_that_a_retry_can_mend_is_tried_four_times(
     answer: Answer, kind: type[FinstageError], outcome: Outcome
 ) -> None:
     with upstream(answer) as server:
@@ -122,7 +122,7 @@ def test_what_a_retry_can_mend_is_tried_four_times(
         error = asking.quote()
         assert type(error) is kind
         assert error.retry_after_s is not None
-        # The first reset is tried again besides.
+        # The first reset gets one more attempt.
         assert len(server.asked) == 4 + answer.reset
         assert asking.count(outcome) == 4 + answer.reset
 
@@ -190,14 +190,14 @@ def test_a_wait_beyond_the_longest_is_not_begun_even_without_a_deadline() -> Non
         assert (len(server.asked), asking.waits) == (1, [])
 
 
-def test_no_time_is_said_before_asking() -> None:
+def test_a_deadline_that_is_too_short_is_refused_before_the_request() -> None:
     with upstream() as server:
         assert isinstance(Asking(server).quote(within_s=0.0), DeadlineTooShort)
         assert server.asked == []
 
 
 def test_a_slow_body_is_given_up_as_a_whole() -> None:
-    """Each byte comes in time; the reply does not."""
+    """Each byte arrives in time; the whole reply does not."""
     with upstream(Answer(drip_s=0.02)) as server:
         asking = Asking(server, RetryPolicy(retries=0), timeout_s=0.3)
         started = time.monotonic()
@@ -261,7 +261,7 @@ def test_retry_after_forms(header: str | None, seconds: float | None) -> None:
     assert retry_after_s(header, wall_s=ManualClock(1_700_000_000.0).wall()) == seconds
 
 
-def test_a_certificate_that_does_not_hold_is_said(tmp_path: Path) -> None:
+def test_an_invalid_certificate_is_reported(tmp_path: Path) -> None:
     command = (
         "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 1 -subj /CN=localhost"
     )

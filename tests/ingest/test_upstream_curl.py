@@ -1,4 +1,4 @@
-"""The opt-in transport keeps the same rules."""
+"""The opt-in transport, which follows the same rules."""
 
 import pytest
 
@@ -38,7 +38,7 @@ def test_statuses_and_headers_come_through(transport: Transport) -> None:
         assert (reply.status, reply.headers["retry-after"]) == (429, "7")
 
 
-def test_it_refuses_what_the_other_refuses(transport: Transport) -> None:
+def test_it_refuses_the_same_replies_as_the_default_transport(transport: Transport) -> None:
     with upstream() as other, upstream(Answer(302, headers={"Location": f"{other.url}/x"})) as server:
         away = get(transport, server.url)
         assert isinstance(away, Failure)

@@ -1,4 +1,4 @@
-"""Pace, breaker, budget and bounds of one upstream: what keeps an outage from being multiplied."""
+"""Pace, breaker, budget and bounds of one upstream, which keep retries from multiplying an outage."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -111,7 +111,7 @@ def test_a_wall_clock_that_is_set_back_holds_nobody() -> None:
 
 
 class SetBackClock(SkippingClock):
-    """Its wall clock is back_s behind."""
+    """A clock whose wall time is back_s behind."""
 
     back_s = 0.0
 
@@ -119,7 +119,7 @@ class SetBackClock(SkippingClock):
         return super().wall() - self.back_s
 
 
-def test_a_retry_after_holds_everybody() -> None:
+def test_a_retry_after_stops_all_requests() -> None:
     with upstream(Answer(429, headers={"Retry-After": "20"}), Answer()) as server:
         clock = SkippingClock()
         provider = provider_of(server, clock)
@@ -136,7 +136,7 @@ def test_a_retry_after_holds_everybody() -> None:
 
 
 def test_a_retry_after_in_2099_holds_for_ten_minutes_and_then_one_request_probes() -> None:
-    """While the probe is under way all others are refused; after its answer all may go."""
+    """During the probe all other requests are refused; after its answer all may go."""
     held = Answer(429, headers={"Retry-After": "Thu, 01 Jan 2099 00:00:00 GMT"})
     with upstream(held, Answer(503), Answer()) as server:
         clock = SkippingClock()
@@ -166,8 +166,8 @@ def test_a_wait_is_told_with_the_reason_of_the_answer_that_asked_for_it() -> Non
             assert error.reason is Reason.UPSTREAM_UNAVAILABLE
 
 
-def test_what_one_host_asks_for_does_not_hold_another() -> None:
-    """The page of the cookie is on a host of its own: quotes go on without it, one by one."""
+def test_a_retry_after_of_one_host_does_not_stop_another() -> None:
+    """The cookie's page is on a host of its own: quotes continue without it, one by one."""
     with upstream(Answer(429, headers={"Retry-After": "3600"})) as cookies, upstream() as charts:
         clock = SkippingClock()
         metrics = UpstreamMetrics(CollectorRegistry())
@@ -182,7 +182,7 @@ def test_what_one_host_asks_for_does_not_hold_another() -> None:
         assert status(provider).retry_after_s is None
 
 
-def test_asking_can_be_resumed_by_hand() -> None:
+def test_requests_can_be_resumed_by_hand() -> None:
     with upstream(Answer(429, headers={"Retry-After": "600"}), Answer()) as server:
         clock = SkippingClock()
         provider = provider_of(server, clock)
@@ -211,7 +211,7 @@ def test_replicas_share_what_they_learn_through_redis(redis_url: str) -> None:
     assert 1.9 < clock.monotonic() - started < 2.2
 
 
-def test_without_redis_each_keeps_its_own_pace_from_what_was_known() -> None:
+def test_without_redis_each_replica_goes_on_from_the_last_shared_pace() -> None:
     clock = ManualClock()
     with RedisServer() as server:
         redis = Redis.from_url(server.url, socket_timeout=0.5)
@@ -230,7 +230,7 @@ def test_without_redis_each_keeps_its_own_pace_from_what_was_known() -> None:
 
 
 def test_an_upstream_that_is_away_is_left_alone() -> None:
-    """Two minutes, a caller every 50 ms: once open, no more than 1.1 requests a second."""
+    """A caller comes every 50 ms for two minutes: once the breaker is open, at most 1.1 requests a second."""
     with upstream(Answer(503)) as server:
         clock = SkippingClock()
         provider = provider_of(server, clock, retry=RetryPolicy())
@@ -292,7 +292,7 @@ def test_retries_are_paid_for_by_successes() -> None:
 
 
 def test_refusals_of_everything_are_not_multiplied_for_long() -> None:
-    """429s do not open the breaker: the budget ends the retries, at 50."""
+    """429s do not open the breaker; the budget ends the retries at 50."""
     with upstream(Answer(429)) as server:
         clock = SkippingClock()
         provider = provider_of(server, clock, retry=RetryPolicy())

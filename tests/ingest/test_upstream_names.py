@@ -1,4 +1,4 @@
-"""Names of metrics and log events: those in the README are those in the code."""
+"""Names of metrics and log events: the README and the code agree."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""Row truth: what is refused, with which reason, and what is kept and marked."""
+"""The checks of rows: rejected rows with their reasons, and kept rows with their flags."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ START_MS = 1_600_000_200_000 // 900_000 * 900_000
 
 
 def bars(*rows: tuple[float, ...], step_ms: int = DAY_MS, start_ms: int = START_MS) -> Columns:
-    """Columns of (open, high, low, close, volume) rows, step_ms apart."""
+    """Return columns of (open, high, low, close, volume) rows, step_ms apart."""
     table = np.array(rows, dtype=np.float64).reshape(-1, 5)
     return Columns.of(start_ms + step_ms * np.arange(len(table)), *table.T)
 
@@ -99,13 +99,13 @@ def test_a_row_that_cannot_be_a_bar_is_refused_alone(row: tuple[float, ...], rea
     assert checked.source_rows.tolist() == [0, 2]
 
 
-def test_a_zero_price_is_kept_and_marked() -> None:
+def test_a_zero_price_is_kept_and_flagged() -> None:
     checked = check(Interval.D1, bars((0, 1, 0, 1, 5)), now_ms=NOW_MS)
     assert len(checked.columns) == 1
     assert [(f.reason, f.detail) for f in checked.flags] == [(FlagReason.ZERO_PRICE, "open, low = 0")]
 
 
-def test_within_rounding_high_and_low_are_widened_and_the_bar_is_marked() -> None:
+def test_within_rounding_high_and_low_are_widened_and_the_bar_is_flagged() -> None:
     given = bars((10.0, 11.0, 9.0, 11.000001, 5), (8.999999, 11.0, 9.0, 10, 5))
     checked = check(Interval.D1, given, now_ms=NOW_MS)
     assert checked.columns.high.tolist() == [11.000001, 11.0]
@@ -114,7 +114,7 @@ def test_within_rounding_high_and_low_are_widened_and_the_bar_is_marked() -> Non
     assert len(checked.flags) == 2
 
 
-def test_the_price_precision_says_how_much_rounding_is() -> None:
+def test_the_price_precision_decides_the_tolerated_rounding() -> None:
     row = bars((100.0, 101.0, 99.0, 101.004, 5))
     assert check(Interval.D1, row, now_ms=NOW_MS).rejected
     assert not check(Interval.D1, row, now_ms=NOW_MS, price_precision=2).rejected
@@ -203,7 +203,7 @@ def test_a_day_week_or_month_has_one_bar_and_the_detail_says_what_is_next(
     ["Europe/London", "Europe/Berlin", "Europe/Athens", "America/New_York", "Asia/Tokyo", "Australia/Sydney"],
 )
 @pytest.mark.parametrize("interval", [Interval.D1, Interval.W1, Interval.MO1])
-def test_local_midnights_are_each_of_a_period_of_their_own(zone: str, interval: Interval) -> None:
+def test_each_local_midnight_starts_a_period_of_its_own(zone: str, interval: Interval) -> None:
     frequency = {Interval.D1: "D", Interval.W1: "W-MON", Interval.MO1: "MS"}[interval]
     opens = pd.date_range("2000-01-01", "2020-01-01", freq=frequency, tz=zone)
     times = opens.tz_convert("UTC").as_unit("ms").asi8
@@ -227,7 +227,7 @@ def test_a_daily_date_may_be_ahead_by_the_furthest_time_zone() -> None:
     assert reasons(minute, Interval.M1) == {0: RejectReason.IN_FUTURE}
 
 
-def test_adjusted_closes_go_with_their_rows() -> None:
+def test_adjusted_closes_stay_with_their_rows() -> None:
     columns = bars(GOOD, (np.nan, 1, 1, 1, 1), GOOD, GOOD, GOOD)
     adjusted = np.array([9.0, 8.0, np.nan, -1.0, np.inf])
     checked = check(Interval.D1, columns, now_ms=NOW_MS, adjusted_close=adjusted)
@@ -267,7 +267,7 @@ def test_a_client_s_adjusted_close_must_go_with_its_close(
     assert not check(Interval.D1, columns, now_ms=NOW_MS, adjusted_close=given).rejected
 
 
-def test_the_recorded_pence_defect_is_marked_where_the_price_jumps(fixtures: Path) -> None:
+def test_the_recorded_pence_defect_is_flagged_where_the_price_jumps(fixtures: Path) -> None:
     lines = (fixtures / "ohlcv/aet_l_1d_100x_error.csv").read_text().splitlines()[1:]
     closes = np.array([float(line.split(",")[4]) for line in reversed(lines)])
     columns = bars(*((c, c, c, c, 1.0) for c in closes))
@@ -301,7 +301,7 @@ times = st.one_of(
 
 
 @given(rows=st.lists(st.tuples(times, number, number, number, number, number), max_size=30))
-def test_every_row_is_kept_or_refused_once_and_what_is_kept_are_bars(rows: list[tuple[float, ...]]) -> None:
+def test_every_row_is_kept_or_refused_once_and_kept_rows_are_bars(rows: list[tuple[float, ...]]) -> None:
     columns = Columns.of(
         np.array([r[0] for r in rows], dtype=np.int64), *np.array([r[1:] for r in rows]).reshape(-1, 5).T
     )

@@ -1,4 +1,4 @@
-"""The watch list: when series are due, and that they are refreshed then."""
+"""The watch list: the times at which series are due, and their refreshes."""
 
 import asyncio
 import time
@@ -40,16 +40,16 @@ def new_york() -> Calendar:
 @pytest.mark.parametrize(
     ("interval", "fetched", "due"),
     [
-        # Within the session of Wednesday 3 July 2024, 13:30 to 17:00: after each bar.
+        # Within the session of Wednesday 3 July 2024, 13:30 to 17:00, a series is due after each bar.
         (Interval.M1, "2024-07-03T14:00:10", "2024-07-03T14:01:05"),
         (Interval.M1, "2024-07-03T14:01:04", "2024-07-03T14:01:05"),
         (Interval.M5, "2024-07-03T14:00:10", "2024-07-03T14:05:05"),
         (Interval.D1, "2024-07-03T14:00:10", "2024-07-03T14:15:05"),
         (Interval.W1, "2024-07-03T14:00:10", "2024-07-03T15:00:05"),
-        # Over its close: once more when the last prices are there.
+        # After the close it is due once more, when the last prices have arrived.
         (Interval.M1, "2024-07-03T16:59:30", "2024-07-03T17:30:00"),
         (Interval.D1, "2024-07-03T16:50:00", "2024-07-03T17:30:00"),
-        # Then not before the first bar of Friday: Thursday is a holiday.
+        # Then it is due after the first bar of Friday: Thursday is a holiday.
         (Interval.M1, "2024-07-03T17:30:01", "2024-07-05T13:31:05"),
         (Interval.D1, "2024-07-03T18:00:00", "2024-07-05T13:45:05"),
     ],
@@ -67,7 +67,7 @@ def test_a_series_never_fetched_is_due_now(new_york: Calendar) -> None:
     assert next_refresh_ms(Interval.D1, fetched_ms=None, now_ms=sunday, calendar=new_york) == sunday
 
 
-def test_one_whose_close_was_slept_through_is_due_now(new_york: Calendar) -> None:
+def test_a_series_whose_close_was_missed_is_due_now(new_york: Calendar) -> None:
     sunday = at("2024-07-07T12:00")
     friday = at("2024-07-05T15:00")
     assert next_refresh_ms(Interval.D1, fetched_ms=friday, now_ms=sunday, calendar=new_york) == sunday
@@ -80,7 +80,7 @@ def test_without_known_hours_a_series_is_due_at_all_hours() -> None:
 
 
 class MarketClock:
-    """Wall time is the market's; the monotonic clock is the machine's."""
+    """A clock with the market's wall time and the machine's monotonic time."""
 
     def __init__(self, market: FakeClock) -> None:
         self._market = market
@@ -96,7 +96,7 @@ APPLE, BITCOIN = SeriesKey("AAPL", Interval.M5), SeriesKey("BTC-USD", Interval.M
 
 
 class Stubborn(Refresher):
-    """A refresher with a fault of its own for one symbol. asked: every series that it was asked for."""
+    """A refresher that fails for one symbol. asked: every series requested from it."""
 
     asked: list[SeriesKey]
 
@@ -145,7 +145,7 @@ def watching(
         store.close()
 
 
-async def test_what_is_due_is_refreshed(watched: tuple[WatchList, Sim, FakeClock]) -> None:
+async def test_a_due_series_is_refreshed(watched: tuple[WatchList, Sim, FakeClock]) -> None:
     watch_list, _, market = watched
     assert await watch_list.refresh_due() == [APPLE, BITCOIN]
     assert await watch_list.refresh_due() == []
@@ -170,7 +170,7 @@ async def test_a_failure_is_tried_again_later(watched: tuple[WatchList, Sim, Fak
     assert await watch_list.refresh_due() == []
 
 
-async def test_bad_entries_harm_no_other_and_are_asked_for_less_and_less(tmp_path: Path) -> None:
+async def test_bad_entries_do_not_harm_others_and_are_tried_ever_less_often(tmp_path: Path) -> None:
     with watching(tmp_path, [UNKNOWN, FAULTY, BITCOIN]) as (watch_list, asked, _, market):
         due = [set(await watch_list.refresh_due())]
         for _ in range(60):
@@ -178,7 +178,7 @@ async def test_bad_entries_harm_no_other_and_are_asked_for_less_and_less(tmp_pat
             due.append(set(await watch_list.refresh_due()))
         assert due[0] == {UNKNOWN, FAULTY, BITCOIN}
         assert all(BITCOIN in each for each in due)
-        # Five hours: after 1, 2, 4, … 60 minutes, seen every five.
+        # In five hours it is asked after 1, 2, 4, … 60 minutes, checked every five.
         assert 4 <= asked.count(UNKNOWN) <= 12
         assert asked.count(UNKNOWN) == asked.count(FAULTY)
         assert RETRY_S < MAX_RETRY_S

@@ -1,4 +1,4 @@
-"""Batches as their bytes come: in any form that protobuf allows, and damaged."""
+"""Batches from raw bytes: in every form that protobuf allows, and damaged."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ BATCH = pb.WriteBarsRequest.DESCRIPTOR.fields_by_name["batch"].number
 ADJUSTED = pb.BarBatch.DESCRIPTOR.fields_by_name["adjusted_close"].number
 
 
-def test_more_numbers_that_are_not_packed_than_are_walked_over_are_read_all_the_same() -> None:
+def test_any_number_of_unpacked_values_is_read() -> None:
     columns = series_of(ROWS)
     unpacked = np.empty(ROWS, [("tag", "u1"), ("value", "<f8")])
     unpacked["tag"], unpacked["value"] = ADJUSTED << 3 | 1, columns.close
@@ -35,7 +35,7 @@ def test_more_numbers_that_are_not_packed_than_are_walked_over_are_read_all_the_
     [b"\x12\xff", joined(field_parts(BATCH, [b"\x0b"])), b"\x7a\x00" * (MAX_FIELDS + 1) + b"\x12\xff"],
     ids=["cut off", "a group", "cut off behind many fields"],
 )
-def test_damaged_bytes_are_told_by_their_field(data: bytes) -> None:
+def test_damaged_bytes_are_refused_by_field(data: bytes) -> None:
     text = "the bytes given are not a finstage.ingest.v1.WriteBarsRequest"
     with pytest.raises(InvalidRequest, match=f"^batch: {text}"):
         read_batch(data)

@@ -1,4 +1,4 @@
-"""WriteBars on a database that stands still: the client waits, and ingest holds no more than it must."""
+"""WriteBars on a stalled database: the client waits, and ingest buffers no more than it must."""
 
 import asyncio
 import sqlite3
@@ -31,7 +31,7 @@ async def test_reads_go_on_while_writes_wait(tmp_path: Path, clock: ManualClock)
     store.close()
 
 
-async def test_a_database_that_stands_still_holds_the_client_up(tmp_path: Path, clock: ManualClock) -> None:
+async def test_a_stalled_database_makes_the_client_wait(tmp_path: Path, clock: ManualClock) -> None:
     path = tmp_path / "finstage.db"
     store = open_store(f"sqlite:///{path}", clock=clock)
     bars = series_of(ROWS)

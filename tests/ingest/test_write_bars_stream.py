@@ -150,7 +150,7 @@ async def test_a_second_bar_of_a_day_week_or_month_is_refused_in_the_same_batch_
     assert at_once[0].rejected[0].reason == in_turn[1].rejected[0].reason == pb.REJECT_REASON_OFF_GRID
 
 
-async def test_modes_refuse_what_is_there_or_not_row_by_row(ingest: Ingest, store: Store) -> None:
+async def test_insert_and_update_modes_refuse_rows_one_by_one(ingest: Ingest, store: Store) -> None:
     await ingest.write(HEADER, [bar_batch(1, bars({0: 10, 2: 12}))])
     insert = pb.WriteBarsHeader(idempotency_key="i", source="s", mode=pb.WRITE_MODE_INSERT)
     _, (ack,) = await ingest.write(insert, [bar_batch(1, bars({0: 99, 1: 11, 2: 12}))])
@@ -236,9 +236,7 @@ async def test_pages_of_refused_rows_join_without_gap(ingest: Ingest) -> None:
         (pb.WriteBarsHeader(idempotency_key="k", source="s", mode=9), "header.mode"),  # type: ignore[arg-type]
     ],
 )
-async def test_a_wrong_header_is_told_by_field(
-    ingest: Ingest, header: pb.WriteBarsHeader, field: str
-) -> None:
+async def test_a_wrong_header_names_its_field(ingest: Ingest, header: pb.WriteBarsHeader, field: str) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await ingest.write(header, [])
     error = failed(caught.value)
@@ -263,7 +261,7 @@ async def test_a_batch_before_the_header_and_a_second_header_are_refused(ingest:
         (None, "batch", "messages after the first must be batches"),
     ],
 )
-async def test_what_is_no_batch_ends_the_stream_after_those_before_it(
+async def test_an_invalid_batch_ends_the_stream_after_those_before_it(
     ingest: Ingest, store: Store, batch: pb.BarBatch | None, field: str, description: str
 ) -> None:
     requests = [
@@ -279,7 +277,7 @@ async def test_what_is_no_batch_ends_the_stream_after_those_before_it(
     assert closes(tail(store, KEY, 9)) == {0: 10}
 
 
-async def test_numbers_that_were_not_sent_packed_are_read_all_the_same(ingest: Ingest, store: Store) -> None:
+async def test_unpacked_numbers_are_read(ingest: Ingest, store: Store) -> None:
     packed = bar_batch(1, bars({0: 10, 1: 11}), adjusted_close=[9.0, 10.0])
     rest = pb.BarBatch(sequence=1, symbol="AAPL", interval="1d")
     unpacked = b""

@@ -28,7 +28,7 @@ REFUSED = b'{"finance":{"result":null,"error":{"code":"Unauthorized","descriptio
 
 
 class Yahoo(ScriptedUpstream):
-    """Sets a cookie, gives crumbs "crumb-1", "crumb-2", …, and takes only the newest, with the cookie."""
+    """Sets a cookie, gives crumbs "crumb-1", "crumb-2", …, and accepts only the newest, with the cookie."""
 
     crumb = b"crumb-1"
     taken = b"crumb-1"
@@ -98,7 +98,7 @@ def prices(answers: list[Quote | FinstageError]) -> list[float | None]:
     return [answer.price if isinstance(answer, Quote) else None for answer in answers]
 
 
-def test_many_symbols_are_one_request_and_what_it_lacks_is_asked_for_alone(
+def test_many_symbols_are_one_request_and_missing_ones_are_requested_alone(
     provider: Provider, server: Yahoo
 ) -> None:
     answers = provider.fetch_quotes(SYMBOLS, deadline=None)
@@ -125,10 +125,10 @@ def test_a_refused_crumb_is_fetched_again_once(provider: Provider, server: Yahoo
 
 
 @pytest.mark.parametrize("crumb", [b"Too Many Requests", b"<html>", b"", b"x" * 33, b"\x00"])
-def test_what_is_no_crumb_is_not_taken_for_one(
+def test_an_invalid_crumb_is_not_used(
     provider: Provider, server: Yahoo, clock: SkippingClock, crumb: bytes
 ) -> None:
-    """The chart API answers instead, and the crumb is not asked for again for a while."""
+    """The chart API answers instead, and no crumb is requested for a while."""
     server.crumb = crumb
     for _ in range(2):
         assert prices(provider.fetch_quotes(SYMBOLS[:4], deadline=None)) == [1.5] * 4
@@ -161,7 +161,7 @@ def test_a_few_symbols_need_no_crumb(provider: Provider, server: Yahoo) -> None:
 
 
 async def test_five_hundred_symbols_are_ten_requests() -> None:
-    """Of the simulated market, which asks for no crumb; the unknown ones are asked for alone."""
+    """The simulated market needs no crumb; unknown symbols are requested one by one."""
     with start() as sim:
         known = [symbol for symbol in sim.market.instruments if not symbol.startswith("X-")]
         settings = UpstreamSettings(sim_url=sim.url)

@@ -12,7 +12,7 @@ from finstage_market.interval import Interval
 from services.ingest.hours.grid import GRIDS, HOUR_MS, MINUTE_MS
 from tests.ingest.chart_replies import DAY, bars, body, session
 
-# A day on which the clocks changed, or the zone its offset, and the day's length in hours.
+# A day on which the clocks or the zone's offset changed, and the day's length in hours.
 CHANGES = {
     "New York, spring": ("America/New_York", date(2026, 3, 8), 23.0),
     "New York, fall": ("America/New_York", date(2026, 11, 1), 25.0),
@@ -39,7 +39,7 @@ INTRADAY = [interval for interval in Interval if interval.is_intraday]
 
 
 def start_ms(day: date, zone: str) -> int:
-    """When a day starts: at midnight, or at the first moment that clocks show on it."""
+    """Return the start of a day: midnight, or the first moment that exists on it."""
     midnight = datetime.combine(day, time(), ZoneInfo(zone))
     return round(midnight.timestamp() * 1000)
 
@@ -66,7 +66,7 @@ def test_the_days_are_as_long_as_this_test_says(change: str) -> None:
 @pytest.mark.parametrize("interval", INTRADAY)
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_market_round_the_clock_keeps_every_bar(change: str, interval: Interval, sessions: str) -> None:
-    """However the reply shows its sessions: to the last minute, all as long as each other, or one day's."""
+    """The reply may list sessions to the last minute, sessions of equal length, or one day's alone."""
     zone, day, _ = CHANGES[change]
     days = days_around(day)
     first, end = start_ms(days[0], zone), start_ms(days[-1], zone)
@@ -90,7 +90,7 @@ def test_a_market_round_the_clock_keeps_every_bar(change: str, interval: Interva
 @pytest.mark.parametrize("interval", INTRADAY)
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_session_of_the_day_begins_at_its_hour_of_the_clock(change: str, interval: Interval) -> None:
-    """9:00 to 17:00 on each day, of which the reply lists the last one only."""
+    """Each session runs from 9:00 to 17:00; the reply lists only the last one."""
     zone, day, _ = CHANGES[change]
     step_ms = GRIDS[interval].step_ms
     opens = []
@@ -105,7 +105,7 @@ def test_a_session_of_the_day_begins_at_its_hour_of_the_clock(change: str, inter
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_session_past_midnight_keeps_every_hour(change: str) -> None:
-    """18:00 to 17:00 of the next day, as futures trade."""
+    """It runs from 18:00 to 17:00 of the next day, as with futures."""
     zone, day, _ = CHANGES[change]
     opens = []
     for one in days_around(day):
@@ -119,7 +119,7 @@ def test_a_session_past_midnight_keeps_every_hour(change: str) -> None:
 @pytest.mark.parametrize("interval", [Interval.D1, Interval.W1, Interval.MO1])
 @pytest.mark.parametrize("change", CHANGES)
 def test_days_weeks_and_months_keep_every_bar(change: str, interval: Interval, stamped: str) -> None:
-    """Stamped at local midnight, at the session's start, or with the other offset's midnight."""
+    """Rows may be stamped at local midnight, at the session's start, or at the other offset's midnight."""
     zone, day, _ = CHANGES[change]
     if interval is Interval.MO1:
         starts = list(months_around(day))

@@ -1,4 +1,4 @@
-"""Replies that no recording shows, or not alone: what the chart reader makes of them."""
+"""Odd replies that no recording shows, or shows alone."""
 
 from typing import Any
 
@@ -31,10 +31,8 @@ MONDAY = session("2024-03-04T09:30", "2024-03-04T16:00")
     ],
 )
 @pytest.mark.parametrize("name", ["open", "volume", "adjclose"])
-def test_an_array_that_is_none_of_one_number_a_row_makes_the_reply_malformed(
-    name: str, values: object
-) -> None:
-    """Which of the rows the numbers belong to cannot be told."""
+def test_an_array_without_one_number_per_row_makes_the_reply_malformed(name: str, values: object) -> None:
+    """The numbers cannot be assigned to rows."""
     reply = body([("2024-03-04T09:30", *DAY, 11.0), ("2024-03-05T09:30", *DAY, 11.0)])
     indicators = reply["chart"]["result"][0]["indicators"]
     group = indicators["adjclose"] if name == "adjclose" else indicators["quote"]
@@ -45,7 +43,7 @@ def test_an_array_that_is_none_of_one_number_a_row_makes_the_reply_malformed(
 
 
 @pytest.mark.parametrize("stamps", [[1.5, 2.5], ["1", "2"], [1, None], [True, 1], 5, [1, 10**13], [[1], [2]]])
-def test_timestamps_that_are_no_whole_seconds_make_the_reply_malformed(stamps: object) -> None:
+def test_timestamps_that_are_not_whole_seconds_make_the_reply_malformed(stamps: object) -> None:
     reply = body([("2024-03-04T09:30", *DAY), ("2024-03-05T09:30", *DAY)])
     reply["chart"]["result"][0]["timestamp"] = stamps
     failure = read(reply)
@@ -95,8 +93,8 @@ def test_replies_without_a_result(reply: object, outcome: Outcome) -> None:
         {"tradingPeriods": [[{"start": 5, "end": 1}], {"start": "a"}, [[[[[[{}]]]]]]]},
     ],
 )
-def test_meta_that_is_none_is_unknown(meta: object) -> None:
-    """The bars need none of it."""
+def test_invalid_meta_is_unknown(meta: object) -> None:
+    """The bars do not depend on it."""
     reply = body([("2024-03-04T09:30", *DAY), ("2024-03-05T09:30", *DAY)])
     reply["chart"]["result"][0]["meta"] = meta
     found = bars(Interval.D1, reply)
@@ -104,7 +102,7 @@ def test_meta_that_is_none_is_unknown(meta: object) -> None:
     assert found.bars.last_is_final
 
 
-def test_rows_in_any_order_are_put_in_order() -> None:
+def test_unordered_rows_are_sorted() -> None:
     days = [(f"2024-03-{day:02}T09:30", day, day, day, day, day) for day in (8, 7, 4, 5, 6)]
     found = bars(Interval.D1, body(days))
     assert times(found) == ["03-04 09:30", "03-05 09:30", "03-06 09:30", "03-07 09:30", "03-08 09:30"]
@@ -118,7 +116,7 @@ def test_a_row_sent_twice_is_one_bar() -> None:
     assert (found.bars.last_is_final, found.bars.rejected) == (True, ())
 
 
-def test_a_null_row_beside_one_with_values_is_no_gap() -> None:
+def test_a_null_row_beside_one_with_values_is_not_a_gap() -> None:
     monday, tuesday = ("2024-03-04T09:30", *DAY), ("2024-03-05T09:30", *DAY)
     found = bars(
         Interval.D1, body([("2024-03-04T09:30", *NULL), monday, tuesday, ("2024-03-05T09:30", *NULL)])
@@ -127,7 +125,7 @@ def test_a_null_row_beside_one_with_values_is_no_gap() -> None:
     assert found.gaps == ()
 
 
-def test_of_two_rows_that_differ_on_one_slot_of_the_past_neither_is_taken() -> None:
+def test_two_different_rows_of_one_past_slot_are_both_rejected() -> None:
     rows = [
         ("2024-03-04T09:30", *DAY),
         ("2024-03-05T09:30", *DAY),
@@ -159,7 +157,7 @@ def test_a_second_row_of_a_past_day_is_refused() -> None:
     ],
 )
 def test_a_live_row_is_merged_with_the_row_of_its_slot(interval: Interval, regular: str, live: str) -> None:
-    """Open of the first, close of the live one, extremes of both; the larger volume, not the sum."""
+    """The bar has the row's open, the live close, both extremes, and the larger volume, not the sum."""
     rows = [(regular, 10.0, 12.0, 9.0, 11.0, 500, 11.0), (live, 11.5, 13.0, 11.0, 12.5, 100, 12.5)]
     found = bars(interval, body(rows, sessions=[MONDAY] if interval.is_intraday else ()), now=live)
     assert found.bars.columns.open_time_ms.tolist() == [ms(regular)]
@@ -195,15 +193,15 @@ def test_a_live_row_alone_in_the_reply_is_put_on_its_slot() -> None:
     ]
 
 
-def test_the_grid_starts_anew_after_a_lunch_break() -> None:
-    """Tokyo: 9:00 to 11:30 and 12:30 to 15:00, shown as one session."""
+def test_the_grid_restarts_after_a_lunch_break() -> None:
+    """Tokyo trades from 9:00 to 11:30 and 12:30 to 15:00; the reply lists one session."""
     tokyo = "Asia/Tokyo"
     days = [session(f"2024-03-{d:02}T09:00", f"2024-03-{d:02}T15:00", tokyo) for d in (4, 5)]
     hours = ["09:00", "10:00", "11:00", "12:30", "13:30", "14:30"]
     rows = [(f"2024-03-{d:02}T{hour}", *DAY) for d in (4, 5) for hour in hours]
     found = bars(Interval.H1, body(rows, zone=tokyo, sessions=days))
     assert times(found, tokyo) == [f"03-{d:02} {hour}" for d in (4, 5) for hour in hours]
-    # The first row of the afternoon, while it forms, and with one price so far.
+    # The first row of the afternoon is forming and has one price so far.
     forming = [*rows[:9], ("2024-03-05T12:30", 10.0, 10.0, 10.0, 10.0, 0)]
     reply = body(forming, zone=tokyo, sessions=days, market="2024-03-05T12:30")
     found = bars(Interval.H1, reply, now="2024-03-04T22:31")
@@ -212,15 +210,15 @@ def test_the_grid_starts_anew_after_a_lunch_break() -> None:
 
 
 def test_a_market_without_a_close_has_a_last_minute() -> None:
-    """It is shown as 00:00 to 23:59."""
+    """The reply lists its session as 00:00 to 23:59."""
     day = session("2024-03-04T00:00", "2024-03-04T23:59", "UTC")
     rows = [("2024-03-04T23:58", *DAY), ("2024-03-04T23:59", *DAY)]
     found = bars(Interval.M1, body(rows, zone="UTC", sessions=[day]))
     assert times(found, "UTC") == ["03-04 23:58", "03-04 23:59"]
 
 
-def test_a_quote_on_the_grid_forms_a_bar_only_while_trading_may_go_on() -> None:
-    """Futures pause at 17:00, amid a session that is shown as the whole day."""
+def test_a_quote_on_the_grid_forms_a_bar_only_while_trading_may_continue() -> None:
+    """Futures pause at 17:00, within a session that the reply lists as the whole day."""
     day = session("2024-03-04T00:00", "2024-03-04T23:59")
     rows = [("2024-03-04T16:55", *DAY), ("2024-03-04T17:00", 11.0, 11.0, 11.0, 11.0, 0)]
     reply = body(rows, sessions=[day], market="2024-03-04T17:00")
@@ -232,8 +230,8 @@ def test_a_quote_on_the_grid_forms_a_bar_only_while_trading_may_go_on() -> None:
 
 
 @pytest.mark.parametrize("where", ["tradingPeriods", "currentTradingPeriod"])
-def test_days_that_the_reply_lists_no_session_of_are_like_the_others(where: str) -> None:
-    """Before the session, in it, and the stub at its close."""
+def test_days_without_a_listed_session_are_like_the_others(where: str) -> None:
+    """Rows before the session, in it, and the stub at its close."""
     rows = [("2024-03-01T08:00", *DAY), ("2024-03-01T09:30", *DAY), ("2024-03-01T16:00", *DAY)]
     given: Any = {"sessions": [MONDAY]} if where == "tradingPeriods" else {"current": MONDAY}
     assert times(bars(Interval.M30, body(rows, **given))) == ["03-01 09:30"]
@@ -271,21 +269,21 @@ def test_a_day_is_final_after_its_session() -> None:
     assert bars(Interval.D1, reply, now="2024-03-04T16:00:02").bars.last_is_final
 
 
-def test_a_null_row_whose_time_is_not_over_is_no_gap() -> None:
+def test_a_null_row_whose_time_is_not_over_is_not_a_gap() -> None:
     rows = [("2024-03-04T10:00", *DAY), ("2024-03-04T10:05", *NULL)]
     reply = body(rows, sessions=[MONDAY], market="2024-03-04T10:06")
     assert bars(Interval.M5, reply, now="2024-03-04T10:06").gaps == ()
     assert len(bars(Interval.M5, reply, now="2024-03-04T10:10").gaps) == 1
 
 
-def test_a_row_at_no_full_minute_amid_others_is_refused() -> None:
+def test_a_row_off_the_full_minute_among_others_is_rejected() -> None:
     rows = [("2024-03-04T10:00", *DAY), ("2024-03-04T10:05:07", *DAY), ("2024-03-04T10:15", *DAY)]
     found = bars(Interval.M5, body(rows, sessions=[MONDAY]))
     assert times(found) == ["03-04 10:00", "03-04 10:15"]
     assert [r.reason for r in found.bars.rejected] == [RejectReason.OFF_GRID]
 
 
-def test_prices_of_zero_only_are_missing_and_some_are_refused() -> None:
+def test_rows_of_zeros_are_missing_and_rows_with_some_zeros_are_rejected() -> None:
     rows = [
         ("2024-03-04T09:30", 0, 0, 0, 0, 0),
         ("2024-03-05T09:30", 0, 0, 0, 11.0, 0),
@@ -308,7 +306,7 @@ def test_prices_of_zero_only_are_missing_and_some_are_refused() -> None:
         ((10.0, 12.0, 9.0, 11.0, -1), RejectReason.NEGATIVE),
     ],
 )
-def test_a_row_that_cannot_be_a_bar_is_refused_with_its_place_and_values(
+def test_a_row_that_cannot_be_a_bar_is_rejected_with_its_place_and_values(
     row: Row, reason: RejectReason
 ) -> None:
     found = bars(Interval.D1, body([("2024-03-04T09:30", *NULL), ("2024-03-05T09:30", *row)]))
@@ -346,7 +344,7 @@ def test_a_null_volume_is_zero_and_flagged() -> None:
     assert [flag.reason for flag in found.bars.flags] == [FlagReason.VOLUME_MISSING]
 
 
-def test_null_adjusted_closes_are_none() -> None:
+def test_null_adjusted_closes_are_absent() -> None:
     found = bars(Interval.D1, body([("2024-03-04T09:30", *DAY, None), ("2024-03-05T09:30", *DAY, 10.5)]))
     assert found.bars.adjusted_close is not None
     assert str(found.bars.adjusted_close.tolist()) == "[nan, 10.5]"
@@ -364,7 +362,7 @@ def test_a_symbol_in_lower_case_is_the_same() -> None:
 
 
 @pytest.mark.parametrize("price", [0, -37.63, None, "12", True])
-def test_a_quote_without_a_price_above_zero_is_none(price: object) -> None:
+def test_a_quote_without_a_price_above_zero_is_not_used(price: object) -> None:
     chart = read(body([], regularMarketPrice=price, market="2024-03-04T10:00"))
     assert isinstance(chart, Chart)
     assert isinstance(quote_of(chart, "X", now_ms=0, source="yahoo"), Failure)

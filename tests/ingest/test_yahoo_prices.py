@@ -16,7 +16,7 @@ JUMP = FlagReason.SUSPICIOUS_JUMP
 
 
 def days(*closes: float, first: int = 4) -> list[tuple[Any, ...]]:
-    """March days from the 4th with flat bars, weekends left in."""
+    """Return flat daily bars from 4 March on, weekends included."""
     return [(f"2024-03-{first + i:02}T09:30", c, c, c, c, 100) for i, c in enumerate(closes)]
 
 
@@ -144,7 +144,7 @@ def jumps(*flags: BarFlag) -> list[int]:
 @pytest.mark.parametrize("factor", [10, 100, 0.1, 0.01])
 @pytest.mark.parametrize("which", [1, 2, 3])
 def test_one_price_of_a_bar_out_of_scale_is_flagged_and_kept(factor: float, which: int) -> None:
-    """High, low and open, in either direction where that is possible at all."""
+    """It tries high, low and open, in each possible direction."""
     row = [101.0, 103.0, 99.0, 102.0]
     row[which - 1] *= factor
     row[1], row[2] = max(row), min(row)
@@ -154,7 +154,7 @@ def test_one_price_of_a_bar_out_of_scale_is_flagged_and_kept(factor: float, whic
     assert ms("2024-03-06T09:30") in jumps(*found.bars.flags)
 
 
-def test_a_gap_a_crash_and_a_rally_of_a_month_are_in_scale() -> None:
+def test_a_gap_a_crash_and_a_monthly_rally_are_in_scale() -> None:
     month = ("2021-01-01T00:00", 19.0, 483.0, 17.0, 325.0, 100)
     assert jumps(*bars(Interval.MO1, body([month])).bars.flags) == []
     assert jumps(*bars(Interval.D1, body(days(100.0, 45.0, 20.0, 60.0))).bars.flags) == []
@@ -225,7 +225,7 @@ def test_a_dividend_is_in_the_money_of_the_prices_or_left_out(
 @pytest.mark.parametrize("start", ["07:20", "09:59", "08:05", "09:30"])
 @pytest.mark.parametrize("known", ["sessions", "current", ""])
 def test_bars_count_from_the_start_of_their_session(interval: Interval, start: str, known: str) -> None:
-    """As the reply gives it, for its days or for today; else as the times show it."""
+    """The reply gives the start for its days or for today; otherwise the times show it."""
     step_ms, opens, shown = interval.nominal_ms, [], []
     for day in (4, 5, 6):
         shown.append(session(f"2024-03-{day:02}T{start}", f"2024-03-{day:02}T16:00"))
@@ -263,7 +263,7 @@ def test_a_row_off_the_session_s_grid_is_refused(known: str) -> None:
 def test_a_period_that_is_over_is_final_beside_the_live_row(
     interval: Interval, own: str, live: str, over: str
 ) -> None:
-    """Its own row stands as it is. Before it is over the live row is a part of it, and it is not final."""
+    """Its own row stays unchanged. Before its end, the live row belongs to it, and it is not final."""
     rows = [(own, 10.0, 12.0, 9.0, 11.0, 500), (live, 11.5, 11.5, 11.5, 11.5, 0)]
     hours: Any = {"current": session("2024-03-08T09:30", "2024-03-08T16:00"), "market": live}
     found = bars(interval, body(rows, **hours), now=over)
@@ -286,7 +286,7 @@ def test_a_market_without_a_close_is_open_in_its_last_minute(at: str) -> None:
 
 
 def test_a_quote_needs_no_rows() -> None:
-    """Arrays of other lengths make bars malformed; the price is in meta."""
+    """Arrays of other lengths make bars malformed, but the price is in meta."""
     reply = body([("2024-03-04T09:30", *DAY)], regularMarketPrice=5.0, market="2024-03-04T10:00")
     reply["chart"]["result"][0]["indicators"]["quote"][0]["close"] = [1.0, 2.0]
     assert isinstance(read(reply), Failure)

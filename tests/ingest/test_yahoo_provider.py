@@ -37,7 +37,7 @@ def provider(server: ReplayServer) -> Iterator[Provider]:
 
 
 def windows(server: ReplayServer) -> list[tuple[int, int]]:
-    """(period1, period2) of each request, in seconds."""
+    """Return (period1, period2) of each request, in seconds."""
     queries = [parse_qs(urlsplit(target).query) for target in server.asked]
     return [(int(q["period1"][0]), int(q["period2"][0])) for q in queries]
 
@@ -63,13 +63,13 @@ def test_a_daily_history_is_one_request_for_all_of_it(provider: Provider, server
     )
 
 
-def test_minutes_are_asked_for_by_the_week_and_a_month_back(provider: Provider, server: ReplayServer) -> None:
+def test_minutes_are_requested_by_the_week_and_a_month_back(provider: Provider, server: ReplayServer) -> None:
     fetched = provider.fetch_bars(SeriesKey("^GSPC", Interval.M1), None, None, deadline=None)
     asked = windows(server)
     assert len(asked) == 5
     assert all(0 < end - start <= 7 * 86_400 + 1 for start, end in asked)
     assert now_ms() - fetched.start_ms < 30 * DAY_MS
-    # The recording is older: no bar of it is in the window.
+    # The recording is older, so none of its bars is in the window.
     assert len(fetched.bars.columns) == 0
 
 
@@ -92,8 +92,8 @@ def test_what_lies_before_the_listing_is_a_gap(provider: Provider) -> None:
         )
 
 
-def test_weeks_are_asked_for_whole(provider: Provider, server: ReplayServer) -> None:
-    """A week or two more on both sides, of which nothing is returned: the first and last may be cut off."""
+def test_whole_weeks_are_requested(provider: Provider, server: ReplayServer) -> None:
+    """The request adds a week or two on both sides and drops them, because edge weeks may be cut off."""
     start_ms, end_ms = 1_600_000_000_000, 1_620_000_000_000
     fetched = provider.fetch_bars(SeriesKey("AAPL", Interval.W1), start_ms, end_ms, deadline=None)
     [(start, end)] = windows(server)
@@ -131,7 +131,7 @@ def test_quotes_are_in_the_order_asked_each_with_its_own_error(provider: Provide
     assert fourth.reason is Reason.NO_DATA
 
 
-def test_an_instrument_is_what_meta_says(provider: Provider) -> None:
+def test_an_instrument_is_read_from_meta(provider: Provider) -> None:
     found = provider.instrument("OCDO.L", deadline=None)
     assert (found.symbol, found.type, found.exchange, found.currency) == ("OCDO.L", "EQUITY", "LSE", "GBp")
     assert (found.time_zone, found.price_precision, found.source) == ("Europe/London", 2, "yahoo")
@@ -152,7 +152,7 @@ def test_a_symbol_never_leaves_its_place_in_the_path(provider: Provider, server:
 
 
 def test_a_reply_of_another_symbol_is_not_the_answer(server: ReplayServer, provider: Provider) -> None:
-    """One may be a mix-up. Two are not: the caller is told which symbol has the data."""
+    """One such reply may be a mix-up. After two, the error names the symbol that has the data."""
     server.by_key["MSFT", "1d"] = server.by_key["TSLA", "1d"]
     asks: list[Callable[[], object]] = [
         lambda: provider.fetch_bars(SeriesKey("MSFT", Interval.D1), None, None, deadline=None),
@@ -170,7 +170,7 @@ def test_a_reply_of_another_symbol_is_not_the_answer(server: ReplayServer, provi
 def test_a_reply_of_another_granularity_has_no_data_of_the_series(
     server: ReplayServer, provider: Provider
 ) -> None:
-    """Asked for what it does not keep, the upstream sends what it keeps, each time."""
+    """For a granularity that it does not keep, the upstream always sends another one."""
     server.by_key["VFINX", "1mo"] = server.by_key["VFINX", "3mo"]
     fetched = provider.fetch_bars(SeriesKey("VFINX", Interval.MO1), None, None, deadline=None)
     assert len(fetched.bars.columns) == 0

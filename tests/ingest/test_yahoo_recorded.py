@@ -1,4 +1,4 @@
-"""Every recorded reply of the chart API, read right: by hand, and against tests/ingest/naive_yahoo.py."""
+"""Every recorded reply of the chart API, checked by hand and against tests/ingest/naive_yahoo.py."""
 
 import json
 from datetime import UTC, datetime
@@ -63,7 +63,7 @@ LIVE = [
 
 
 class Replies:
-    """The recorded replies, by the name of their file."""
+    """The recorded replies, by file name."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -94,13 +94,13 @@ def replies(fixtures: Path) -> Replies:
 
 
 def at(text: str) -> int:
-    """Milliseconds of an ISO time, UTC when it names no zone."""
+    """Return the milliseconds of an ISO time, UTC when it names no zone."""
     moment = datetime.fromisoformat(text)
     return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def rows(bars: CleanBars) -> list[tuple[float, ...]]:
-    """(open time, open, high, low, close, volume) of each bar."""
+    """Return (open time, open, high, low, close, volume) of each bar."""
     c = bars.bars.columns
     return list(
         zip(
@@ -132,7 +132,7 @@ def test_bars_of_the_past_are_final(replies: Replies, name: str) -> None:
 
 @pytest.mark.parametrize("name", LIVE)
 def test_a_live_bar_is_never_final(replies: Replies, name: str) -> None:
-    """Also long after: what came was the live quote, not the bar that it became."""
+    """This holds even long after: the row is the live quote, not the bar that it became."""
     bars = replies.bars(name)
     assert not bars.bars.last_is_final
     assert bars.as_of_ms == replies.chart(name).market_time_ms
@@ -164,7 +164,7 @@ def test_2_closes_alone_are_no_bars(replies: Replies) -> None:
 
 
 def test_3_the_live_quote_is_put_on_its_slot(replies: Replies) -> None:
-    """The minute 18:30 is there as a null row; the days 5 September and 29 October only as live rows."""
+    """The minute 18:30 exists as a null row; the days 5 September and 29 October only as live rows."""
     minute = 129.55
     assert rows(replies.bars("aapl_1m_1d_midsession_live_bar"))[-1] == (
         at("2021-01-11T18:30"), minute, minute, minute, minute, 0.0,
@@ -189,7 +189,7 @@ def test_4_the_live_quote_of_another_day_is_no_bar_of_the_window(replies: Replie
 
 
 def test_5_the_second_row_of_a_month_is_merged_into_it(replies: Replies) -> None:
-    """715,260,000 is the sum of July's days to the 15th: the live day's 75,396,045 are in it already."""
+    """715,260,000 is the sum of July's days to the 15th and includes the live day's 75,396,045."""
     assert rows(replies.bars("aapl_1mo_5y_events"))[-1] == (
         at("2022-07-01T00:00-04:00"),
         136.04, 150.86, 135.66, 150.17, 715260000.0,
@@ -263,7 +263,7 @@ def test_12_missing_meta_is_unknown(replies: Replies) -> None:
     quote = quote_of(chart, "CAPIO.ST", now_ms=NOW_MS, source="yahoo")
     assert isinstance(quote, Failure)
     assert quote.outcome is Outcome.NO_DATA
-    # Of five years' chart, the close before the chart is not the close of the session before.
+    # In a five-year chart, the close before the chart is not the previous session's close.
     assert replies.chart("aapl_1mo_5y_events").previous_close is None
 
 
@@ -359,7 +359,7 @@ def test_25_recorded_errors(replies: Replies) -> None:
 
 
 def test_25_errors_told_by_others(replies: Replies) -> None:
-    """errors_secondhand.json; a 429's body is never read where its status is there."""
+    """The cases are in errors_secondhand.json; the body of a reply with status 429 is not read."""
     quoted = json.loads(replies.path("errors_secondhand").read_text())["responses"]
     outcomes = [read_chart(200 if q["status"] == 429 else q["status"], q["body"].encode()) for q in quoted]
     assert [f.outcome for f in outcomes if isinstance(f, Failure)] == [
@@ -373,7 +373,7 @@ def test_25_errors_told_by_others(replies: Replies) -> None:
     ]
 
 
-def test_a_quote_is_that_of_meta(replies: Replies) -> None:
+def test_a_quote_is_read_from_meta(replies: Replies) -> None:
     quote = quote_of(replies.chart("aapl_1m_1d_midsession_live_bar"), "AAPL", now_ms=NOW_MS, source="yahoo")
     assert quote == Quote(
         symbol="AAPL",

@@ -21,7 +21,7 @@ Connect = Callable[..., Channel]
 
 @pytest.fixture
 async def start() -> AsyncIterator[Start]:
-    """Starts a server of a servicer of PriceService, or of the services given, with the settings given."""
+    """Start a server of a PriceService servicer, or of the given services, with the given settings."""
     servers: list[Server] = []
 
     async def begin(*services: Any, **settings: Any) -> Server:
@@ -39,7 +39,7 @@ async def start() -> AsyncIterator[Start]:
 
 @pytest.fixture
 async def connect() -> AsyncIterator[Connect]:
-    """Opens a channel to a server, or to a target, with the settings given."""
+    """Open a channel to a server, or to a target, with the given settings."""
     channels: list[Channel] = []
 
     def begin(to: Server | str, *, retry: bool = False, **settings: Any) -> Channel:

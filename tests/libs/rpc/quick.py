@@ -9,7 +9,7 @@ from finstage_market.errors import Reason, Unavailable
 
 
 class Quick:
-    """PriceService that answers at once, or fails where the symbol is empty."""
+    """PriceService that answers at once, or fails for an empty symbol."""
 
     async def GetQuote(self, request: pb.GetQuoteRequest, context: Any) -> pb.GetQuoteResponse:
         if not request.symbol:

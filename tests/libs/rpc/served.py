@@ -1,6 +1,6 @@
-"""A service's __main__ in small: prints its ports, then serves PriceService until it is told to stop.
+"""A small program like a service's __main__: print the ports, then serve PriceService until stopped.
 
-GetQuote waits for as many seconds as its symbol says; WatchQuotes sends one event and goes on for ever.
+GetQuote waits for as many seconds as its symbol says; WatchQuotes sends one event and never ends.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from finstage_rpc.settings import ServerSettings, load
 
 
 class Slow:
-    """PriceService that takes its time."""
+    """PriceService with slow answers."""
 
     async def GetQuote(self, request: pb.GetQuoteRequest, context: Any) -> pb.GetQuoteResponse:
         print("asked", flush=True)

@@ -1,4 +1,4 @@
-"""Calls over real connections: what clients get from servicers that answer, fail, stall and stream."""
+"""Calls over real connections, to servicers that answer, fail, stall and stream."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -38,7 +38,7 @@ INGEST = ingest_pb.DESCRIPTOR.services_by_name["IngestService"]
 
 
 class Prices:
-    """Answers by symbol; `act` says what a symbol does."""
+    """Answers by symbol; `act` decides the behaviour."""
 
     def __init__(self, act: Callable[[str], Any] | None = None) -> None:
         self.act = act or (lambda symbol: None)
@@ -79,7 +79,7 @@ async def failure(calling: Any) -> FinstageError:
 
 
 async def collected(stream: AsyncIterator[Message]) -> tuple[list[Message], FinstageError | None]:
-    """What a stream brought, and the error that it ended with."""
+    """Return the messages of a stream, and the error that ended it."""
     found: list[Message] = []
     try:
         async for message in stream:
@@ -123,7 +123,7 @@ async def test_a_domain_error_reaches_the_reader_of_a_stream_also_after_messages
 
 
 @pytest.mark.parametrize("method", ["GetQuote", "StreamBars"])
-async def test_an_unknown_exception_gives_an_id_that_the_log_has_with_the_call(
+async def test_an_unknown_exception_returns_an_id_that_is_in_the_log(
     start: Any, connect: Any, method: str
 ) -> None:
     channel = connect(await start(Prices(raising(KeyError("secret")))))
@@ -138,7 +138,7 @@ async def test_an_unknown_exception_gives_an_id_that_the_log_has_with_the_call(
     assert found.message == f"internal error {event['error_id']}"
 
 
-async def test_the_most_violations_that_are_told_arrive(start: Any, connect: Any) -> None:
+async def test_the_maximum_of_violations_arrives(start: Any, connect: Any) -> None:
     error = InvalidRequest([Violation(f"symbols[{i}]", "ä" * 500) for i in range(200)])
     channel = connect(await start(Prices(raising(error))))
     found = await failure(channel.call(f"{PRICE}/GetQuote", pb.GetQuoteRequest(), bytes))
@@ -157,7 +157,7 @@ async def test_a_method_that_the_servicer_lacks_is_unimplemented_with_our_reason
     assert isinstance((await collected(stream))[1], Unimplemented)
 
 
-async def test_bytes_that_are_no_request_are_an_invalid_argument(start: Any, connect: Any) -> None:
+async def test_bytes_that_are_not_a_request_are_an_invalid_argument(start: Any, connect: Any) -> None:
     channel = connect(await start(Prices()))
     for calling in (
         channel.call(f"{PRICE}/GetQuote", b"\xff\xff", bytes),
@@ -175,7 +175,7 @@ async def test_a_reply_of_another_type_is_an_internal_error(start: Any, connect:
     assert found.reason is Reason.INTERNAL
 
 
-async def test_ready_bytes_are_the_reply_that_the_message_would_be(start: Any, connect: Any) -> None:
+async def test_ready_bytes_equal_the_serialised_message(start: Any, connect: Any) -> None:
     rows = np.arange(1000.0)
     columns = Columns.of(np.arange(1000), rows, rows, rows, rows, rows)
     series = series_pb2.BarSeries(symbol="AAPL", interval="1d")
@@ -226,7 +226,7 @@ async def test_a_request_past_the_message_limit_is_refused(start: Any, connect: 
 
 
 class Writes:
-    """WriteBars that acknowledges each batch with what it was given."""
+    """WriteBars that acknowledges each batch with a given answer."""
 
     async def WriteBars(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
         async for request in requests:
@@ -310,10 +310,10 @@ async def test_a_caller_that_leaves_cancels_the_servicer(start: Any, connect: An
     assert server.registry.get_sample_value("grpc_server_handled_total", labels) == 1
 
 
-async def test_a_caller_that_leaves_while_a_message_is_on_its_way_is_no_error(
+async def test_a_caller_that_leaves_during_a_message_is_not_an_error(
     start: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It does not read; its flow control holds the message back."""
+    """The caller does not read, so its flow control holds the message back."""
     part = pb.StreamBarsResponse(header=series_pb2.BarSeries(symbol="x" * 1_000_000))
 
     class Endless:
@@ -393,7 +393,7 @@ async def test_reads_are_not_retried_where_the_service_decided(start: Any, conne
     assert servicer.calls == 1
 
 
-async def test_a_service_that_is_not_there_is_unavailable(connect: Any) -> None:
+async def test_a_missing_service_is_unavailable(connect: Any) -> None:
     channel = connect("localhost:1")
     found = await failure(channel.call(f"{PRICE}/GetQuote", pb.GetQuoteRequest(), bytes))
     assert isinstance(found, Unavailable)

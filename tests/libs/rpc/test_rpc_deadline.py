@@ -1,4 +1,4 @@
-"""Deadlines: what a call downstream gets of the caller's time, and who is told when it is over."""
+"""Deadlines: the time of downstream calls, and the errors when it is over."""
 
 import asyncio
 import contextvars
@@ -18,7 +18,7 @@ REQUEST, REPLY = pb.GetQuoteRequest(symbol="A"), pb.GetQuoteResponse
 
 
 class Doing:
-    """A servicer whose GetQuote does what it was given."""
+    """A servicer whose GetQuote runs a given function."""
 
     def __init__(self, action: Callable[[Any], Awaitable[None]]) -> None:
         self._action = action
@@ -33,7 +33,7 @@ async def forever(context: Any) -> None:
 
 
 class Waits:
-    """A call's context, as far as deadlines go: its caller still waits for `left_s`."""
+    """The deadline part of a call's context; its caller still waits for `left_s`."""
 
     def __init__(self, left_s: float | None) -> None:
         self._left_s = left_s
@@ -43,7 +43,7 @@ class Waits:
 
 
 def serving(left_s: float | None, see: Callable[[], Any]) -> Any:
-    """What `see` returns within a call whose caller still waits for `left_s`."""
+    """Return the result of `see` within a call whose caller still waits for `left_s`."""
 
     def enter() -> Any:
         call.enter(call.Call("/a.B/C", cast("Any", Waits(left_s))))
@@ -64,7 +64,7 @@ def test_the_least_of_own_timeout_and_time_left_holds() -> None:
 
 
 @pytest.mark.parametrize("left_s", [0.0, MARGIN_S])
-def test_with_no_time_left_nothing_is_asked(left_s: float) -> None:
+def test_with_no_time_left_no_call_is_made(left_s: float) -> None:
     with pytest.raises(DeadlineTooShort):
         serving(left_s, lambda: downstream_timeout_s(None))
 
@@ -83,7 +83,7 @@ async def test_the_deadline_goes_from_service_to_service(start: Any, connect: An
 
     front = connect(await start(Doing(ask)))
     await front.call(METHOD, REQUEST, REPLY, timeout_s=20.0)
-    # On the wire gRPC rounds a timeout up, by a hundredth at most.
+    # gRPC rounds a timeout up on the wire, by a hundredth at most.
     assert all(seconds is not None and 1.0 < seconds < 20.3 for seconds in left)
 
 
@@ -110,7 +110,7 @@ async def test_without_a_deadline_calls_have_the_settings_timeout_and_streams_no
     assert left[1] is None
 
 
-async def test_when_our_own_patience_ends_the_service_is_unavailable(start: Any, connect: Any) -> None:
+async def test_when_our_own_timeout_ends_the_service_is_unavailable(start: Any, connect: Any) -> None:
     channel = connect(await start(Doing(forever)))
     with pytest.raises(Unavailable) as raised:
         await channel.call(METHOD, REQUEST, REPLY, timeout_s=0.05)
@@ -130,7 +130,7 @@ async def test_when_the_callers_time_ends_the_deadline_was_too_short(start: Any,
             raise
 
     front = connect(await start(Doing(ask)))
-    # gRPC itself says DEADLINE_EXCEEDED, or the front in the margin before: our own patience either way.
+    # gRPC itself may report DEADLINE_EXCEEDED, or our server within the margin before it.
     with pytest.raises(Unavailable):
         await front.call(METHOD, REQUEST, REPLY, timeout_s=0.3)
     assert isinstance(caught[0], DeadlineTooShort)

@@ -69,7 +69,7 @@ PLAIN: dict[str, type[FinstageError]] = {
 
 
 def example(reason: Reason) -> FinstageError:
-    """An error as a service raises it for `reason`."""
+    """Return an error as a service raises it for `reason`."""
     match CODES[reason]:
         case "INVALID_ARGUMENT":
             return InvalidRequest([Violation("symbol", "'' was given"), Violation("limit", "0 was given")])
@@ -86,7 +86,7 @@ def example(reason: Reason) -> FinstageError:
 
 
 def detail(status: status_pb2.Status, kind: Any) -> Any:
-    """The one detail of a kind that a status has, or None."""
+    """Return the status's only detail of a kind, or None."""
     found = [d for d in status.details if d.Is(kind.DESCRIPTOR)]
     assert len(found) <= 1
     return kind.FromString(found[0].value) if found else None
@@ -102,7 +102,7 @@ def test_every_reason_has_its_code_and_its_error_info(reason: Reason) -> None:
 
 
 @pytest.mark.parametrize("reason", Reason)
-def test_an_error_comes_back_as_it_went(reason: Reason) -> None:
+def test_an_error_survives_the_way_to_a_status_and_back(reason: Reason) -> None:
     error = example(reason)
     back = from_status(to_status(error))
     assert type(back) is type(error)
@@ -135,13 +135,13 @@ def test_unavailable_always_says_when_to_try_again() -> None:
 
 
 @pytest.mark.parametrize("seconds", [-1.0, float("inf"), float("nan"), 1e300])
-def test_an_absurd_retry_time_is_still_told_as_one(seconds: float) -> None:
+def test_an_absurd_retry_time_is_still_sent(seconds: float) -> None:
     told = from_status(to_status(RateLimited(Reason.OWN_LIMIT, "wait", retry_after_s=seconds)))
     assert told.retry_after_s is not None
     assert 0 <= told.retry_after_s <= 1e9
 
 
-def test_an_unknown_exception_is_told_by_an_id_alone_that_the_log_has() -> None:
+def test_an_unknown_exception_is_reported_only_by_an_id_in_the_log() -> None:
     secret = "password=hunter2"
     with capture_logs() as logs:
         status = to_status(ValueError(secret))
@@ -163,7 +163,7 @@ def test_a_timeout_of_ours_is_an_internal_error() -> None:
         assert code_of(to_status(TimeoutError())) is grpc.StatusCode.INTERNAL
 
 
-def test_a_group_of_domain_errors_is_told_by_its_first() -> None:
+def test_a_group_of_domain_errors_is_reported_by_its_first() -> None:
     inner = ExceptionGroup("b", [Unavailable(Reason.TOO_STALE, "old"), DeadlineTooShort("late")])
     assert reason_of(to_status(ExceptionGroup("a", [inner]))) is Reason.TOO_STALE
 
@@ -190,11 +190,11 @@ def test_any_text_fits_into_metadata(message: str, kind: str, name: str) -> None
     assert status.ByteSize() <= MAX_STATUS_BYTES
 
 
-def test_text_that_is_not_unicode_can_be_told() -> None:
+def test_text_that_is_not_unicode_can_be_sent() -> None:
     assert to_status(Unavailable(Reason.TOO_STALE, "a\ud800b")).message == "a?b"
 
 
-def test_what_was_left_out_is_said() -> None:
+def test_omitted_violations_are_counted() -> None:
     violations = [Violation(f"specs[{i}].name", "x" * 300) for i in range(100)]
     bad = detail(to_status(InvalidRequest(violations)), error_details_pb2.BadRequest)
     kept = len(bad.field_violations) - 1
@@ -222,7 +222,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("code", [c for c in grpc.StatusCode if c is not grpc.StatusCode.OK])
-def test_a_status_that_is_not_ours_is_told_by_its_code_and_not_by_its_text(code: grpc.StatusCode) -> None:
+def test_a_foreign_status_is_judged_by_its_code_and_not_by_its_text(code: grpc.StatusCode) -> None:
     secret = "ipv4:10.0.0.7:50053 refused"
     found = from_rpc_error(
         grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(), details=secret), service="ingest"

@@ -15,7 +15,7 @@ from finstage_rpc.fields import BarRange, Fields
 
 
 def violations(fields: Fields) -> tuple[Violation, ...]:
-    """What `fields` has noted."""
+    """Return the violations in `fields`."""
     with pytest.raises(InvalidRequest) as raised:
         fields.done()
     return raised.value.violations
@@ -41,7 +41,7 @@ def test_a_good_request_gives_values_and_no_error() -> None:
     fields.done()
 
 
-def test_all_wrong_fields_are_told_at_once_with_their_paths() -> None:
+def test_all_wrong_fields_are_reported_together_with_their_paths() -> None:
     fields = Fields()
     fields.symbol("symbol", "no blanks")
     fields.interval("interval", "")
@@ -51,7 +51,7 @@ def test_all_wrong_fields_are_told_at_once_with_their_paths() -> None:
     assert [v.field for v in found] == ["symbol", "interval", "symbols[1]", "symbols[2]", "query"]
 
 
-def test_a_violation_names_what_was_given_and_what_is_accepted() -> None:
+def test_a_violation_names_the_given_and_the_accepted_values() -> None:
     fields = Fields()
     fields.symbol("symbol", "a b")
     fields.interval("interval", "7h")
@@ -88,7 +88,7 @@ def test_an_unknown_number_for_an_enum_is_wrong() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 501])
-def test_a_list_of_a_wrong_length_is_told_once(count: int) -> None:
+def test_a_list_of_a_wrong_length_is_reported_once(count: int) -> None:
     fields = Fields()
     fields.symbols("symbols", ["A"] * count, most=500)
     assert only(fields) == Violation("symbols", f"{count} symbols were given; 1 to 500 are accepted")
@@ -139,7 +139,7 @@ def test_a_range_has_no_limit() -> None:
         (GetBarsRequest(range=pb.BarRange(end=Timestamp(nanos=2_000_000_000))), "range.end"),
     ],
 )
-def test_a_range_that_is_none_is_wrong(request_: GetBarsRequest, field: str) -> None:
+def test_an_invalid_range_is_wrong(request_: GetBarsRequest, field: str) -> None:
     assert only(bar_range(request_)[0]).field == field
 
 

@@ -1,4 +1,4 @@
-"""What a server answers at each of its addresses, and to calls of methods that it does not have."""
+"""A server's answers at each of its addresses, and to unknown methods."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -24,7 +24,7 @@ FREE: dict[str, Any] = {"listen": "127.0.0.1:0", "metrics_listen": "127.0.0.1:0"
 
 
 class Status:
-    """IngestService that knows nothing of its upstream."""
+    """IngestService without an upstream."""
 
     async def GetUpstreamStatus(self, request: Any, context: Any) -> bytes:
         return b""
@@ -32,7 +32,7 @@ class Status:
 
 @pytest.fixture
 async def two_listeners(tmp_path: Path) -> AsyncIterator[Server]:
-    """A server with IngestService on LISTEN and PriceService on PRICE_LISTEN; calls need the key "secret"."""
+    """Run IngestService on LISTEN and PriceService on PRICE_LISTEN; calls need the key "secret"."""
     (tmp_path / "keys").write_text("me secret\n")
     settings = ServerSettings(**FREE, api_keys_file=tmp_path / "keys")
     beside = [Listener("PRICE_LISTEN", "127.0.0.1:0", [Service(PRICE_SERVICE, Quick())])]
@@ -65,7 +65,7 @@ async def test_each_address_serves_its_own_services_alone(two_listeners: Server,
         await beside.call(f"/{INGEST}/GetUpstreamStatus", b"", bytes)
 
 
-async def test_health_and_reflection_of_an_address_tell_of_its_services_alone(
+async def test_health_and_reflection_of_an_address_show_only_its_services(
     two_listeners: Server, connect: Any
 ) -> None:
     for channel, own in zip(connect_both(two_listeners, connect), (INGEST, PRICE), strict=True):

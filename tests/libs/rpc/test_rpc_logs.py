@@ -1,4 +1,4 @@
-"""Logs: events on stderr, with the call that they belong to."""
+"""Logs: events on stderr, with their call."""
 
 import json
 import logging
@@ -40,7 +40,7 @@ def test_json_is_one_object_a_line_on_stderr_with_time_and_level(capsys: pytest.
     assert event["timestamp"].endswith("Z")
 
 
-def test_what_the_standard_library_logs_has_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
+def test_events_of_the_standard_library_have_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(level="INFO", log_format="json")
     logging.getLogger("sqlalchemy.pool").warning("gone %s", "away")
     logging.getLogger("asyncio").debug("too small")

@@ -1,4 +1,4 @@
-"""Reflection, asked by grpcurl and under both names of the protocol."""
+"""Reflection, by grpcurl and under both names of the protocol."""
 
 import asyncio
 import os
@@ -75,7 +75,7 @@ async def test_reflection_finds_the_file_of_every_kind_of_symbol(
 
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])
 @pytest.mark.parametrize("symbol", [f"{PRICE}.NoSuch", "no.such.Service.Method", "NoSuch", ""])
-async def test_a_symbol_that_is_not_there_is_not_found(
+async def test_an_unknown_symbol_is_not_found_by_reflection(
     start: Any, connect: Any, version: str, symbol: str
 ) -> None:
     channel = connect(await start(Quick()))
@@ -95,7 +95,7 @@ async def test_reflection_finds_the_options_that_the_contracts_define(
     assert "finstage/market/v1/options.proto" in files_of(reply)
 
 
-async def test_the_descriptor_of_reflection_v1_speaks_of_v1_alone(start: Any, connect: Any) -> None:
+async def test_the_descriptor_of_reflection_v1_names_only_v1(start: Any, connect: Any) -> None:
     channel = connect(await start(Quick()))
     reply = await reflected(channel, "v1", file_by_filename="grpc/reflection/v1/reflection.proto")
     (data,) = reply.file_descriptor_response.file_descriptor_proto
@@ -104,7 +104,7 @@ async def test_the_descriptor_of_reflection_v1_speaks_of_v1_alone(start: Any, co
 
 @pytest.fixture(scope="session")
 def grpcurl() -> Path:
-    """The real grpcurl, kept in var/ once it is built."""
+    """The real grpcurl, built once and kept in var/."""
     folder = REPO / "var" / "tools" / GRPCURL.rpartition("/")[2]
     if not (folder / "grpcurl").exists():
         if shutil.which("go") is None:
@@ -116,7 +116,7 @@ def grpcurl() -> Path:
 async def say(
     grpcurl: Path, server: Server, *arguments: str, before: tuple[str, ...] = ()
 ) -> tuple[int, str]:
-    """Runs grpcurl without any file of ours; returns its exit code and what it printed."""
+    """Run grpcurl without any local file; return its exit code and output."""
     running = await asyncio.create_subprocess_exec(
         grpcurl,
         "-plaintext",

@@ -20,7 +20,7 @@ REQUEST = pb.GetQuoteRequest(symbol="A")
 
 
 class Quick:
-    """Answers at once, and notes whose key it was."""
+    """A servicer that answers at once, and records the name of the key."""
 
     def __init__(self) -> None:
         self.callers: list[str] = []
@@ -34,7 +34,7 @@ class Quick:
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two authorities, and a certificate for localhost of each: ca.pem, a.pem, a.key; other_ca.pem, b.pem…"""
+    """Two authorities, each with a certificate for localhost: ca.pem, a.pem, a.key; other_ca.pem, b.pem…"""
     folder = tmp_path_factory.mktemp("certificates")
 
     def openssl(*arguments: str) -> None:
@@ -58,7 +58,9 @@ def pair(folder: Path, name: str) -> dict[str, Path]:
     return {"tls_cert": folder / f"{name}.pem", "tls_key": folder / f"{name}.key"}
 
 
-async def test_tls_serves_who_trusts_its_authority(start: Any, connect: Any, certificates: Path) -> None:
+async def test_tls_serves_clients_that_trust_its_authority(
+    start: Any, connect: Any, certificates: Path
+) -> None:
     server = await start(Quick(), **pair(certificates, "a"))
     await connect(server, tls_ca=certificates / "ca.pem").call(METHOD, REQUEST, bytes)
     for stranger in (connect(server, tls_ca=certificates / "other_ca.pem"), connect(server)):
@@ -66,7 +68,7 @@ async def test_tls_serves_who_trusts_its_authority(start: Any, connect: Any, cer
             await stranger.call(METHOD, REQUEST, bytes, timeout_s=3.0)
 
 
-async def test_mutual_tls_serves_who_has_a_certificate_of_its_authority(
+async def test_mutual_tls_serves_clients_with_a_certificate_of_its_authority(
     start: Any, connect: Any, certificates: Path
 ) -> None:
     ca = certificates / "ca.pem"
@@ -77,7 +79,7 @@ async def test_mutual_tls_serves_who_has_a_certificate_of_its_authority(
             await stranger.call(METHOD, REQUEST, bytes, timeout_s=3.0)
 
 
-async def test_a_client_authority_that_is_none_stops_the_start(
+async def test_an_invalid_client_authority_stops_the_start(
     start: Any, certificates: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "ca.pem").write_text("none")
@@ -116,7 +118,7 @@ async def test_any_other_key_is_unauthenticated(
     assert servicer.callers == []
 
 
-async def test_the_hash_of_a_key_is_no_key(start: Any, connect: Any, keys: Path) -> None:
+async def test_the_hash_of_a_key_is_not_accepted_as_a_key(start: Any, connect: Any, keys: Path) -> None:
     digest = hashlib.sha256(b"s3cret").hexdigest()
     channel = connect(await start(Quick(), api_keys_file=keys), api_key=f"sha256:{digest}")
     with pytest.raises(Unauthenticated):
@@ -163,7 +165,7 @@ async def test_other_schemes_than_bearer_are_refused(start: Any, connect: Any, k
         ("a k1\na k2\n", "line 2 repeats"),
     ],
 )
-def test_a_file_that_is_not_one_of_keys_says_where(tmp_path: Path, text: str, match: str) -> None:
+def test_an_invalid_key_file_is_refused_with_its_line(tmp_path: Path, text: str, match: str) -> None:
     (tmp_path / "keys").write_text(text)
     with pytest.raises(ValueError, match=match):
         ApiKeys.read(tmp_path / "keys")

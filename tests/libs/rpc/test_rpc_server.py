@@ -40,7 +40,7 @@ async def health_of(channel: Any, service: str) -> Any:
     return (await stub.Check(health_pb2.HealthCheckRequest(service=service))).status
 
 
-async def test_health_tells_of_each_service_and_of_the_whole(start: Any, connect: Any) -> None:
+async def test_health_reports_each_service_and_the_whole(start: Any, connect: Any) -> None:
     channel = connect(await start(Quick()))
     assert [await health_of(channel, name) for name in ("", PRICE)] == [SERVING, SERVING]
     with pytest.raises(grpc.aio.AioRpcError) as raised:
@@ -60,7 +60,7 @@ async def test_health_lists_the_services(start: Any, connect: Any) -> None:
     await stopping
 
 
-async def test_who_watches_health_sees_the_server_stop(start: Any, connect: Any) -> None:
+async def test_a_health_watcher_sees_the_server_stop(start: Any, connect: Any) -> None:
     server = await start(Quick())
     watch = health_pb2_grpc.HealthStub(connect(server).grpc).Watch(health_pb2.HealthCheckRequest())
     assert (await watch.read()).status == SERVING
@@ -73,7 +73,7 @@ async def test_who_watches_health_sees_the_server_stop(start: Any, connect: Any)
 
 
 async def idle(server: Server) -> None:
-    """Returns when the server has ended, and so counted, all calls: a client may hear of the end before."""
+    """Wait until the server has ended and counted all calls: a client may see the end earlier."""
     while True:
         if server.registry.get_sample_value("finstage_calls_in_flight") == 0:
             return
@@ -108,7 +108,7 @@ async def test_metrics_have_the_conventional_names_and_count(start: Any, connect
     assert samples["grpc_server_started_total", "server_stream", "WatchBars", ""] == 0
 
 
-async def test_metrics_tell_of_memory_and_of_calls_in_flight(start: Any) -> None:
+async def test_metrics_include_memory_and_calls_in_flight(start: Any) -> None:
     page = (await get((await start(Quick())).metrics_port, "/metrics")).text
     values = {s.name: s.value for f in text_string_to_metric_families(page) for s in f.samples}
     assert values["finstage_resident_memory_bytes"] > 10e6
@@ -151,13 +151,13 @@ async def test_a_second_server_cannot_share_a_port(start: Any) -> None:
 
 
 @pytest.mark.parametrize("address", ["no.such.host.invalid:0", "192.0.2.1:0"])
-async def test_an_address_of_no_machine_is_one_line(start: Any, address: str) -> None:
+async def test_an_address_of_another_machine_is_one_line(start: Any, address: str) -> None:
     with pytest.raises(StartError, match=r"FINSTAGE_LISTEN: .* cannot be bound: ") as raised:
         await start(Quick(), listen=address)
     assert "\n" not in str(raised.value)
 
 
-async def test_a_certificate_that_is_none_is_one_line(start: Any, tmp_path: Path) -> None:
+async def test_an_invalid_certificate_file_is_one_line(start: Any, tmp_path: Path) -> None:
     (tmp_path / "x.pem").write_text("no certificate")
     with pytest.raises(StartError, match="FINSTAGE_TLS_CERT"):
         await start(Quick(), tls_cert=tmp_path / "x.pem", tls_key=tmp_path / "x.pem")
@@ -175,7 +175,7 @@ async def test_stopping_twice_or_before_starting_does_nothing(start: Any) -> Non
 
 @pytest.fixture
 async def process() -> AsyncIterator[Callable[..., Awaitable[Process]]]:
-    """Runs served.py with the settings given; ends it if the test has not."""
+    """Run served.py with the given settings; end it if the test has not."""
     started: list[Process] = []
 
     async def begin(**settings: str) -> Process:
@@ -204,7 +204,7 @@ async def ports(running: Process) -> tuple[int, int]:
 
 
 async def draining(metrics_port: int) -> None:
-    """Returns when the process says that it takes no calls."""
+    """Wait until the process reports that it takes no calls."""
     while True:
         if (await get(metrics_port, "/readyz")).status_code == 503:
             return
@@ -228,7 +228,7 @@ async def test_on_sigterm_calls_finish_watches_end_as_unavailable_and_the_proces
     await draining(metrics_port)
     assert await health_of(channel, "") == NOT_SERVING
     assert (await get(metrics_port, "/healthz")).status_code == 200
-    # Calls are still taken in the wait: whoever sends them has not heard yet.
+    # Calls are still accepted during the wait, because clients may not know yet.
     await channel.call(f"/{PRICE}/GetQuote", pb.GetQuoteRequest(symbol="0"), pb.GetQuoteResponse)
 
     with pytest.raises(Unavailable) as raised:
@@ -242,7 +242,7 @@ async def test_on_sigterm_calls_finish_watches_end_as_unavailable_and_the_proces
     assert [e["event"] for e in events] == ["serving", "draining", "slow_call", "stopped"]
 
 
-async def test_what_does_not_finish_within_the_grace_ends_as_unavailable(process: Any, connect: Any) -> None:
+async def test_calls_that_outlast_the_grace_end_as_unavailable(process: Any, connect: Any) -> None:
     running = await process(drain_wait_s="0", drain_grace_s="0.2")
     channel = connect(f"127.0.0.1:{(await ports(running))[0]}")
     call = asyncio.create_task(

@@ -1,4 +1,4 @@
-"""Settings: defaults that run, and the line that a wrong one ends the start with."""
+"""Settings: working defaults, and the line on stderr for a wrong one."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ from finstage_rpc.settings import ChannelSettings, ServerSettings, load
 
 
 class Wired(ServerSettings, ChannelSettings):
-    """As a service has them."""
+    """Settings like those of a service."""
 
     listen: str = Field("127.0.0.1:50051", description="HOST:PORT for gRPC")
     database_url: str = Field("sqlite:///var/x.db", pattern="^(sqlite|postgresql)", description="a database")
@@ -28,14 +28,14 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """What a start that fails says."""
+    """Return the output of a failed start."""
     with pytest.raises(SystemExit) as raised:
         load(Wired)
     assert raised.value.code == 2
     return capsys.readouterr().err.splitlines()
 
 
-def test_an_empty_environment_gives_settings_that_run() -> None:
+def test_an_empty_environment_gives_working_settings() -> None:
     settings = load(Wired)
     assert (settings.log_level, settings.log_format) == ("INFO", "console")
     assert settings.tls_cert is None
@@ -122,7 +122,7 @@ def test_a_password_is_not_repeated_however_odd(
     assert "hunter" not in line
 
 
-def test_a_validator_s_own_words_do_not_repeat_it_either(
+def test_a_validator_s_own_message_does_not_repeat_it_either(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FINSTAGE_CACHE_URL", "redis://me:hun/hunter@host/0")
@@ -131,7 +131,7 @@ def test_a_validator_s_own_words_do_not_repeat_it_either(
     assert "hunter" not in line
 
 
-def test_what_is_no_json_is_told_as_any_wrong_value(
+def test_invalid_json_is_reported_like_any_wrong_value(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FINSTAGE_NAMES", "{bad")
