@@ -92,6 +92,20 @@ def test_the_command_says_in_one_line_what_it_needs(absent: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (1, "", line)
 
 
+def test_each_command_needs_only_what_it_uses(environment: dict[str, str]) -> None:
+    absent = ("pandas", "finstage_barfile", "pyarrow")
+    run = "from finstage_client.cli import main; main({!r})"
+    quote = without(absent, run.format(["quote", "AAPL"]), environment)
+    assert (quote.returncode, quote.stderr, "189.98" in quote.stdout) == (0, "", True)
+    for arguments, name in (
+        (["bars", "AAPL"], "pandas"),
+        (["ingest", "a.csv", "--symbol", "A"], "finstage_barfile"),
+    ):
+        done = without(absent, run.format(arguments), environment)
+        line = f"finstage: the command needs {name}: pip install 'finstage-client[cli]'\n"
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", line)
+
+
 def test_every_error_and_value_that_callers_need_is_in_the_package() -> None:
     import finstage_client
     from finstage_market import errors

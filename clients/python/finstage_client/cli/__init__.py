@@ -14,11 +14,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         from finstage_client.cli import app
+
+        app.main(arguments)
     except ModuleNotFoundError as error:
         if str(error.name).partition(".")[0] not in _EXTRA:
             raise
         sys.exit(f"finstage: the command needs {error.name}: pip install 'finstage-client[cli]'")
-    app.main(arguments)
 
 
 __all__ = ["main"]
