@@ -254,6 +254,32 @@ class ListRejectedBarsResponse(_message.Message):
     next_page_token: str
     def __init__(self, bars: _Optional[_Iterable[_Union[RejectedBar, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
+class DeleteBarsRequest(_message.Message):
+    __slots__ = ("symbol", "interval", "range", "reason", "dry_run")
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    symbol: str
+    interval: str
+    range: _series_pb2.BarRange
+    reason: str
+    dry_run: bool
+    def __init__(self, symbol: _Optional[str] = ..., interval: _Optional[str] = ..., range: _Optional[_Union[_series_pb2.BarRange, _Mapping]] = ..., reason: _Optional[str] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+
+class DeleteBarsResponse(_message.Message):
+    __slots__ = ("deleted_bars", "first_open_time", "last_open_time", "version")
+    DELETED_BARS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_OPEN_TIME_FIELD_NUMBER: _ClassVar[int]
+    LAST_OPEN_TIME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    deleted_bars: int
+    first_open_time: _timestamp_pb2.Timestamp
+    last_open_time: _timestamp_pb2.Timestamp
+    version: _series_pb2.SeriesVersion
+    def __init__(self, deleted_bars: _Optional[int] = ..., first_open_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_open_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[_Union[_series_pb2.SeriesVersion, _Mapping]] = ...) -> None: ...
+
 class GetUpstreamStatusRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
@@ -305,6 +331,18 @@ class ProviderStatus(_message.Message):
     def __init__(self, provider: _Optional[str] = ..., rate_per_s: _Optional[float] = ..., max_rate_per_s: _Optional[float] = ..., breaker: _Optional[_Union[BreakerState, str]] = ..., breaker_retry_in: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., retry_budget: _Optional[float] = ..., in_flight: _Optional[int] = ..., max_in_flight: _Optional[int] = ..., retry_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., succeeded: _Optional[int] = ..., failed: _Optional[_Iterable[_Union[ErrorCount, _Mapping]]] = ..., last_errors: _Optional[_Iterable[_Union[UpstreamError, _Mapping]]] = ...) -> None: ...
 
 class GetUpstreamStatusResponse(_message.Message):
+    __slots__ = ("providers",)
+    PROVIDERS_FIELD_NUMBER: _ClassVar[int]
+    providers: _containers.RepeatedCompositeFieldContainer[ProviderStatus]
+    def __init__(self, providers: _Optional[_Iterable[_Union[ProviderStatus, _Mapping]]] = ...) -> None: ...
+
+class ResumeUpstreamRequest(_message.Message):
+    __slots__ = ("provider",)
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    provider: str
+    def __init__(self, provider: _Optional[str] = ...) -> None: ...
+
+class ResumeUpstreamResponse(_message.Message):
     __slots__ = ("providers",)
     PROVIDERS_FIELD_NUMBER: _ClassVar[int]
     providers: _containers.RepeatedCompositeFieldContainer[ProviderStatus]

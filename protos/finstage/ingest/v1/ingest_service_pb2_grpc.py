@@ -26,12 +26,13 @@ if _version_not_supported:
 
 
 class IngestServiceStub:
-    """IngestService brings data in: it takes bars from clients and runs backfills from upstreams.
+    """IngestService brings data in: it accepts bars from clients and runs backfills from providers.
 
-    Every RPC may also end with INVALID_ARGUMENT (BadRequest: a violation per field), UNAUTHENTICATED,
-    PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED, UNAVAILABLE
-    (SERVICE_UNAVAILABLE: the database is away) and INTERNAL. Errors are `google.rpc.Status` with details,
-    and every one has an ErrorInfo whose reason is a finstage.market.v1.ErrorReason.
+    Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
+    PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED, UNAVAILABLE (SERVICE_UNAVAILABLE:
+    the database does not answer) and INTERNAL; each RPC lists its further errors. Errors are
+    `google.rpc.Status` with details. Every error has an ErrorInfo whose reason is a
+    finstage.market.v1.ErrorReason.
     """
 
     def __init__(self, channel):
@@ -75,33 +76,44 @@ class IngestServiceStub:
                 request_serializer=finstage_dot_ingest_dot_v1_dot_ingest__service__pb2.ListRejectedBarsRequest.SerializeToString,
                 response_deserializer=finstage_dot_ingest_dot_v1_dot_ingest__service__pb2.ListRejectedBarsResponse.FromString,
                 _registered_method=True)
+        self.DeleteBars = channel.unary_unary(
+                '/finstage.ingest.v1.IngestService/DeleteBars',
+                request_serializer=finstage_dot_ingest_dot_v1_dot_ingest__service__pb2.DeleteBarsRequest.SerializeToString,
+                response_deserializer=finstage_dot_ingest_dot_v1_dot_ingest__service__pb2.DeleteBarsResponse.FromString,
+                _registered_method=True)
         self.GetUpstreamStatus = channel.unary_unary(
                 '/finstage.ingest.v1.IngestService/GetUpstreamStatus',
                 request_serializer=finstage_dot_ingest_dot_v1_dot_ingest__service__pb2.GetUpstreamStatusRequest.SerializeToString,
                 response_deserializer=finstage_dot_ingest_dot_v1_dot_ingest__service__pb2.GetUpstreamStatusResponse.FromString,
                 _registered_method=True)
+        self.ResumeUpstream = channel.unary_unary(
+                '/finstage.ingest.v1.IngestService/ResumeUpstream',
+                request_serializer=finstage_dot_ingest_dot_v1_dot_ingest__service__pb2.ResumeUpstreamRequest.SerializeToString,
+                response_deserializer=finstage_dot_ingest_dot_v1_dot_ingest__service__pb2.ResumeUpstreamResponse.FromString,
+                _registered_method=True)
 
 
 class IngestServiceServicer:
-    """IngestService brings data in: it takes bars from clients and runs backfills from upstreams.
+    """IngestService brings data in: it accepts bars from clients and runs backfills from providers.
 
-    Every RPC may also end with INVALID_ARGUMENT (BadRequest: a violation per field), UNAUTHENTICATED,
-    PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED, UNAVAILABLE
-    (SERVICE_UNAVAILABLE: the database is away) and INTERNAL. Errors are `google.rpc.Status` with details,
-    and every one has an ErrorInfo whose reason is a finstage.market.v1.ErrorReason.
+    Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
+    PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED, UNAVAILABLE (SERVICE_UNAVAILABLE:
+    the database does not answer) and INTERNAL; each RPC lists its further errors. Errors are
+    `google.rpc.Status` with details. Every error has an ErrorInfo whose reason is a
+    finstage.market.v1.ErrorReason.
     """
 
     def WriteBars(self, request_iterator, context):
-        """WriteBars takes batches of bars and acknowledges each when it is committed. The first message is
-        the header; the answer to it says which batch to send next, so that a client that lost its
-        connection sends the same header again and continues there. A row that cannot be a bar is
-        rejected alone, with its reason; a batch that is malformed as a whole (columns of different
-        lengths, more than 50,000 rows, a symbol or interval that is not one) is rejected whole: all its
-        rows are counted, but at most the first 1,000 listed, for the reason is the same for all. The
-        stream goes on. A message that is no batch, or a batch without rows, ends it with INVALID_ARGUMENT,
-        after the batches before it are committed.
+        """WriteBars accepts batches of bars and acknowledges each one when it is committed.
 
-        The server takes the next batch when the one before is committed: a slow database slows the client.
+        The first message is the header. Its response names the batch to send next: a client that lost its
+        connection sends the same header again and continues there. The server reads a batch after it has
+        committed the previous one, so a slow database slows the client.
+
+        An invalid row is refused alone, with its reason. A malformed batch (columns of different lengths, more
+        than 50,000 rows, an invalid symbol or interval) is refused as a whole: all its rows are counted, and the
+        first 1,000 are listed. In both cases the stream continues. A message that is not a batch, or a batch
+        without rows, ends the stream with INVALID_ARGUMENT after the batches before it are committed.
 
         Errors: FAILED_PRECONDITION (OUT_OF_SEQUENCE); ALREADY_EXISTS (KEY_REUSED; ResourceInfo).
         """
@@ -110,9 +122,10 @@ class IngestServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateBackfill(self, request, context):
-        """CreateBackfill starts a job that brings series in from the provider.
+        """CreateBackfill creates a job that fetches series from the provider. Without an `idempotency_key` each
+        call creates a job, so such a call must not be retried blindly.
 
-        Errors: ALREADY_EXISTS (KEY_REUSED; ResourceInfo) when `idempotency_key` came before with other content.
+        Errors: ALREADY_EXISTS (KEY_REUSED; ResourceInfo) when the key was sent before with other content.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -130,14 +143,14 @@ class IngestServiceServicer:
     def ListJobs(self, request, context):
         """ListJobs returns jobs, newest first.
 
-        Errors of its own: none.
+        Errors: none of its own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelJob(self, request, context):
-        """CancelJob stops a job. What it has committed stays.
+        """CancelJob stops a job. Bars that it has committed stay.
 
         Errors: NOT_FOUND (JOB_NOT_FOUND; ResourceInfo); FAILED_PRECONDITION (JOB_ENDED).
         """
@@ -146,28 +159,52 @@ class IngestServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchJob(self, request, context):
-        """WatchJob sends a job now, at each change, and last when it has ended; then the stream ends.
+        """WatchJob sends a job at once and after each change. The stream ends after the job has ended.
 
-        Errors: NOT_FOUND (JOB_NOT_FOUND; ResourceInfo).
+        Errors: NOT_FOUND (JOB_NOT_FOUND; ResourceInfo); UNAVAILABLE (SERVICE_UNAVAILABLE) when the server
+        stops: call again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListRejectedBars(self, request, context):
-        """ListRejectedBars returns rows that were refused, newest first; they are kept for 90 days (the
-        operator's setting).
+        """ListRejectedBars returns refused rows, newest first. They are kept for 90 days, or as long as the operator
+        has set.
 
-        Errors of its own: none.
+        Errors: none of its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteBars(self, request, context):
+        """DeleteBars deletes a series, or the bars in a range of it, that should never have been stored. The series
+        gets a new epoch, and a gap (GAP_REASON_DELETED) has the range and the reason. The provider's bars return
+        with the next refresh or backfill that covers them; a series that was deleted as a whole is fetched again
+        when it is next asked for. Meant for operators.
+
+        Errors: NOT_FOUND (NO_DATA; ResourceInfo) when the series is not stored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetUpstreamStatus(self, request, context):
-        """GetUpstreamStatus says how each provider fares: its limiter, breaker and budget.
+        """GetUpstreamStatus returns the state of each provider: its rate limiter, circuit breaker, retry budget and
+        recent errors.
 
-        Errors of its own: none.
+        Errors: none of its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeUpstream(self, request, context):
+        """ResumeUpstream sends requests to a provider again although it asked the server to wait, or its circuit
+        breaker is open. Meant for operators, when the wait was a mistake.
+
+        Errors: none of its own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -211,10 +248,20 @@ def add_IngestServiceServicer_to_server(servicer, server):
                     request_deserializer=finstage_dot_ingest_dot_v1_dot_ingest__service__pb2.ListRejectedBarsRequest.FromString,
                     response_serializer=finstage_dot_ingest_dot_v1_dot_ingest__service__pb2.ListRejectedBarsResponse.SerializeToString,
             ),
+            'DeleteBars': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteBars,
+                    request_deserializer=finstage_dot_ingest_dot_v1_dot_ingest__service__pb2.DeleteBarsRequest.FromString,
+                    response_serializer=finstage_dot_ingest_dot_v1_dot_ingest__service__pb2.DeleteBarsResponse.SerializeToString,
+            ),
             'GetUpstreamStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetUpstreamStatus,
                     request_deserializer=finstage_dot_ingest_dot_v1_dot_ingest__service__pb2.GetUpstreamStatusRequest.FromString,
                     response_serializer=finstage_dot_ingest_dot_v1_dot_ingest__service__pb2.GetUpstreamStatusResponse.SerializeToString,
+            ),
+            'ResumeUpstream': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeUpstream,
+                    request_deserializer=finstage_dot_ingest_dot_v1_dot_ingest__service__pb2.ResumeUpstreamRequest.FromString,
+                    response_serializer=finstage_dot_ingest_dot_v1_dot_ingest__service__pb2.ResumeUpstreamResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -225,12 +272,13 @@ def add_IngestServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class IngestService:
-    """IngestService brings data in: it takes bars from clients and runs backfills from upstreams.
+    """IngestService brings data in: it accepts bars from clients and runs backfills from providers.
 
-    Every RPC may also end with INVALID_ARGUMENT (BadRequest: a violation per field), UNAUTHENTICATED,
-    PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED, UNAVAILABLE
-    (SERVICE_UNAVAILABLE: the database is away) and INTERNAL. Errors are `google.rpc.Status` with details,
-    and every one has an ErrorInfo whose reason is a finstage.market.v1.ErrorReason.
+    Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
+    PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED, UNAVAILABLE (SERVICE_UNAVAILABLE:
+    the database does not answer) and INTERNAL; each RPC lists its further errors. Errors are
+    `google.rpc.Status` with details. Every error has an ErrorInfo whose reason is a
+    finstage.market.v1.ErrorReason.
     """
 
     @staticmethod
@@ -423,6 +471,33 @@ class IngestService:
             _registered_method=True)
 
     @staticmethod
+    def DeleteBars(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/finstage.ingest.v1.IngestService/DeleteBars',
+            finstage_dot_ingest_dot_v1_dot_ingest__service__pb2.DeleteBarsRequest.SerializeToString,
+            finstage_dot_ingest_dot_v1_dot_ingest__service__pb2.DeleteBarsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetUpstreamStatus(request,
             target,
             options=(),
@@ -439,6 +514,33 @@ class IngestService:
             '/finstage.ingest.v1.IngestService/GetUpstreamStatus',
             finstage_dot_ingest_dot_v1_dot_ingest__service__pb2.GetUpstreamStatusRequest.SerializeToString,
             finstage_dot_ingest_dot_v1_dot_ingest__service__pb2.GetUpstreamStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeUpstream(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/finstage.ingest.v1.IngestService/ResumeUpstream',
+            finstage_dot_ingest_dot_v1_dot_ingest__service__pb2.ResumeUpstreamRequest.SerializeToString,
+            finstage_dot_ingest_dot_v1_dot_ingest__service__pb2.ResumeUpstreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,6 +27,7 @@ class GapReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     GAP_REASON_NOT_FETCHED: _ClassVar[GapReason]
     GAP_REASON_REJECTED: _ClassVar[GapReason]
     GAP_REASON_BEFORE_LISTING: _ClassVar[GapReason]
+    GAP_REASON_DELETED: _ClassVar[GapReason]
 
 class FlagReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -46,6 +47,7 @@ GAP_REASON_PROVIDER_LIMIT: GapReason
 GAP_REASON_NOT_FETCHED: GapReason
 GAP_REASON_REJECTED: GapReason
 GAP_REASON_BEFORE_LISTING: GapReason
+GAP_REASON_DELETED: GapReason
 FLAG_REASON_UNSPECIFIED: FlagReason
 FLAG_REASON_SUSPICIOUS_JUMP: FlagReason
 FLAG_REASON_ZERO_PRICE: FlagReason

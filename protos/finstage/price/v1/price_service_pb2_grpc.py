@@ -26,13 +26,13 @@ if _version_not_supported:
 
 
 class PriceServiceStub:
-    """PriceService serves quotes and bars, fast and with their provenance. It holds no data of its own: it
-    caches what ingest has, and goes on serving it, marked stale, while ingest or the upstream is away.
+    """PriceService serves quotes and bars with their provenance. It stores nothing: it caches what ingest
+    has, and keeps serving it, marked as stale, while ingest or the upstream is unavailable.
 
-    Every RPC may also end with INVALID_ARGUMENT (BadRequest: a violation per field), UNAUTHENTICATED,
-    PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED and INTERNAL; the errors named
-    at an RPC are those that are its own. Errors are `google.rpc.Status` with details, and every one has
-    an ErrorInfo whose reason is a finstage.market.v1.ErrorReason.
+    Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
+    PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED and INTERNAL; each RPC lists its
+    further errors. Errors are `google.rpc.Status` with details. Every error has an ErrorInfo whose reason
+    is a finstage.market.v1.ErrorReason.
     """
 
     def __init__(self, channel):
@@ -84,13 +84,13 @@ class PriceServiceStub:
 
 
 class PriceServiceServicer:
-    """PriceService serves quotes and bars, fast and with their provenance. It holds no data of its own: it
-    caches what ingest has, and goes on serving it, marked stale, while ingest or the upstream is away.
+    """PriceService serves quotes and bars with their provenance. It stores nothing: it caches what ingest
+    has, and keeps serving it, marked as stale, while ingest or the upstream is unavailable.
 
-    Every RPC may also end with INVALID_ARGUMENT (BadRequest: a violation per field), UNAUTHENTICATED,
-    PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED and INTERNAL; the errors named
-    at an RPC are those that are its own. Errors are `google.rpc.Status` with details, and every one has
-    an ErrorInfo whose reason is a finstage.market.v1.ErrorReason.
+    Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
+    PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED and INTERNAL; each RPC lists its
+    further errors. Errors are `google.rpc.Status` with details. Every error has an ErrorInfo whose reason
+    is a finstage.market.v1.ErrorReason.
     """
 
     def GetQuote(self, request, context):
@@ -105,18 +105,18 @@ class PriceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BatchGetQuotes(self, request, context):
-        """BatchGetQuotes returns quotes of up to 500 symbols, in the order asked, each a quote or the error
-        that GetQuote would have ended with. A symbol that appears twice is answered twice.
+        """BatchGetQuotes returns one result for each symbol, in the order of the request: the quote, or the
+        error that GetQuote would end with. A symbol that is listed twice has two results.
 
-        Errors of its own: none; those of single symbols are in their results.
+        Errors: none of its own; a symbol's error is in its result.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchQuotes(self, request, context):
-        """WatchQuotes sends the current quote of each symbol, then each change, until the call is cancelled.
-        A symbol without a quote is answered once with its error; the stream goes on for the others.
+        """WatchQuotes sends the current quote of each symbol and then every change, until the client cancels.
+        For a symbol without a quote it sends the error once; the stream continues for the others.
 
         Errors: UNAVAILABLE (SERVICE_UNAVAILABLE) when the server stops; call again.
         """
@@ -125,10 +125,10 @@ class PriceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetBars(self, request, context):
-        """GetBars returns bars of one series: those that opened in [start, end), or the last `limit`. A reply
-        holds one page; the pages of a range are of one epoch of the series.
+        """GetBars returns bars of one series: those that opened in [start, end), or the newest `limit`. A
+        response holds one page; all pages of an answer come from one epoch of the series.
 
-        A series that nobody asked for before is fetched, as far back as the provider has it.
+        A series that is not stored yet is fetched first, as far back as the provider has it.
 
         Errors: NOT_FOUND (SYMBOL_NOT_FOUND, NO_DATA; ResourceInfo); FAILED_PRECONDITION (PAGE_EXPIRED);
         RESOURCE_EXHAUSTED (UPSTREAM_RATE_LIMITED; RetryInfo); UNAVAILABLE (UPSTREAM_UNAVAILABLE,
@@ -139,19 +139,19 @@ class PriceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StreamBars(self, request, context):
-        """StreamBars returns the bars that GetBars would, of any number, in chunks of columns.
+        """StreamBars returns what GetBars would, without pages: a header, then chunks of columns.
 
-        Errors: as GetBars, before the first message.
+        Errors: those of GetBars except PAGE_EXPIRED, before the first message.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchBars(self, request, context):
-        """WatchBars sends what is there (snapshot, or what was missed since `resume_token`), then each change
-        as it is committed, until the call is cancelled.
+        """WatchBars sends the newest bars (or, with `resume_token`, the changes since that event), then every
+        change as it is committed, until the client cancels.
 
-        Errors: as GetBars, before the first message; FAILED_PRECONDITION (RESUME_EXPIRED); UNAVAILABLE
+        Errors: those of GetBars, before the first message; FAILED_PRECONDITION (RESUME_EXPIRED); UNAVAILABLE
         (SERVICE_UNAVAILABLE) when the server stops: call again with the last `resume_token`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -159,18 +159,19 @@ class PriceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetInstrument(self, request, context):
-        """GetInstrument describes what a symbol names.
+        """GetInstrument describes the instrument that a symbol names.
 
-        Errors: NOT_FOUND (SYMBOL_NOT_FOUND; ResourceInfo); RESOURCE_EXHAUSTED, UNAVAILABLE as GetQuote.
+        Errors: NOT_FOUND (SYMBOL_NOT_FOUND; ResourceInfo); RESOURCE_EXHAUSTED and UNAVAILABLE as for GetQuote.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SearchInstruments(self, request, context):
-        """SearchInstruments finds instruments by a part of their symbol or name, best match first.
+        """SearchInstruments finds instruments by part of their symbol or name, best match first. When nothing
+        matches, the response is empty.
 
-        Errors: RESOURCE_EXHAUSTED, UNAVAILABLE as GetQuote. Nothing found is an empty answer.
+        Errors: RESOURCE_EXHAUSTED and UNAVAILABLE as for GetQuote.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -228,13 +229,13 @@ def add_PriceServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PriceService:
-    """PriceService serves quotes and bars, fast and with their provenance. It holds no data of its own: it
-    caches what ingest has, and goes on serving it, marked stale, while ingest or the upstream is away.
+    """PriceService serves quotes and bars with their provenance. It stores nothing: it caches what ingest
+    has, and keeps serving it, marked as stale, while ingest or the upstream is unavailable.
 
-    Every RPC may also end with INVALID_ARGUMENT (BadRequest: a violation per field), UNAUTHENTICATED,
-    PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED and INTERNAL; the errors named
-    at an RPC are those that are its own. Errors are `google.rpc.Status` with details, and every one has
-    an ErrorInfo whose reason is a finstage.market.v1.ErrorReason.
+    Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
+    PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED and INTERNAL; each RPC lists its
+    further errors. Errors are `google.rpc.Status` with details. Every error has an ErrorInfo whose reason
+    is a finstage.market.v1.ErrorReason.
     """
 
     @staticmethod

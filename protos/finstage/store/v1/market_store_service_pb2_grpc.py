@@ -26,11 +26,12 @@ if _version_not_supported:
 
 
 class MarketStoreServiceStub:
-    """MarketStoreService is what price reads: what ingest holds, and what it can fetch. It is an inner
-    contract: clients call PriceService.
+    """MarketStoreService gives PriceService what ingest has stored and what it can fetch. It is internal:
+    clients call PriceService.
 
-    Every RPC may also end with INVALID_ARGUMENT (BadRequest), UNAUTHENTICATED, PERMISSION_DENIED,
-    RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED, UNAVAILABLE (SERVICE_UNAVAILABLE) and INTERNAL.
+    Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
+    PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED, UNAVAILABLE (SERVICE_UNAVAILABLE)
+    and INTERNAL; each RPC lists its further errors.
     """
 
     def __init__(self, channel):
@@ -67,61 +68,65 @@ class MarketStoreServiceStub:
 
 
 class MarketStoreServiceServicer:
-    """MarketStoreService is what price reads: what ingest holds, and what it can fetch. It is an inner
-    contract: clients call PriceService.
+    """MarketStoreService gives PriceService what ingest has stored and what it can fetch. It is internal:
+    clients call PriceService.
 
-    Every RPC may also end with INVALID_ARGUMENT (BadRequest), UNAUTHENTICATED, PERMISSION_DENIED,
-    RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED, UNAVAILABLE (SERVICE_UNAVAILABLE) and INTERNAL.
+    Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
+    PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED, UNAVAILABLE (SERVICE_UNAVAILABLE)
+    and INTERNAL; each RPC lists its further errors.
     """
 
     def FetchQuotes(self, request, context):
-        """FetchQuotes fetches quotes from the provider, one result per symbol, in the order asked.
+        """FetchQuotes fetches quotes from the provider and returns one result for each symbol, in the order of
+        the request.
 
-        Errors of its own: none; those of single symbols are in their results.
+        Errors: none of its own; a symbol's error is in its result.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReadBars(self, request, context):
-        """ReadBars reads stored bars: a header, then chunks of columns, of one version of the series. With
-        `max_age` the series is refreshed from the provider first, where it is not there or is older. If that
-        fails and the series is there, what is stored is sent, and the header says why in `refresh_error`.
+        """ReadBars sends the stored bars of one version of a series: a header, then chunks of columns. With
+        `max_age`, a series that is not stored, or was refreshed longer ago, is first refreshed from the
+        provider. When that fails, the stored bars are sent, and `refresh_error` in the header says why.
 
-        Errors: NOT_FOUND (NO_DATA; ResourceInfo) when the series is not there. With `max_age` also NOT_FOUND
-        (SYMBOL_NOT_FOUND), RESOURCE_EXHAUSTED (UPSTREAM_RATE_LIMITED; RetryInfo), UNAVAILABLE
-        (UPSTREAM_UNAVAILABLE, UPSTREAM_MALFORMED; RetryInfo) and FAILED_PRECONDITION (UPSTREAM_UNAUTHORIZED),
-        when the series is not there and cannot be fetched.
+        Errors: NOT_FOUND (NO_DATA; ResourceInfo) when the series is not stored. With `max_age`, when the series
+        is not stored and cannot be fetched, also NOT_FOUND (SYMBOL_NOT_FOUND; ResourceInfo), RESOURCE_EXHAUSTED
+        (UPSTREAM_RATE_LIMITED; RetryInfo), UNAVAILABLE (UPSTREAM_UNAVAILABLE, UPSTREAM_MALFORMED; RetryInfo)
+        and FAILED_PRECONDITION (UPSTREAM_UNAUTHORIZED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchCommits(self, request, context):
-        """WatchCommits sends each commit, at least once, in order of `token`, from `resume_token` on or from
-        now.
+        """WatchCommits sends every commit at least once, in commit order, from `resume_token` or from now, until
+        the client cancels.
 
-        Errors: FAILED_PRECONDITION (RESUME_EXPIRED): commits behind the token are no longer kept, or the
-        token is of another database, or of one that was put back to before it. What was read from this
-        stream is then to be read anew.
+        Errors: FAILED_PRECONDITION (RESUME_EXPIRED) when the commits after the token are no longer kept, or
+        the token is from another database or from a later state of a restored one: the client must then read
+        again everything that it keeps current by this stream. UNAVAILABLE (SERVICE_UNAVAILABLE) when the
+        server stops: call again with the last `resume_token`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetInstrument(self, request, context):
-        """GetInstrument describes what a symbol names, from the store, or else from the provider.
+        """GetInstrument describes the instrument that a symbol names, from the store or else from the provider.
 
-        Errors: NOT_FOUND (SYMBOL_NOT_FOUND; ResourceInfo); RESOURCE_EXHAUSTED, UNAVAILABLE as ReadBars.
+        Errors: NOT_FOUND (SYMBOL_NOT_FOUND; ResourceInfo); RESOURCE_EXHAUSTED and UNAVAILABLE as for ReadBars.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SearchInstruments(self, request, context):
-        """SearchInstruments asks the provider, and looks in the store.
+        """SearchInstruments searches at the provider and in the store.
 
-        Errors: RESOURCE_EXHAUSTED, UNAVAILABLE as ReadBars, when the store has no match either.
+        Errors: when the provider fails and the store has no match, RESOURCE_EXHAUSTED and UNAVAILABLE as for
+        ReadBars.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -164,11 +169,12 @@ def add_MarketStoreServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class MarketStoreService:
-    """MarketStoreService is what price reads: what ingest holds, and what it can fetch. It is an inner
-    contract: clients call PriceService.
+    """MarketStoreService gives PriceService what ingest has stored and what it can fetch. It is internal:
+    clients call PriceService.
 
-    Every RPC may also end with INVALID_ARGUMENT (BadRequest), UNAUTHENTICATED, PERMISSION_DENIED,
-    RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED, UNAVAILABLE (SERVICE_UNAVAILABLE) and INTERNAL.
+    Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
+    PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED, UNAVAILABLE (SERVICE_UNAVAILABLE)
+    and INTERNAL; each RPC lists its further errors.
     """
 
     @staticmethod

@@ -24,17 +24,17 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// IndicatorClass says how much of the past a value depends on.
+// IndicatorClass says on which bars a value depends.
 type IndicatorClass int32
 
 const (
 	// INDICATOR_CLASS_UNSPECIFIED is never sent.
 	IndicatorClass_INDICATOR_CLASS_UNSPECIFIED IndicatorClass = 0
-	// INDICATOR_CLASS_WINDOW: on the last `lookback` + 1 bars only.
+	// INDICATOR_CLASS_WINDOW: only on the last `lookback` + 1 bars.
 	IndicatorClass_INDICATOR_CLASS_WINDOW IndicatorClass = 1
-	// INDICATOR_CLASS_DECAYING: on all bars, the older the less; the start is forgotten to any tolerance.
+	// INDICATOR_CLASS_DECAYING: on all bars, less and less on older ones, whose effect vanishes in time.
 	IndicatorClass_INDICATOR_CLASS_DECAYING IndicatorClass = 2
-	// INDICATOR_CLASS_PATH_DEPENDENT: on all bars since the first; the start is never forgotten.
+	// INDICATOR_CLASS_PATH_DEPENDENT: on all bars since the first, whose effect never vanishes.
 	IndicatorClass_INDICATOR_CLASS_PATH_DEPENDENT IndicatorClass = 3
 )
 
@@ -81,7 +81,7 @@ func (IndicatorClass) EnumDescriptor() ([]byte, []int) {
 	return file_finstage_indicators_v1_indicator_service_proto_rawDescGZIP(), []int{0}
 }
 
-// PriceSource is the column that an indicator of one input reads.
+// PriceSource is the column that an indicator with the input "source" reads.
 type PriceSource int32
 
 const (
@@ -158,7 +158,7 @@ func (PriceSource) EnumDescriptor() ([]byte, []int) {
 	return file_finstage_indicators_v1_indicator_service_proto_rawDescGZIP(), []int{1}
 }
 
-// ParameterType says what values a parameter takes.
+// ParameterType says which values a parameter accepts.
 type ParameterType int32
 
 const (
@@ -166,9 +166,9 @@ const (
 	ParameterType_PARAMETER_TYPE_UNSPECIFIED ParameterType = 0
 	// PARAMETER_TYPE_INTEGER: whole numbers.
 	ParameterType_PARAMETER_TYPE_INTEGER ParameterType = 1
-	// PARAMETER_TYPE_REAL: numbers.
+	// PARAMETER_TYPE_REAL: all numbers.
 	ParameterType_PARAMETER_TYPE_REAL ParameterType = 2
-	// PARAMETER_TYPE_CHOICE: the numbers of `choices`.
+	// PARAMETER_TYPE_CHOICE: the values in `choices`.
 	ParameterType_PARAMETER_TYPE_CHOICE ParameterType = 3
 )
 
@@ -215,12 +215,12 @@ func (ParameterType) EnumDescriptor() ([]byte, []int) {
 	return file_finstage_indicators_v1_indicator_service_proto_rawDescGZIP(), []int{2}
 }
 
-// ParameterChoice is one value of a parameter that has names for them.
+// ParameterChoice is one named value of a parameter.
 type ParameterChoice struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The value to send.
 	Value int32 `protobuf:"varint,1,opt,name=value,proto3" json:"value,omitempty"`
-	// Its name, for people: "EMA".
+	// Its display name: "EMA".
 	Name          string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -275,17 +275,17 @@ type ParameterInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its name: "timeperiod".
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// What it takes.
+	// Which values it accepts.
 	Type ParameterType `protobuf:"varint,2,opt,name=type,proto3,enum=finstage.indicators.v1.ParameterType" json:"type,omitempty"`
-	// Its value when it is not given.
+	// Its value when a spec leaves it out.
 	DefaultValue float64 `protobuf:"fixed64,3,opt,name=default_value,json=defaultValue,proto3" json:"default_value,omitempty"`
-	// The least that is accepted.
+	// The smallest accepted value.
 	MinValue float64 `protobuf:"fixed64,4,opt,name=min_value,json=minValue,proto3" json:"min_value,omitempty"`
-	// The most that is accepted.
+	// The largest accepted value.
 	MaxValue float64 `protobuf:"fixed64,5,opt,name=max_value,json=maxValue,proto3" json:"max_value,omitempty"`
-	// The values with names, for CHOICE.
+	// The accepted values of the type CHOICE. Empty for the other types.
 	Choices []*ParameterChoice `protobuf:"bytes,6,rep,name=choices,proto3" json:"choices,omitempty"`
-	// What it does.
+	// What it means.
 	Description   string `protobuf:"bytes,7,opt,name=description,proto3" json:"description,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -375,7 +375,7 @@ type OutputInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its name: "macdsignal".
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// What it is, with its unit where it has one.
+	// What its values are, with their unit where they have one.
 	Description   string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -428,9 +428,9 @@ func (x *OutputInfo) GetDescription() string {
 // VariantInfo describes one definition of an indicator.
 type VariantInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Its name: "cutler". The first of a list is the default.
+	// Its name in a spec: "cutler".
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// How it differs, and whose it is.
+	// How it differs from the others, and where it comes from.
 	Description   string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -485,22 +485,22 @@ type IndicatorInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its name in a spec, lower case: "macd".
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Its name for people: "Moving Average Convergence/Divergence".
+	// Its display name: "Moving Average Convergence/Divergence".
 	DisplayName string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	// The family it belongs to: "Momentum Indicators".
+	// The group that it belongs to: "Momentum Indicators".
 	Group string `protobuf:"bytes,3,opt,name=group,proto3" json:"group,omitempty"`
-	// The columns that it reads: "high", "low", "close", … ; "source" (and "source2") is the column that
-	// the spec chooses.
+	// The columns that it reads: "high", "low", "close", …; "source" and "source2" are those that the spec
+	// chooses.
 	Inputs []string `protobuf:"bytes,4,rep,name=inputs,proto3" json:"inputs,omitempty"`
 	// Its parameters.
 	Parameters []*ParameterInfo `protobuf:"bytes,5,rep,name=parameters,proto3" json:"parameters,omitempty"`
 	// Its outputs, in order.
 	Outputs []*OutputInfo `protobuf:"bytes,6,rep,name=outputs,proto3" json:"outputs,omitempty"`
-	// How many bars come before the first value, with default parameters.
+	// How many bars come before the first value, with the default parameters.
 	DefaultLookback int32 `protobuf:"varint,7,opt,name=default_lookback,json=defaultLookback,proto3" json:"default_lookback,omitempty"`
-	// How much of the past a value depends on.
+	// On which bars a value depends.
 	IndicatorClass IndicatorClass `protobuf:"varint,8,opt,name=indicator_class,json=indicatorClass,proto3,enum=finstage.indicators.v1.IndicatorClass" json:"indicator_class,omitempty"`
-	// Its definitions; the first is the default. At least one ("talib" where TA-Lib is the definition).
+	// Its definitions, at least one; the first is the default. TA-Lib's own is named "talib".
 	Variants      []*VariantInfo `protobuf:"bytes,9,rep,name=variants,proto3" json:"variants,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -599,12 +599,12 @@ func (x *IndicatorInfo) GetVariants() []*VariantInfo {
 	return nil
 }
 
-// ListIndicatorsRequest filters the catalogue. It is not paged: the catalogue has fewer than 1,000 rows.
+// ListIndicatorsRequest filters the catalogue, which has fewer than 1,000 rows and so is not paged.
 type ListIndicatorsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Only indicators whose name or display name contains this, in any case. Empty: all.
+	// Return only indicators whose name or display name contains this; case does not matter. Empty: all.
 	Query string `protobuf:"bytes,1,opt,name=query,proto3" json:"query,omitempty"`
-	// Only those of this group, exactly as IndicatorInfo.group. Empty: all.
+	// Return only indicators of this group, spelt as in IndicatorInfo.group. Empty: all.
 	Group         string `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -654,10 +654,10 @@ func (x *ListIndicatorsRequest) GetGroup() string {
 	return ""
 }
 
-// ListIndicatorsResponse holds the catalogue.
+// ListIndicatorsResponse has the catalogue.
 type ListIndicatorsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The rows, by name.
+	// The rows, sorted by name.
 	Indicators []*IndicatorInfo `protobuf:"bytes,1,rep,name=indicators,proto3" json:"indicators,omitempty"`
 	// The engine and its version: "TA-Lib 0.8.2".
 	Engine        string `protobuf:"bytes,2,opt,name=engine,proto3" json:"engine,omitempty"`
@@ -709,19 +709,19 @@ func (x *ListIndicatorsResponse) GetEngine() string {
 	return ""
 }
 
-// IndicatorSpec names one computation.
+// IndicatorSpec describes one computation.
 type IndicatorSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The client's name for it, unique in the request, at most 64 characters. Empty: the indicator's name
-	// with the given parameters: "sma(timeperiod=20)".
+	// The client's name for the result: at most 64 characters, unique in the request. Empty: the indicator's
+	// name with the given parameters: "sma(timeperiod=20)".
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// The indicator, as in the catalogue; any case.
+	// The indicator's name in the catalogue; case does not matter.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// Parameters by name; those left out have their defaults.
+	// The parameters by name. Those left out have their default values.
 	Params map[string]float64 `protobuf:"bytes,3,rep,name=params,proto3" json:"params,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
-	// The column that it reads, for indicators with the input "source". Unset: CLOSE.
+	// The column to read, for indicators with the input "source". Unset: CLOSE.
 	Source PriceSource `protobuf:"varint,4,opt,name=source,proto3,enum=finstage.indicators.v1.PriceSource" json:"source,omitempty"`
-	// The definition. Empty: the indicator's first.
+	// The name of the variant. Empty: the indicator's default.
 	Variant       string `protobuf:"bytes,5,opt,name=variant,proto3" json:"variant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -792,17 +792,17 @@ func (x *IndicatorSpec) GetVariant() string {
 	return ""
 }
 
-// OutputValues is one output over the time axis.
+// OutputValues has the values of one output over the time axis.
 type OutputValues struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The output's name, as in the catalogue.
+	// The output's name in the catalogue.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Where on the time axis `values` starts: the bars before it are warm-up.
+	// The index on the time axis of the first value; the bars before it are warm-up.
 	FirstIndex int32 `protobuf:"varint,2,opt,name=first_index,json=firstIndex,proto3" json:"first_index,omitempty"`
-	// The values, one a bar from `first_index` to the end of the axis. Never NaN or infinite.
+	// One value for each bar from `first_index` to the end of the time axis. Never NaN or infinite.
 	Values []float64 `protobuf:"fixed64,3,rep,packed,name=values,proto3" json:"values,omitempty"`
-	// Indexes on the time axis, past `first_index`, where the indicator has no value (a logarithm of a
-	// negative number, a ratio to zero). `values` holds 0 there.
+	// The indexes on the time axis, from `first_index` on, where the indicator has no value (a division by
+	// zero, the logarithm of a negative number). `values` has 0 there.
 	UndefinedIndexes []uint32 `protobuf:"varint,4,rep,packed,name=undefined_indexes,json=undefinedIndexes,proto3" json:"undefined_indexes,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
@@ -866,26 +866,26 @@ func (x *OutputValues) GetUndefinedIndexes() []uint32 {
 	return nil
 }
 
-// IndicatorResult is the outcome of one spec.
+// IndicatorResult is the result of one spec.
 type IndicatorResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The spec's id.
+	// The spec's id, or the default that replaced an empty one.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// The indicator's name, as in the catalogue.
+	// The indicator's name in the catalogue.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// The definition used.
+	// The variant that was used.
 	Variant string `protobuf:"bytes,3,opt,name=variant,proto3" json:"variant,omitempty"`
-	// All its parameters with the values used.
+	// All parameters with the values that were used.
 	Params map[string]float64 `protobuf:"bytes,4,rep,name=params,proto3" json:"params,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
-	// The column read; UNSPECIFIED when the indicator has no choice of one.
+	// The column that was read. UNSPECIFIED for indicators without the input "source".
 	Source PriceSource `protobuf:"varint,5,opt,name=source,proto3,enum=finstage.indicators.v1.PriceSource" json:"source,omitempty"`
-	// OK (code 0), or FAILED_PRECONDITION (TOO_FEW_BARS) when the series has too few bars for a first value.
+	// OK (code 0); FAILED_PRECONDITION (TOO_FEW_BARS) when the series has too few bars for a first value.
 	Status *status.Status `protobuf:"bytes,6,opt,name=status,proto3" json:"status,omitempty"`
-	// How many bars come before the first value, with these parameters.
+	// How many bars come before the first value, with the parameters used.
 	Lookback int32 `protobuf:"varint,7,opt,name=lookback,proto3" json:"lookback,omitempty"`
-	// How many bars the computation had, from the series' first to the last of the axis.
+	// How many bars the computation read, from the series' first bar to the last on the time axis.
 	BarsUsed int64 `protobuf:"varint,8,opt,name=bars_used,json=barsUsed,proto3" json:"bars_used,omitempty"`
-	// How much of the past a value depends on.
+	// On which bars a value depends.
 	IndicatorClass IndicatorClass `protobuf:"varint,9,opt,name=indicator_class,json=indicatorClass,proto3,enum=finstage.indicators.v1.IndicatorClass" json:"indicator_class,omitempty"`
 	// The outputs, in the catalogue's order. Empty when status is not OK.
 	Outputs       []*OutputValues `protobuf:"bytes,10,rep,name=outputs,proto3" json:"outputs,omitempty"`
@@ -993,24 +993,24 @@ func (x *IndicatorResult) GetOutputs() []*OutputValues {
 	return nil
 }
 
-// IndicatorFrame is results over one time axis.
+// IndicatorFrame has results over one time axis.
 type IndicatorFrame struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The symbol; empty for the client's own bars.
 	Symbol string `protobuf:"bytes,1,opt,name=symbol,proto3" json:"symbol,omitempty"`
 	// The interval; empty for the client's own bars.
 	Interval string `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
-	// What the prices used are corrected for.
+	// What the prices are adjusted for.
 	Adjustment v1.Adjustment `protobuf:"varint,3,opt,name=adjustment,proto3,enum=finstage.market.v1.Adjustment" json:"adjustment,omitempty"`
 	// The version of the series that all results come from. Unset for the client's own bars.
 	Version *v1.SeriesVersion `protobuf:"bytes,4,opt,name=version,proto3" json:"version,omitempty"`
-	// The time axis: the bars' open times, milliseconds since 1970-01-01T00:00:00Z, strictly growing.
+	// The time axis: the bars' open times in milliseconds since 1970-01-01T00:00:00Z, strictly increasing.
 	OpenTimeMs []int64 `protobuf:"fixed64,5,rep,packed,name=open_time_ms,json=openTimeMs,proto3" json:"open_time_ms,omitempty"`
-	// One result per spec, in the request's order.
+	// One result for each spec of the request, in the same order.
 	Results []*IndicatorResult `protobuf:"bytes,6,rep,name=results,proto3" json:"results,omitempty"`
-	// Whether the last bar is final. False: the values at it are provisional.
+	// Whether the last bar is final. False: its values are provisional.
 	LastIsFinal bool `protobuf:"varint,7,opt,name=last_is_final,json=lastIsFinal,proto3" json:"last_is_final,omitempty"`
-	// What the bars cover in the range.
+	// Which range the bars cover, and the gaps in it.
 	Coverage *v1.Coverage `protobuf:"bytes,8,opt,name=coverage,proto3" json:"coverage,omitempty"`
 	// Where the bars came from.
 	Provenance    *v1.Provenance `protobuf:"bytes,9,opt,name=provenance,proto3" json:"provenance,omitempty"`
@@ -1111,17 +1111,17 @@ func (x *IndicatorFrame) GetProvenance() *v1.Provenance {
 	return nil
 }
 
-// ComputeIndicatorsRequest asks for indicators of one series. At most 50,000 bars, and at most 3 MiB of
-// values, are returned.
+// ComputeIndicatorsRequest names a series, and what to compute. At most 50,000 bars and 3 MiB of values are
+// returned.
 type ComputeIndicatorsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The symbol.
+	// The symbol, as in PriceService.GetQuote.
 	Symbol string `protobuf:"bytes,1,opt,name=symbol,proto3" json:"symbol,omitempty"`
-	// The interval: "1d".
+	// The interval, as in series.proto: "1d".
 	Interval string `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
-	// What prices are corrected for. Unset: SPLITS.
+	// What prices are adjusted for. Unset: SPLITS.
 	Adjustment v1.Adjustment `protobuf:"varint,3,opt,name=adjustment,proto3,enum=finstage.market.v1.Adjustment" json:"adjustment,omitempty"`
-	// At which bars. Unset: the newest 500.
+	// Which bars to return values of. Unset: the newest 500.
 	//
 	// Types that are valid to be assigned to Bars:
 	//
@@ -1130,11 +1130,13 @@ type ComputeIndicatorsRequest struct {
 	Bars isComputeIndicatorsRequest_Bars `protobuf_oneof:"bars"`
 	// What to compute: 1 to 100 specs.
 	Specs []*IndicatorSpec `protobuf:"bytes,6,rep,name=specs,proto3" json:"specs,omitempty"`
-	// How long ago the series may have been refreshed, as in GetBarsRequest.
+	// How long ago the series may have been refreshed from its source, 0 to 7 days; otherwise it is refreshed
+	// now. Unset: the default of PriceService.GetBars.
 	MaxAge *durationpb.Duration `protobuf:"bytes,7,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
-	// As in GetBarsRequest. Unset: true.
+	// Whether to use older bars, marked CACHE_STATUS_STALE, instead of ending with an error when the source
+	// does not answer. Unset: true.
 	AllowStale *bool `protobuf:"varint,8,opt,name=allow_stale,json=allowStale,proto3,oneof" json:"allow_stale,omitempty"`
-	// Leave the forming bar out. Unset: false.
+	// Leave out the forming bar. Unset: false.
 	FinalOnly     bool `protobuf:"varint,9,opt,name=final_only,json=finalOnly,proto3" json:"final_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1249,12 +1251,12 @@ type isComputeIndicatorsRequest_Bars interface {
 }
 
 type ComputeIndicatorsRequest_Range struct {
-	// The bars of a range.
+	// The bars that opened in a range. Without bounds: as if `bars` were unset.
 	Range *v1.BarRange `protobuf:"bytes,4,opt,name=range,proto3,oneof"`
 }
 
 type ComputeIndicatorsRequest_Limit struct {
-	// The newest N bars, 1 to 50,000.
+	// This many of the newest bars, 1 to 50,000.
 	Limit int32 `protobuf:"varint,5,opt,name=limit,proto3,oneof"`
 }
 
@@ -1262,10 +1264,10 @@ func (*ComputeIndicatorsRequest_Range) isComputeIndicatorsRequest_Bars() {}
 
 func (*ComputeIndicatorsRequest_Limit) isComputeIndicatorsRequest_Bars() {}
 
-// ComputeIndicatorsResponse holds the results.
+// ComputeIndicatorsResponse has the results.
 type ComputeIndicatorsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The results over their time axis.
+	// The results and their time axis.
 	Frame         *IndicatorFrame `protobuf:"bytes,1,opt,name=frame,proto3" json:"frame,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1308,16 +1310,16 @@ func (x *ComputeIndicatorsResponse) GetFrame() *IndicatorFrame {
 	return nil
 }
 
-// BatchComputeIndicatorsRequest asks for the same indicators of many series.
+// BatchComputeIndicatorsRequest names many series, and what to compute for each.
 type BatchComputeIndicatorsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 1 to 500 symbols.
+	// 1 to 500 symbols, each as in PriceService.GetQuote.
 	Symbols []string `protobuf:"bytes,1,rep,name=symbols,proto3" json:"symbols,omitempty"`
-	// The interval: "1d".
+	// The interval, as in series.proto: "1d".
 	Interval string `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
-	// What prices are corrected for. Unset: SPLITS.
+	// What prices are adjusted for. Unset: SPLITS.
 	Adjustment v1.Adjustment `protobuf:"varint,3,opt,name=adjustment,proto3,enum=finstage.market.v1.Adjustment" json:"adjustment,omitempty"`
-	// At which bars. Unset: the newest 500.
+	// Which bars to return values of. Unset: the newest 500.
 	//
 	// Types that are valid to be assigned to Bars:
 	//
@@ -1445,12 +1447,12 @@ type isBatchComputeIndicatorsRequest_Bars interface {
 }
 
 type BatchComputeIndicatorsRequest_Range struct {
-	// The bars of a range.
+	// The bars that opened in a range. Without bounds: as if `bars` were unset.
 	Range *v1.BarRange `protobuf:"bytes,4,opt,name=range,proto3,oneof"`
 }
 
 type BatchComputeIndicatorsRequest_Limit struct {
-	// The newest N bars, 1 to 50,000.
+	// This many of the newest bars, 1 to 50,000.
 	Limit int32 `protobuf:"varint,5,opt,name=limit,proto3,oneof"`
 }
 
@@ -1458,12 +1460,12 @@ func (*BatchComputeIndicatorsRequest_Range) isBatchComputeIndicatorsRequest_Bars
 
 func (*BatchComputeIndicatorsRequest_Limit) isBatchComputeIndicatorsRequest_Bars() {}
 
-// BatchComputeIndicatorsResponse is the outcome for one symbol.
+// BatchComputeIndicatorsResponse is the result for one symbol.
 type BatchComputeIndicatorsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Its place in the request.
+	// The symbol's index in the request, from 0.
 	Index int32 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
-	// The symbol as it was asked for.
+	// The symbol as it was requested.
 	Symbol string `protobuf:"bytes,2,opt,name=symbol,proto3" json:"symbol,omitempty"`
 	// The results, or why there are none.
 	//
@@ -1555,7 +1557,7 @@ type BatchComputeIndicatorsResponse_Frame struct {
 }
 
 type BatchComputeIndicatorsResponse_Error struct {
-	// The error that ComputeIndicators would have ended with.
+	// The error that ComputeIndicators would end with for this symbol.
 	Error *status.Status `protobuf:"bytes,4,opt,name=error,proto3,oneof"`
 }
 
@@ -1563,24 +1565,25 @@ func (*BatchComputeIndicatorsResponse_Frame) isBatchComputeIndicatorsResponse_Re
 
 func (*BatchComputeIndicatorsResponse_Error) isBatchComputeIndicatorsResponse_Result() {}
 
-// WatchIndicatorsRequest subscribes to indicators of one series.
+// WatchIndicatorsRequest names a series, and what to compute.
 type WatchIndicatorsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The symbol.
+	// The symbol, as in PriceService.GetQuote.
 	Symbol string `protobuf:"bytes,1,opt,name=symbol,proto3" json:"symbol,omitempty"`
-	// The interval: "1d".
+	// The interval, as in series.proto: "1d".
 	Interval string `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
-	// What prices are corrected for. Unset: SPLITS.
+	// What prices are adjusted for. Unset: SPLITS.
 	Adjustment v1.Adjustment `protobuf:"varint,3,opt,name=adjustment,proto3,enum=finstage.market.v1.Adjustment" json:"adjustment,omitempty"`
 	// What to compute: 1 to 100 specs.
 	Specs []*IndicatorSpec `protobuf:"bytes,4,rep,name=specs,proto3" json:"specs,omitempty"`
-	// How many of the newest bars the snapshot holds, 0 to 50,000. Unset: 500.
+	// How many of the newest bars the snapshot has, 0 to 50,000. Unset: 500.
 	SnapshotLimit *int32 `protobuf:"varint,5,opt,name=snapshot_limit,json=snapshotLimit,proto3,oneof" json:"snapshot_limit,omitempty"`
-	// Continue after this event of an earlier stream, instead of a snapshot. Empty: start anew.
+	// The `resume_token` of the last event of an earlier stream: continue after it, without a snapshot. Empty:
+	// start with a snapshot.
 	ResumeToken string `protobuf:"bytes,6,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
 	// Send final values only. Unset: false.
 	FinalOnly bool `protobuf:"varint,7,opt,name=final_only,json=finalOnly,proto3" json:"final_only,omitempty"`
-	// Time between heartbeats on a silent stream, 1 s to 5 min. Unset: 15 s.
+	// How long the stream may be silent before a heartbeat is sent, 1 s to 5 min. Unset: 15 s.
 	HeartbeatInterval *durationpb.Duration `protobuf:"bytes,8,opt,name=heartbeat_interval,json=heartbeatInterval,proto3" json:"heartbeat_interval,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
@@ -1683,7 +1686,7 @@ type WatchIndicatorsResponse struct {
 	//	*WatchIndicatorsResponse_Update
 	//	*WatchIndicatorsResponse_Heartbeat
 	Event isWatchIndicatorsResponse_Event `protobuf_oneof:"event"`
-	// Pass it to continue after this event. Empty on heartbeats.
+	// The token to continue after this event. Empty in heartbeats.
 	ResumeToken   string `protobuf:"bytes,4,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1765,18 +1768,19 @@ type isWatchIndicatorsResponse_Event interface {
 }
 
 type WatchIndicatorsResponse_Snapshot struct {
-	// First, without a resume token: values of the newest bars. Again after each restatement, with the
-	// new epoch.
+	// The values of the newest bars. Sent first, unless a resume token was given, and after each restatement,
+	// with the new epoch.
 	Snapshot *IndicatorFrame `protobuf:"bytes,1,opt,name=snapshot,proto3,oneof"`
 }
 
 type WatchIndicatorsResponse_Update struct {
-	// Values of bars that are new or changed since the event before; replace by open time.
+	// The values of bars that are new or changed since the previous event. They replace the values at the
+	// same open times.
 	Update *IndicatorFrame `protobuf:"bytes,2,opt,name=update,proto3,oneof"`
 }
 
 type WatchIndicatorsResponse_Heartbeat struct {
-	// Nothing, for the time asked.
+	// Nothing happened for `heartbeat_interval`.
 	Heartbeat *v1.Heartbeat `protobuf:"bytes,3,opt,name=heartbeat,proto3,oneof"`
 }
 
@@ -1786,17 +1790,18 @@ func (*WatchIndicatorsResponse_Update) isWatchIndicatorsResponse_Event() {}
 
 func (*WatchIndicatorsResponse_Heartbeat) isWatchIndicatorsResponse_Event() {}
 
-// ComputeOnBarsRequest brings bars and asks for indicators of them.
+// ComputeOnBarsRequest has the client's bars, and what to compute.
 type ComputeOnBarsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The bars, 1 to 50,000, oldest first. Columns that no spec reads may be empty, but for open_time_ms.
+	// 1 to 50,000 bars, oldest first. Columns that no spec reads may be empty, except `open_time_ms`.
 	Columns *v1.BarColumns `protobuf:"bytes,1,opt,name=columns,proto3" json:"columns,omitempty"`
 	// What to compute: 1 to 100 specs.
 	Specs []*IndicatorSpec `protobuf:"bytes,2,rep,name=specs,proto3" json:"specs,omitempty"`
-	// The newest N bars to return values of, 1 to 50,000; all bars are computed over. Unset: all.
+	// How many of the newest bars to return values of, 1 to 50,000. The computation always reads all bars.
+	// Unset: all.
 	Limit *int32 `protobuf:"varint,3,opt,name=limit,proto3,oneof" json:"limit,omitempty"`
-	// The IANA time zone in which the bars' days begin ("America/New_York"), for indicators that start over
-	// each day. Unset: such an indicator is refused.
+	// The IANA name of the time zone in which the bars' days begin ("America/New_York"), for indicators that
+	// start again each day. Empty: such an indicator is INVALID_ARGUMENT.
 	TimeZone      string `protobuf:"bytes,4,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1860,10 +1865,10 @@ func (x *ComputeOnBarsRequest) GetTimeZone() string {
 	return ""
 }
 
-// ComputeOnBarsResponse holds the results.
+// ComputeOnBarsResponse has the results.
 type ComputeOnBarsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The results over the bars' own time axis.
+	// The results, on the time axis of the given bars.
 	Frame         *IndicatorFrame `protobuf:"bytes,1,opt,name=frame,proto3" json:"frame,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

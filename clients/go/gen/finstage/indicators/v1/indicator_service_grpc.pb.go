@@ -30,44 +30,42 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// IndicatorService computes technical indicators. The default definitions are TA-Lib's; another
-// definition of the same indicator is a named `variant`. Values are computed over the whole series from
-// its first bar, and then cut to the range asked for, so the value of a bar does not depend on what was
-// asked, or of which replica.
+// IndicatorService computes technical indicators. The default definitions are TA-Lib's; other definitions
+// of an indicator are its variants. Values are computed over the whole series from its first bar and then
+// cut to the requested range, so the value at a bar depends neither on the range nor on the replica.
 //
-// Every RPC may also end with INVALID_ARGUMENT (BadRequest: a violation per field, naming what is
-// accepted), UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED and
-// INTERNAL. Errors are `google.rpc.Status` with details, and every one has an ErrorInfo whose reason is a
-// finstage.market.v1.ErrorReason.
+// Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
+// PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED and INTERNAL; each RPC lists its
+// further errors. Errors are `google.rpc.Status` with details. Every error has an ErrorInfo whose reason
+// is a finstage.market.v1.ErrorReason.
 type IndicatorServiceClient interface {
-	// ListIndicators returns the catalogue: every indicator with its inputs, parameters, outputs and
-	// lookback.
+	// ListIndicators returns the catalogue: every indicator with its inputs, parameters, outputs, lookback
+	// and variants.
 	//
-	// Errors of its own: none.
+	// Errors: none of its own.
 	ListIndicators(ctx context.Context, in *ListIndicatorsRequest, opts ...grpc.CallOption) (*ListIndicatorsResponse, error)
-	// ComputeIndicators computes several indicators of one series over one shared time axis, from one
-	// read of its bars. An unknown indicator, parameter, variant or source, or a value out of bounds, is
-	// INVALID_ARGUMENT with a violation each ("specs[1].params[timeperiod]"); nothing is skipped. An
-	// indicator that the series is too short for has its own status, FAILED_PRECONDITION (TOO_FEW_BARS).
+	// ComputeIndicators computes several indicators of one series, from one read of its bars, over one time
+	// axis. Each unknown indicator, parameter, variant or source, and each value out of bounds, is a violation
+	// of INVALID_ARGUMENT ("specs[1].params[timeperiod]"); then nothing is computed. When the series is too
+	// short for one indicator, that result's status is FAILED_PRECONDITION (TOO_FEW_BARS).
 	//
-	// Errors: NOT_FOUND, RESOURCE_EXHAUSTED, UNAVAILABLE as PriceService.GetBars.
+	// Errors: NOT_FOUND, RESOURCE_EXHAUSTED and UNAVAILABLE as for PriceService.GetBars.
 	ComputeIndicators(ctx context.Context, in *ComputeIndicatorsRequest, opts ...grpc.CallOption) (*ComputeIndicatorsResponse, error)
-	// BatchComputeIndicators computes the same indicators for up to 500 symbols; one message per symbol,
-	// in the order in which they are done.
+	// BatchComputeIndicators computes the same indicators for up to 500 symbols. It sends one message for each
+	// symbol, as soon as it is ready.
 	//
-	// Errors of its own: none; those of single symbols are in their messages.
+	// Errors: none of its own; a symbol's error is in its message.
 	BatchComputeIndicators(ctx context.Context, in *BatchComputeIndicatorsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BatchComputeIndicatorsResponse], error)
-	// WatchIndicators sends values as bars come: first a snapshot, then provisional values while a bar
-	// forms and final ones when it closes. A restatement of the series sends a new snapshot.
+	// WatchIndicators sends a snapshot, then provisional values while a bar forms and final values when it
+	// closes, until the client cancels. After a restatement of the series it sends a new snapshot.
 	//
-	// Errors: as ComputeIndicators, before the first message; FAILED_PRECONDITION (RESUME_EXPIRED);
+	// Errors: those of ComputeIndicators, before the first message; FAILED_PRECONDITION (RESUME_EXPIRED);
 	// UNAVAILABLE (SERVICE_UNAVAILABLE) when the server stops: call again with the last `resume_token`.
 	WatchIndicators(ctx context.Context, in *WatchIndicatorsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchIndicatorsResponse], error)
-	// ComputeOnBars computes indicators over the client's own bars. Nothing is stored. Bars that are
-	// not finite, not in strictly growing order of time, or of columns of different lengths are
-	// INVALID_ARGUMENT.
+	// ComputeOnBars computes indicators over the client's own bars and stores nothing. Columns of different
+	// lengths, values that are not finite, and open times that do not strictly increase are INVALID_ARGUMENT.
 	//
-	// Errors of its own: none.
+	// Errors: none of its own.
 	ComputeOnBars(ctx context.Context, in *ComputeOnBarsRequest, opts ...grpc.CallOption) (*ComputeOnBarsResponse, error)
 }
 
@@ -151,44 +149,42 @@ func (c *indicatorServiceClient) ComputeOnBars(ctx context.Context, in *ComputeO
 // All implementations must embed UnimplementedIndicatorServiceServer
 // for forward compatibility.
 //
-// IndicatorService computes technical indicators. The default definitions are TA-Lib's; another
-// definition of the same indicator is a named `variant`. Values are computed over the whole series from
-// its first bar, and then cut to the range asked for, so the value of a bar does not depend on what was
-// asked, or of which replica.
+// IndicatorService computes technical indicators. The default definitions are TA-Lib's; other definitions
+// of an indicator are its variants. Values are computed over the whole series from its first bar and then
+// cut to the requested range, so the value at a bar depends neither on the range nor on the replica.
 //
-// Every RPC may also end with INVALID_ARGUMENT (BadRequest: a violation per field, naming what is
-// accepted), UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED and
-// INTERNAL. Errors are `google.rpc.Status` with details, and every one has an ErrorInfo whose reason is a
-// finstage.market.v1.ErrorReason.
+// Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
+// PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED and INTERNAL; each RPC lists its
+// further errors. Errors are `google.rpc.Status` with details. Every error has an ErrorInfo whose reason
+// is a finstage.market.v1.ErrorReason.
 type IndicatorServiceServer interface {
-	// ListIndicators returns the catalogue: every indicator with its inputs, parameters, outputs and
-	// lookback.
+	// ListIndicators returns the catalogue: every indicator with its inputs, parameters, outputs, lookback
+	// and variants.
 	//
-	// Errors of its own: none.
+	// Errors: none of its own.
 	ListIndicators(context.Context, *ListIndicatorsRequest) (*ListIndicatorsResponse, error)
-	// ComputeIndicators computes several indicators of one series over one shared time axis, from one
-	// read of its bars. An unknown indicator, parameter, variant or source, or a value out of bounds, is
-	// INVALID_ARGUMENT with a violation each ("specs[1].params[timeperiod]"); nothing is skipped. An
-	// indicator that the series is too short for has its own status, FAILED_PRECONDITION (TOO_FEW_BARS).
+	// ComputeIndicators computes several indicators of one series, from one read of its bars, over one time
+	// axis. Each unknown indicator, parameter, variant or source, and each value out of bounds, is a violation
+	// of INVALID_ARGUMENT ("specs[1].params[timeperiod]"); then nothing is computed. When the series is too
+	// short for one indicator, that result's status is FAILED_PRECONDITION (TOO_FEW_BARS).
 	//
-	// Errors: NOT_FOUND, RESOURCE_EXHAUSTED, UNAVAILABLE as PriceService.GetBars.
+	// Errors: NOT_FOUND, RESOURCE_EXHAUSTED and UNAVAILABLE as for PriceService.GetBars.
 	ComputeIndicators(context.Context, *ComputeIndicatorsRequest) (*ComputeIndicatorsResponse, error)
-	// BatchComputeIndicators computes the same indicators for up to 500 symbols; one message per symbol,
-	// in the order in which they are done.
+	// BatchComputeIndicators computes the same indicators for up to 500 symbols. It sends one message for each
+	// symbol, as soon as it is ready.
 	//
-	// Errors of its own: none; those of single symbols are in their messages.
+	// Errors: none of its own; a symbol's error is in its message.
 	BatchComputeIndicators(*BatchComputeIndicatorsRequest, grpc.ServerStreamingServer[BatchComputeIndicatorsResponse]) error
-	// WatchIndicators sends values as bars come: first a snapshot, then provisional values while a bar
-	// forms and final ones when it closes. A restatement of the series sends a new snapshot.
+	// WatchIndicators sends a snapshot, then provisional values while a bar forms and final values when it
+	// closes, until the client cancels. After a restatement of the series it sends a new snapshot.
 	//
-	// Errors: as ComputeIndicators, before the first message; FAILED_PRECONDITION (RESUME_EXPIRED);
+	// Errors: those of ComputeIndicators, before the first message; FAILED_PRECONDITION (RESUME_EXPIRED);
 	// UNAVAILABLE (SERVICE_UNAVAILABLE) when the server stops: call again with the last `resume_token`.
 	WatchIndicators(*WatchIndicatorsRequest, grpc.ServerStreamingServer[WatchIndicatorsResponse]) error
-	// ComputeOnBars computes indicators over the client's own bars. Nothing is stored. Bars that are
-	// not finite, not in strictly growing order of time, or of columns of different lengths are
-	// INVALID_ARGUMENT.
+	// ComputeOnBars computes indicators over the client's own bars and stores nothing. Columns of different
+	// lengths, values that are not finite, and open times that do not strictly increase are INVALID_ARGUMENT.
 	//
-	// Errors of its own: none.
+	// Errors: none of its own.
 	ComputeOnBars(context.Context, *ComputeOnBarsRequest) (*ComputeOnBarsResponse, error)
 	mustEmbedUnimplementedIndicatorServiceServer()
 }

@@ -24,15 +24,15 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// WriteMode says what a row may do.
+// WriteMode says whether rows may insert and replace bars.
 type WriteMode int32
 
 const (
 	// WRITE_MODE_UNSPECIFIED means UPSERT.
 	WriteMode_WRITE_MODE_UNSPECIFIED WriteMode = 0
-	// WRITE_MODE_INSERT: a row whose open time is there already is rejected.
+	// WRITE_MODE_INSERT: insert only; a row whose open time is already stored is refused.
 	WriteMode_WRITE_MODE_INSERT WriteMode = 1
-	// WRITE_MODE_UPDATE: a row whose open time is not there is rejected.
+	// WRITE_MODE_UPDATE: replace only; a row whose open time is not stored is refused.
 	WriteMode_WRITE_MODE_UPDATE WriteMode = 2
 	// WRITE_MODE_UPSERT: insert or replace.
 	WriteMode_WRITE_MODE_UPSERT WriteMode = 3
@@ -93,23 +93,24 @@ const (
 	RejectReason_REJECT_REASON_NEGATIVE RejectReason = 2
 	// REJECT_REASON_HIGH_BELOW_LOW: high is below low.
 	RejectReason_REJECT_REASON_HIGH_BELOW_LOW RejectReason = 3
-	// REJECT_REASON_OUTSIDE_RANGE: open or close is outside low..high by more than rounding; or an adjusted
-	// close that a client sent is 0 for a close above 0, or more than 20 times the close.
+	// REJECT_REASON_OUTSIDE_RANGE: open or close is outside low to high by more than rounding; or a client's
+	// adjusted close is 0 where the close is above 0, or more than 20 times the close.
 	RejectReason_REJECT_REASON_OUTSIDE_RANGE RejectReason = 4
-	// REJECT_REASON_UNORDERED: the open time is before the row's before it.
+	// REJECT_REASON_UNORDERED: the open time is earlier than the previous row's.
 	RejectReason_REJECT_REASON_UNORDERED RejectReason = 5
-	// REJECT_REASON_OFF_GRID: no bar of this interval opens at that time, or the day, week or month has one.
+	// REJECT_REASON_OFF_GRID: no bar of this interval opens at that time, or its day, week or month already has
+	// a bar.
 	RejectReason_REJECT_REASON_OFF_GRID RejectReason = 6
-	// REJECT_REASON_IN_FUTURE: the bar opens after now.
+	// REJECT_REASON_IN_FUTURE: the open time is later than now.
 	RejectReason_REJECT_REASON_IN_FUTURE RejectReason = 7
-	// REJECT_REASON_DUPLICATE: the batch has that open time already; the first row was kept.
+	// REJECT_REASON_DUPLICATE: an earlier row of the batch has that open time; the first row was kept.
 	RejectReason_REJECT_REASON_DUPLICATE RejectReason = 8
-	// REJECT_REASON_CONFLICT: mode INSERT, and the bar is there already.
+	// REJECT_REASON_CONFLICT: the mode is INSERT, and the bar is already stored.
 	RejectReason_REJECT_REASON_CONFLICT RejectReason = 9
-	// REJECT_REASON_ABSENT: mode UPDATE, and the bar is not there.
+	// REJECT_REASON_ABSENT: the mode is UPDATE, and the bar is not stored.
 	RejectReason_REJECT_REASON_ABSENT RejectReason = 10
-	// REJECT_REASON_MALFORMED_BATCH: the batch as a whole could not be read. Only its first 1,000 rows are
-	// listed; `detail` says how many it had when these were more.
+	// REJECT_REASON_MALFORMED_BATCH: the batch was malformed as a whole. Its first 1,000 rows are listed;
+	// `detail` says how many it had when it had more.
 	RejectReason_REJECT_REASON_MALFORMED_BATCH RejectReason = 11
 	// REJECT_REASON_OUT_OF_RANGE: the open time is before 1800 or after 2200.
 	RejectReason_REJECT_REASON_OUT_OF_RANGE RejectReason = 12
@@ -182,11 +183,11 @@ type BreakerState int32
 const (
 	// BREAKER_STATE_UNSPECIFIED is never sent.
 	BreakerState_BREAKER_STATE_UNSPECIFIED BreakerState = 0
-	// BREAKER_STATE_CLOSED: requests go through.
+	// BREAKER_STATE_CLOSED: requests are sent.
 	BreakerState_BREAKER_STATE_CLOSED BreakerState = 1
 	// BREAKER_STATE_OPEN: requests are refused at once.
 	BreakerState_BREAKER_STATE_OPEN BreakerState = 2
-	// BREAKER_STATE_HALF_OPEN: one request is tried.
+	// BREAKER_STATE_HALF_OPEN: one request is sent as a trial; the others are refused.
 	BreakerState_BREAKER_STATE_HALF_OPEN BreakerState = 3
 )
 
@@ -233,24 +234,24 @@ func (BreakerState) EnumDescriptor() ([]byte, []int) {
 	return file_finstage_ingest_v1_ingest_service_proto_rawDescGZIP(), []int{2}
 }
 
-// RejectedBar is a row that was refused.
+// RejectedBar is a refused row.
 type RejectedBar struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The symbol.
 	Symbol string `protobuf:"bytes,1,opt,name=symbol,proto3" json:"symbol,omitempty"`
-	// The interval: "1d"; as sent where it is not one.
+	// The interval: "1d"; as sent when it is not a valid one.
 	Interval string `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
-	// Its open time: milliseconds since 1970-01-01T00:00:00Z, as sent.
+	// Its open time as sent: milliseconds since 1970-01-01T00:00:00Z.
 	OpenTimeMs int64 `protobuf:"varint,3,opt,name=open_time_ms,json=openTimeMs,proto3" json:"open_time_ms,omitempty"`
-	// Its place in its batch, from 0.
+	// Its index in its batch, from 0.
 	Row int32 `protobuf:"varint,4,opt,name=row,proto3" json:"row,omitempty"`
-	// Why.
+	// Why it was refused.
 	Reason RejectReason `protobuf:"varint,5,opt,name=reason,proto3,enum=finstage.ingest.v1.RejectReason" json:"reason,omitempty"`
-	// What was given and what is accepted, for people.
+	// For people: what was given and what is accepted.
 	Detail string `protobuf:"bytes,6,opt,name=detail,proto3" json:"detail,omitempty"`
-	// Who sent it, as Provenance.source.
+	// Who sent it, as in Provenance.source.
 	Source string `protobuf:"bytes,7,opt,name=source,proto3" json:"source,omitempty"`
-	// The values as sent, "open=1.0 high=nan …": text, because they may be no numbers.
+	// The values as sent, as text because they may not be numbers: "open=1.0 high=nan …".
 	Values string `protobuf:"bytes,8,opt,name=values,proto3" json:"values,omitempty"`
 	// When it was refused.
 	RejectedAt    *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=rejected_at,json=rejectedAt,proto3" json:"rejected_at,omitempty"`
@@ -354,14 +355,14 @@ func (x *RejectedBar) GetRejectedAt() *timestamppb.Timestamp {
 // WriteBarsHeader opens a write.
 type WriteBarsHeader struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Names this write, so that it can be continued: 1 to 128 printable characters, the client's choice
-	// (a file's digest, a UUID). Sent again with the same header, it continues where it was. It is
-	// forgotten when nobody has continued the write for 90 days (the operator's setting).
+	// The client's name for the write, 1 to 128 printable characters: a file's digest, say, or a UUID. The same
+	// header sent again continues the write. A write that was not continued for 90 days, or as long as the
+	// operator has set, is forgotten.
 	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	// What a row may do. Unset: UPSERT.
+	// Whether rows may insert and replace bars. Unset: UPSERT.
 	Mode WriteMode `protobuf:"varint,2,opt,name=mode,proto3,enum=finstage.ingest.v1.WriteMode" json:"mode,omitempty"`
-	// Who sends, for the provenance: "file:spx.csv", "client:NAME"; 1 to 128 characters. A provider's name
-	// ("yahoo", "sim", "file"), alone or before a colon, is refused; "file:NAME" is accepted.
+	// Who sends the bars, 1 to 128 characters, for Provenance.source: "file:spx.csv", "client:NAME". A
+	// provider's name ("yahoo", "sim", "file"), alone or before a colon, is refused, except "file:NAME".
 	Source        string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -418,22 +419,22 @@ func (x *WriteBarsHeader) GetSource() string {
 	return ""
 }
 
-// BarBatch is bars of one series.
+// BarBatch has bars of one series.
 type BarBatch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The place of this batch in the write, from 1, without gaps.
+	// The number of this batch in the write: 1, 2, 3, …
 	Sequence int64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// The symbol.
 	Symbol string `protobuf:"bytes,2,opt,name=symbol,proto3" json:"symbol,omitempty"`
-	// The interval: "1d".
+	// The interval, as in series.proto: "1d".
 	Interval string `protobuf:"bytes,3,opt,name=interval,proto3" json:"interval,omitempty"`
-	// 1 to 50,000 bars, oldest first, split-adjusted.
+	// 1 to 50,000 bars, oldest first, adjusted for splits.
 	Columns *v1.BarColumns `protobuf:"bytes,4,opt,name=columns,proto3" json:"columns,omitempty"`
-	// Closes adjusted for dividends too, one a bar: above 0, at most 20 times the close. Empty: none known
-	// (ADJUSTMENT_ALL then works from the stored dividends). They are taken to know the dividends up to the
-	// end of the last bar of the whole write.
+	// The close of each bar adjusted for dividends too: above 0 and at most 20 times the close. They must
+	// account for all dividends up to the end of the write's last bar. Empty: unknown; ADJUSTMENT_ALL then uses
+	// the stored dividends.
 	AdjustedClose []float64 `protobuf:"fixed64,5,rep,packed,name=adjusted_close,json=adjustedClose,proto3" json:"adjusted_close,omitempty"`
-	// Indexes of the bars whose adjusted close is not known; `adjusted_close` holds 0 there.
+	// The indexes of the bars whose adjusted close is unknown; `adjusted_close` has 0 there.
 	AdjustedCloseUnknown []uint32 `protobuf:"varint,6,rep,packed,name=adjusted_close_unknown,json=adjustedCloseUnknown,proto3" json:"adjusted_close_unknown,omitempty"`
 	unknownFields        protoimpl.UnknownFields
 	sizeCache            protoimpl.SizeCache
@@ -585,12 +586,12 @@ type isWriteBarsRequest_Part interface {
 }
 
 type WriteBarsRequest_Header struct {
-	// First.
+	// The first message.
 	Header *WriteBarsHeader `protobuf:"bytes,1,opt,name=header,proto3,oneof"`
 }
 
 type WriteBarsRequest_Batch struct {
-	// Then.
+	// Every further message.
 	Batch *BarBatch `protobuf:"bytes,2,opt,name=batch,proto3,oneof"`
 }
 
@@ -598,12 +599,12 @@ func (*WriteBarsRequest_Header) isWriteBarsRequest_Part() {}
 
 func (*WriteBarsRequest_Batch) isWriteBarsRequest_Part() {}
 
-// WriteBarsReady answers the header.
+// WriteBarsReady is the response to the header.
 type WriteBarsReady struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The sequence number of the next batch: 1 for a new write.
 	NextSequence int64 `protobuf:"varint,1,opt,name=next_sequence,json=nextSequence,proto3" json:"next_sequence,omitempty"`
-	// What became of the rows of batches committed before.
+	// The rows of the batches committed so far, by outcome.
 	Committed     *RowCounts `protobuf:"bytes,2,opt,name=committed,proto3" json:"committed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -653,19 +654,18 @@ func (x *WriteBarsReady) GetCommitted() *RowCounts {
 	return nil
 }
 
-// WriteBarsAck says that a batch is committed.
+// WriteBarsAck says that a batch was committed.
 type WriteBarsAck struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The batch.
+	// The number of the batch.
 	Sequence int64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	// What became of its rows. For a batch that was committed before, what became of them then.
+	// Its rows by outcome. For a batch that was sent before: the outcome of then.
 	Rows *RowCounts `protobuf:"bytes,2,opt,name=rows,proto3" json:"rows,omitempty"`
-	// The version of the series after the commit. Unset when every row was rejected and the series is not there.
+	// The version of the series after the commit. Unset when every row was refused and the series is not stored.
 	Version *v1.SeriesVersion `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
-	// The first 20 rows that were refused; ListRejectedBars has all, but of a batch that was malformed as a
-	// whole the first 1,000.
+	// The first 20 refused rows. ListRejectedBars has all; of a malformed batch, the first 1,000.
 	Rejected []*RejectedBar `protobuf:"bytes,4,rep,name=rejected,proto3" json:"rejected,omitempty"`
-	// Whether the batch had been committed before, and was not written again.
+	// Whether the batch was committed before, and so was not written again.
 	RepeatedBatch bool `protobuf:"varint,5,opt,name=repeated_batch,json=repeatedBatch,proto3" json:"repeated_batch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -736,7 +736,7 @@ func (x *WriteBarsAck) GetRepeatedBatch() bool {
 	return false
 }
 
-// WriteBarsResponse is the answer to the header, or to a batch.
+// WriteBarsResponse is the response to the header or to a batch.
 type WriteBarsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What this message carries.
@@ -810,12 +810,12 @@ type isWriteBarsResponse_Part interface {
 }
 
 type WriteBarsResponse_Ready struct {
-	// Answers the header.
+	// The response to the header.
 	Ready *WriteBarsReady `protobuf:"bytes,1,opt,name=ready,proto3,oneof"`
 }
 
 type WriteBarsResponse_Ack struct {
-	// Answers a batch.
+	// The response to a batch.
 	Ack *WriteBarsAck `protobuf:"bytes,2,opt,name=ack,proto3,oneof"`
 }
 
@@ -823,10 +823,10 @@ func (*WriteBarsResponse_Ready) isWriteBarsResponse_Part() {}
 
 func (*WriteBarsResponse_Ack) isWriteBarsResponse_Part() {}
 
-// SymbolList is symbols that a request names itself.
+// SymbolList has symbols that a request lists itself.
 type SymbolList struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 1 to 1000 symbols.
+	// 1 to 1,000 symbols, each as in Instrument.symbol.
 	Symbols       []string `protobuf:"bytes,1,rep,name=symbols,proto3" json:"symbols,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -869,23 +869,23 @@ func (x *SymbolList) GetSymbols() []string {
 	return nil
 }
 
-// CreateBackfillRequest says what to bring in.
+// CreateBackfillRequest says what to fetch.
 type CreateBackfillRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Of which symbols. Required.
+	// Which symbols. Required.
 	//
 	// Types that are valid to be assigned to Target:
 	//
 	//	*CreateBackfillRequest_SymbolList
 	//	*CreateBackfillRequest_Universe
 	Target isCreateBackfillRequest_Target `protobuf_oneof:"target"`
-	// 1 to 8 intervals: "1d".
+	// 1 to 8 intervals, as in series.proto: "1d".
 	Intervals []string `protobuf:"bytes,3,rep,name=intervals,proto3" json:"intervals,omitempty"`
-	// Which bars. Unset: from as far back as the provider has them, to now.
+	// Which bars. Unset: from the first bar that the provider has, to now.
 	Range *v1.BarRange `protobuf:"bytes,4,opt,name=range,proto3" json:"range,omitempty"`
-	// The client's name for the request, at most 128 characters: sent again, it gives the same job, which is
-	// kept for 90 days (the operator's setting) after its end. If that job failed, its failed chunks are
-	// tried again. Empty: each call makes a job.
+	// The client's name for the request, at most 128 characters. The same key sent again returns the same job;
+	// where that job failed, its failed chunks are tried again. A job is kept for 90 days after its end, or as
+	// long as the operator has set. Empty: each call creates a job.
 	IdempotencyKey string `protobuf:"bytes,5,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -972,12 +972,12 @@ type isCreateBackfillRequest_Target interface {
 }
 
 type CreateBackfillRequest_SymbolList struct {
-	// These.
+	// The listed symbols.
 	SymbolList *SymbolList `protobuf:"bytes,1,opt,name=symbol_list,json=symbolList,proto3,oneof"`
 }
 
 type CreateBackfillRequest_Universe struct {
-	// Those of a list that the operator configured, by its name.
+	// The symbols of a list that the operator has configured: its name.
 	Universe string `protobuf:"bytes,2,opt,name=universe,proto3,oneof"`
 }
 
@@ -985,10 +985,10 @@ func (*CreateBackfillRequest_SymbolList) isCreateBackfillRequest_Target() {}
 
 func (*CreateBackfillRequest_Universe) isCreateBackfillRequest_Target() {}
 
-// CreateBackfillResponse holds the job.
+// CreateBackfillResponse has the job.
 type CreateBackfillResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The job as it was created.
+	// The new job, or the one that the key names.
 	Job           *Job `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1077,7 +1077,7 @@ func (x *GetJobRequest) GetJobId() string {
 	return ""
 }
 
-// GetJobResponse holds the job.
+// GetJobResponse has the job.
 type GetJobResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The job.
@@ -1123,14 +1123,14 @@ func (x *GetJobResponse) GetJob() *Job {
 	return nil
 }
 
-// ListJobsRequest pages jobs.
+// ListJobsRequest filters and pages the jobs.
 type ListJobsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Only jobs in this state. Unset: all.
+	// Return only jobs in this state. Unset: all.
 	State JobState `protobuf:"varint,1,opt,name=state,proto3,enum=finstage.ingest.v1.JobState" json:"state,omitempty"`
-	// How many jobs a page holds at most; more than 200 are cut to 200. 0: 50.
+	// The most jobs in a page, 0 or more. 0: 50. Values above 200: 200.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before. Empty: the first page.
+	// The `next_page_token` of the previous page. Empty: the first page.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1187,12 +1187,12 @@ func (x *ListJobsRequest) GetPageToken() string {
 	return ""
 }
 
-// ListJobsResponse holds one page.
+// ListJobsResponse has one page of jobs.
 type ListJobsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Newest first.
+	// The jobs, newest first.
 	Jobs []*Job `protobuf:"bytes,1,rep,name=jobs,proto3" json:"jobs,omitempty"`
-	// Token for the next page; empty on the last.
+	// The token of the next page. Empty: this is the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1288,10 +1288,10 @@ func (x *CancelJobRequest) GetJobId() string {
 	return ""
 }
 
-// CancelJobResponse holds the job.
+// CancelJobResponse has the job.
 type CancelJobResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The job, cancelled.
+	// The cancelled job.
 	Job           *Job `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1380,7 +1380,7 @@ func (x *WatchJobRequest) GetJobId() string {
 	return ""
 }
 
-// WatchJobResponse holds the job at one moment.
+// WatchJobResponse has the job at one moment.
 type WatchJobResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The job.
@@ -1426,18 +1426,18 @@ func (x *WatchJobResponse) GetJob() *Job {
 	return nil
 }
 
-// ListRejectedBarsRequest pages refused rows.
+// ListRejectedBarsRequest filters and pages the refused rows.
 type ListRejectedBarsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Only of this symbol. Empty: all.
+	// Return only rows of this symbol. Empty: all.
 	Symbol string `protobuf:"bytes,1,opt,name=symbol,proto3" json:"symbol,omitempty"`
-	// Only of this interval. Empty: all.
+	// Return only rows of this interval: "1d". Empty: all.
 	Interval string `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
-	// Only of this source. Empty: all.
+	// Return only rows of this source, as in RejectedBar.source. Empty: all.
 	Source string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
-	// How many rows a page holds at most; more than 1000 are cut to 1000. 0: 100.
+	// The most rows in a page, 0 or more. 0: 100. Values above 1,000: 1,000.
 	PageSize int32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before. Empty: the first page.
+	// The `next_page_token` of the previous page. Empty: the first page.
 	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1508,12 +1508,12 @@ func (x *ListRejectedBarsRequest) GetPageToken() string {
 	return ""
 }
 
-// ListRejectedBarsResponse holds one page.
+// ListRejectedBarsResponse has one page of refused rows.
 type ListRejectedBarsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Newest first.
+	// The rows, newest first.
 	Bars []*RejectedBar `protobuf:"bytes,1,rep,name=bars,proto3" json:"bars,omitempty"`
-	// Token for the next page; empty on the last.
+	// The token of the next page. Empty: this is the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1563,7 +1563,162 @@ func (x *ListRejectedBarsResponse) GetNextPageToken() string {
 	return ""
 }
 
-// GetUpstreamStatusRequest asks for all providers.
+// DeleteBarsRequest names the bars to delete.
+type DeleteBarsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The symbol.
+	Symbol string `protobuf:"bytes,1,opt,name=symbol,proto3" json:"symbol,omitempty"`
+	// The interval, as in series.proto: "1d".
+	Interval string `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
+	// Which bars. Unset: the whole series.
+	Range *v1.BarRange `protobuf:"bytes,3,opt,name=range,proto3" json:"range,omitempty"`
+	// Why: 1 to 200 printable characters. It is kept, and shown in the gap.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Delete nothing, and return what would be deleted. Unset: false.
+	DryRun        bool `protobuf:"varint,5,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteBarsRequest) Reset() {
+	*x = DeleteBarsRequest{}
+	mi := &file_finstage_ingest_v1_ingest_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteBarsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteBarsRequest) ProtoMessage() {}
+
+func (x *DeleteBarsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_finstage_ingest_v1_ingest_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteBarsRequest.ProtoReflect.Descriptor instead.
+func (*DeleteBarsRequest) Descriptor() ([]byte, []int) {
+	return file_finstage_ingest_v1_ingest_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *DeleteBarsRequest) GetSymbol() string {
+	if x != nil {
+		return x.Symbol
+	}
+	return ""
+}
+
+func (x *DeleteBarsRequest) GetInterval() string {
+	if x != nil {
+		return x.Interval
+	}
+	return ""
+}
+
+func (x *DeleteBarsRequest) GetRange() *v1.BarRange {
+	if x != nil {
+		return x.Range
+	}
+	return nil
+}
+
+func (x *DeleteBarsRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *DeleteBarsRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+// DeleteBarsResponse says what was deleted.
+type DeleteBarsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The number of bars that were deleted or, with `dry_run`, would be.
+	DeletedBars int64 `protobuf:"varint,1,opt,name=deleted_bars,json=deletedBars,proto3" json:"deleted_bars,omitempty"`
+	// The open time of the first of them. Unset when there are none.
+	FirstOpenTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=first_open_time,json=firstOpenTime,proto3" json:"first_open_time,omitempty"`
+	// The open time of the last of them. Unset when there are none.
+	LastOpenTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=last_open_time,json=lastOpenTime,proto3" json:"last_open_time,omitempty"`
+	// The version of the series after the call.
+	Version       *v1.SeriesVersion `protobuf:"bytes,4,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteBarsResponse) Reset() {
+	*x = DeleteBarsResponse{}
+	mi := &file_finstage_ingest_v1_ingest_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteBarsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteBarsResponse) ProtoMessage() {}
+
+func (x *DeleteBarsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_finstage_ingest_v1_ingest_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteBarsResponse.ProtoReflect.Descriptor instead.
+func (*DeleteBarsResponse) Descriptor() ([]byte, []int) {
+	return file_finstage_ingest_v1_ingest_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *DeleteBarsResponse) GetDeletedBars() int64 {
+	if x != nil {
+		return x.DeletedBars
+	}
+	return 0
+}
+
+func (x *DeleteBarsResponse) GetFirstOpenTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FirstOpenTime
+	}
+	return nil
+}
+
+func (x *DeleteBarsResponse) GetLastOpenTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastOpenTime
+	}
+	return nil
+}
+
+func (x *DeleteBarsResponse) GetVersion() *v1.SeriesVersion {
+	if x != nil {
+		return x.Version
+	}
+	return nil
+}
+
+// GetUpstreamStatusRequest has no fields: the status is of all providers.
 type GetUpstreamStatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1572,7 +1727,7 @@ type GetUpstreamStatusRequest struct {
 
 func (x *GetUpstreamStatusRequest) Reset() {
 	*x = GetUpstreamStatusRequest{}
-	mi := &file_finstage_ingest_v1_ingest_service_proto_msgTypes[20]
+	mi := &file_finstage_ingest_v1_ingest_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1584,7 +1739,7 @@ func (x *GetUpstreamStatusRequest) String() string {
 func (*GetUpstreamStatusRequest) ProtoMessage() {}
 
 func (x *GetUpstreamStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_finstage_ingest_v1_ingest_service_proto_msgTypes[20]
+	mi := &file_finstage_ingest_v1_ingest_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1597,17 +1752,17 @@ func (x *GetUpstreamStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUpstreamStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetUpstreamStatusRequest) Descriptor() ([]byte, []int) {
-	return file_finstage_ingest_v1_ingest_service_proto_rawDescGZIP(), []int{20}
+	return file_finstage_ingest_v1_ingest_service_proto_rawDescGZIP(), []int{22}
 }
 
-// UpstreamError is a recent failure.
+// UpstreamError is a recent failed request.
 type UpstreamError struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// When.
+	// When it failed.
 	At *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
-	// What.
+	// Why it failed.
 	Reason v1.ErrorReason `protobuf:"varint,2,opt,name=reason,proto3,enum=finstage.market.v1.ErrorReason" json:"reason,omitempty"`
-	// More, without secrets.
+	// A further explanation for people, without secrets.
 	Detail        string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1615,7 +1770,7 @@ type UpstreamError struct {
 
 func (x *UpstreamError) Reset() {
 	*x = UpstreamError{}
-	mi := &file_finstage_ingest_v1_ingest_service_proto_msgTypes[21]
+	mi := &file_finstage_ingest_v1_ingest_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1627,7 +1782,7 @@ func (x *UpstreamError) String() string {
 func (*UpstreamError) ProtoMessage() {}
 
 func (x *UpstreamError) ProtoReflect() protoreflect.Message {
-	mi := &file_finstage_ingest_v1_ingest_service_proto_msgTypes[21]
+	mi := &file_finstage_ingest_v1_ingest_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1640,7 +1795,7 @@ func (x *UpstreamError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpstreamError.ProtoReflect.Descriptor instead.
 func (*UpstreamError) Descriptor() ([]byte, []int) {
-	return file_finstage_ingest_v1_ingest_service_proto_rawDescGZIP(), []int{21}
+	return file_finstage_ingest_v1_ingest_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *UpstreamError) GetAt() *timestamppb.Timestamp {
@@ -1664,12 +1819,12 @@ func (x *UpstreamError) GetDetail() string {
 	return ""
 }
 
-// ErrorCount is how often something failed.
+// ErrorCount is how many requests failed for one reason.
 type ErrorCount struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How.
+	// The reason.
 	Reason v1.ErrorReason `protobuf:"varint,1,opt,name=reason,proto3,enum=finstage.market.v1.ErrorReason" json:"reason,omitempty"`
-	// How often, since the start.
+	// How many, since ingest started.
 	Count         int64 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1677,7 +1832,7 @@ type ErrorCount struct {
 
 func (x *ErrorCount) Reset() {
 	*x = ErrorCount{}
-	mi := &file_finstage_ingest_v1_ingest_service_proto_msgTypes[22]
+	mi := &file_finstage_ingest_v1_ingest_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1689,7 +1844,7 @@ func (x *ErrorCount) String() string {
 func (*ErrorCount) ProtoMessage() {}
 
 func (x *ErrorCount) ProtoReflect() protoreflect.Message {
-	mi := &file_finstage_ingest_v1_ingest_service_proto_msgTypes[22]
+	mi := &file_finstage_ingest_v1_ingest_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1702,7 +1857,7 @@ func (x *ErrorCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorCount.ProtoReflect.Descriptor instead.
 func (*ErrorCount) Descriptor() ([]byte, []int) {
-	return file_finstage_ingest_v1_ingest_service_proto_rawDescGZIP(), []int{22}
+	return file_finstage_ingest_v1_ingest_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ErrorCount) GetReason() v1.ErrorReason {
@@ -1719,32 +1874,32 @@ func (x *ErrorCount) GetCount() int64 {
 	return 0
 }
 
-// ProviderStatus is how one provider fares.
+// ProviderStatus is the state of one provider.
 type ProviderStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its name.
 	Provider string `protobuf:"bytes,1,opt,name=provider,proto3" json:"provider,omitempty"`
-	// Requests per second that its limiter allows now.
+	// Requests per second that its rate limiter allows now.
 	RatePerS float64 `protobuf:"fixed64,2,opt,name=rate_per_s,json=ratePerS,proto3" json:"rate_per_s,omitempty"`
-	// The most that the limiter may grow to.
+	// Requests per second that the rate limiter allows at most.
 	MaxRatePerS float64 `protobuf:"fixed64,3,opt,name=max_rate_per_s,json=maxRatePerS,proto3" json:"max_rate_per_s,omitempty"`
-	// Its breaker.
+	// The state of its circuit breaker.
 	Breaker BreakerState `protobuf:"varint,4,opt,name=breaker,proto3,enum=finstage.ingest.v1.BreakerState" json:"breaker,omitempty"`
-	// Time until an open breaker tries again. Unset when it is not open.
+	// How long until an open breaker lets a request through. Unset when it is not open.
 	BreakerRetryIn *durationpb.Duration `protobuf:"bytes,5,opt,name=breaker_retry_in,json=breakerRetryIn,proto3" json:"breaker_retry_in,omitempty"`
-	// Retries that the retry budget has left.
+	// How many retries its retry budget still allows.
 	RetryBudget float64 `protobuf:"fixed64,6,opt,name=retry_budget,json=retryBudget,proto3" json:"retry_budget,omitempty"`
-	// Requests under way.
+	// The number of requests in flight.
 	InFlight int32 `protobuf:"varint,7,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
-	// The most requests under way.
+	// The most requests that may be in flight.
 	MaxInFlight int32 `protobuf:"varint,8,opt,name=max_in_flight,json=maxInFlight,proto3" json:"max_in_flight,omitempty"`
-	// Time that the upstream asked us to wait, left. Unset when none.
+	// How long the provider still wants the server to wait. Unset when it does not.
 	RetryAfter *durationpb.Duration `protobuf:"bytes,9,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
-	// Requests that brought data, since the start.
+	// The number of requests that succeeded, since ingest started.
 	Succeeded int64 `protobuf:"varint,10,opt,name=succeeded,proto3" json:"succeeded,omitempty"`
-	// Requests that did not, by reason; each reason once.
+	// The requests that failed since ingest started, by reason; each reason at most once.
 	Failed []*ErrorCount `protobuf:"bytes,11,rep,name=failed,proto3" json:"failed,omitempty"`
-	// The newest failures, newest first; at most 10.
+	// The last failed requests, newest first, at most 10.
 	LastErrors    []*UpstreamError `protobuf:"bytes,12,rep,name=last_errors,json=lastErrors,proto3" json:"last_errors,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1752,7 +1907,7 @@ type ProviderStatus struct {
 
 func (x *ProviderStatus) Reset() {
 	*x = ProviderStatus{}
-	mi := &file_finstage_ingest_v1_ingest_service_proto_msgTypes[23]
+	mi := &file_finstage_ingest_v1_ingest_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1764,7 +1919,7 @@ func (x *ProviderStatus) String() string {
 func (*ProviderStatus) ProtoMessage() {}
 
 func (x *ProviderStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_finstage_ingest_v1_ingest_service_proto_msgTypes[23]
+	mi := &file_finstage_ingest_v1_ingest_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1777,7 +1932,7 @@ func (x *ProviderStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProviderStatus.ProtoReflect.Descriptor instead.
 func (*ProviderStatus) Descriptor() ([]byte, []int) {
-	return file_finstage_ingest_v1_ingest_service_proto_rawDescGZIP(), []int{23}
+	return file_finstage_ingest_v1_ingest_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ProviderStatus) GetProvider() string {
@@ -1864,10 +2019,10 @@ func (x *ProviderStatus) GetLastErrors() []*UpstreamError {
 	return nil
 }
 
-// GetUpstreamStatusResponse holds the status.
+// GetUpstreamStatusResponse has the state of all providers.
 type GetUpstreamStatusResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The providers, in the order in which they are asked; at most 8.
+	// The providers in the order in which they are asked, at most 8.
 	Providers     []*ProviderStatus `protobuf:"bytes,1,rep,name=providers,proto3" json:"providers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1875,7 +2030,7 @@ type GetUpstreamStatusResponse struct {
 
 func (x *GetUpstreamStatusResponse) Reset() {
 	*x = GetUpstreamStatusResponse{}
-	mi := &file_finstage_ingest_v1_ingest_service_proto_msgTypes[24]
+	mi := &file_finstage_ingest_v1_ingest_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1887,7 +2042,7 @@ func (x *GetUpstreamStatusResponse) String() string {
 func (*GetUpstreamStatusResponse) ProtoMessage() {}
 
 func (x *GetUpstreamStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_finstage_ingest_v1_ingest_service_proto_msgTypes[24]
+	mi := &file_finstage_ingest_v1_ingest_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1900,10 +2055,102 @@ func (x *GetUpstreamStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUpstreamStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetUpstreamStatusResponse) Descriptor() ([]byte, []int) {
-	return file_finstage_ingest_v1_ingest_service_proto_rawDescGZIP(), []int{24}
+	return file_finstage_ingest_v1_ingest_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetUpstreamStatusResponse) GetProviders() []*ProviderStatus {
+	if x != nil {
+		return x.Providers
+	}
+	return nil
+}
+
+// ResumeUpstreamRequest names a provider.
+type ResumeUpstreamRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The provider's name. Empty: all providers.
+	Provider      string `protobuf:"bytes,1,opt,name=provider,proto3" json:"provider,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeUpstreamRequest) Reset() {
+	*x = ResumeUpstreamRequest{}
+	mi := &file_finstage_ingest_v1_ingest_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeUpstreamRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeUpstreamRequest) ProtoMessage() {}
+
+func (x *ResumeUpstreamRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_finstage_ingest_v1_ingest_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeUpstreamRequest.ProtoReflect.Descriptor instead.
+func (*ResumeUpstreamRequest) Descriptor() ([]byte, []int) {
+	return file_finstage_ingest_v1_ingest_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ResumeUpstreamRequest) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
+// ResumeUpstreamResponse has the state of all providers after the call.
+type ResumeUpstreamResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The providers in the order in which they are asked, at most 8.
+	Providers     []*ProviderStatus `protobuf:"bytes,1,rep,name=providers,proto3" json:"providers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeUpstreamResponse) Reset() {
+	*x = ResumeUpstreamResponse{}
+	mi := &file_finstage_ingest_v1_ingest_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeUpstreamResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeUpstreamResponse) ProtoMessage() {}
+
+func (x *ResumeUpstreamResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_finstage_ingest_v1_ingest_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeUpstreamResponse.ProtoReflect.Descriptor instead.
+func (*ResumeUpstreamResponse) Descriptor() ([]byte, []int) {
+	return file_finstage_ingest_v1_ingest_service_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ResumeUpstreamResponse) GetProviders() []*ProviderStatus {
 	if x != nil {
 		return x.Providers
 	}
@@ -1997,7 +2244,18 @@ const file_finstage_ingest_v1_ingest_service_proto_rawDesc = "" +
 	"page_token\x18\x05 \x01(\tR\tpageToken\"w\n" +
 	"\x18ListRejectedBarsResponse\x123\n" +
 	"\x04bars\x18\x01 \x03(\v2\x1f.finstage.ingest.v1.RejectedBarR\x04bars\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x1a\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xac\x01\n" +
+	"\x11DeleteBarsRequest\x12\x16\n" +
+	"\x06symbol\x18\x01 \x01(\tR\x06symbol\x12\x1a\n" +
+	"\binterval\x18\x02 \x01(\tR\binterval\x122\n" +
+	"\x05range\x18\x03 \x01(\v2\x1c.finstage.market.v1.BarRangeR\x05range\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x17\n" +
+	"\adry_run\x18\x05 \x01(\bR\x06dryRun\"\xfa\x01\n" +
+	"\x12DeleteBarsResponse\x12!\n" +
+	"\fdeleted_bars\x18\x01 \x01(\x03R\vdeletedBars\x12B\n" +
+	"\x0ffirst_open_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\rfirstOpenTime\x12@\n" +
+	"\x0elast_open_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\flastOpenTime\x12;\n" +
+	"\aversion\x18\x04 \x01(\v2!.finstage.market.v1.SeriesVersionR\aversion\"\x1a\n" +
 	"\x18GetUpstreamStatusRequest\"\x8c\x01\n" +
 	"\rUpstreamError\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x127\n" +
@@ -2025,6 +2283,10 @@ const file_finstage_ingest_v1_ingest_service_proto_rawDesc = "" +
 	"\vlast_errors\x18\f \x03(\v2!.finstage.ingest.v1.UpstreamErrorR\n" +
 	"lastErrors\"]\n" +
 	"\x19GetUpstreamStatusResponse\x12@\n" +
+	"\tproviders\x18\x01 \x03(\v2\".finstage.ingest.v1.ProviderStatusR\tproviders\"3\n" +
+	"\x15ResumeUpstreamRequest\x12\x1a\n" +
+	"\bprovider\x18\x01 \x01(\tR\bprovider\"Z\n" +
+	"\x16ResumeUpstreamResponse\x12@\n" +
 	"\tproviders\x18\x01 \x03(\v2\".finstage.ingest.v1.ProviderStatusR\tproviders*l\n" +
 	"\tWriteMode\x12\x1a\n" +
 	"\x16WRITE_MODE_UNSPECIFIED\x10\x00\x12\x15\n" +
@@ -2050,7 +2312,7 @@ const file_finstage_ingest_v1_ingest_service_proto_rawDesc = "" +
 	"\x19BREAKER_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14BREAKER_STATE_CLOSED\x10\x01\x12\x16\n" +
 	"\x12BREAKER_STATE_OPEN\x10\x02\x12\x1b\n" +
-	"\x17BREAKER_STATE_HALF_OPEN\x10\x032\xbe\x06\n" +
+	"\x17BREAKER_STATE_HALF_OPEN\x10\x032\x8e\b\n" +
 	"\rIngestService\x12a\n" +
 	"\tWriteBars\x12$.finstage.ingest.v1.WriteBarsRequest\x1a%.finstage.ingest.v1.WriteBarsResponse\"\x03\x90\x02\x02(\x010\x01\x12l\n" +
 	"\x0eCreateBackfill\x12).finstage.ingest.v1.CreateBackfillRequest\x1a*.finstage.ingest.v1.CreateBackfillResponse\"\x03\x90\x02\x00\x12T\n" +
@@ -2058,8 +2320,11 @@ const file_finstage_ingest_v1_ingest_service_proto_rawDesc = "" +
 	"\bListJobs\x12#.finstage.ingest.v1.ListJobsRequest\x1a$.finstage.ingest.v1.ListJobsResponse\"\x03\x90\x02\x01\x12]\n" +
 	"\tCancelJob\x12$.finstage.ingest.v1.CancelJobRequest\x1a%.finstage.ingest.v1.CancelJobResponse\"\x03\x90\x02\x02\x12`\n" +
 	"\bWatchJob\x12#.finstage.ingest.v1.WatchJobRequest\x1a$.finstage.ingest.v1.WatchJobResponse\"\a\xa0\xbb\x18\x01\x90\x02\x010\x01\x12r\n" +
-	"\x10ListRejectedBars\x12+.finstage.ingest.v1.ListRejectedBarsRequest\x1a,.finstage.ingest.v1.ListRejectedBarsResponse\"\x03\x90\x02\x01\x12u\n" +
-	"\x11GetUpstreamStatus\x12,.finstage.ingest.v1.GetUpstreamStatusRequest\x1a-.finstage.ingest.v1.GetUpstreamStatusResponse\"\x03\x90\x02\x01Bc\n" +
+	"\x10ListRejectedBars\x12+.finstage.ingest.v1.ListRejectedBarsRequest\x1a,.finstage.ingest.v1.ListRejectedBarsResponse\"\x03\x90\x02\x01\x12`\n" +
+	"\n" +
+	"DeleteBars\x12%.finstage.ingest.v1.DeleteBarsRequest\x1a&.finstage.ingest.v1.DeleteBarsResponse\"\x03\x90\x02\x02\x12u\n" +
+	"\x11GetUpstreamStatus\x12,.finstage.ingest.v1.GetUpstreamStatusRequest\x1a-.finstage.ingest.v1.GetUpstreamStatusResponse\"\x03\x90\x02\x01\x12l\n" +
+	"\x0eResumeUpstream\x12).finstage.ingest.v1.ResumeUpstreamRequest\x1a*.finstage.ingest.v1.ResumeUpstreamResponse\"\x03\x90\x02\x02Bc\n" +
 	"\x16dev.finstage.ingest.v1P\x01ZGgithub.com/finstage/finstage/clients/go/gen/finstage/ingest/v1;ingestv1b\x06proto3"
 
 var (
@@ -2075,7 +2340,7 @@ func file_finstage_ingest_v1_ingest_service_proto_rawDescGZIP() []byte {
 }
 
 var file_finstage_ingest_v1_ingest_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_finstage_ingest_v1_ingest_service_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_finstage_ingest_v1_ingest_service_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_finstage_ingest_v1_ingest_service_proto_goTypes = []any{
 	(WriteMode)(0),                    // 0: finstage.ingest.v1.WriteMode
 	(RejectReason)(0),                 // 1: finstage.ingest.v1.RejectReason
@@ -2100,73 +2365,86 @@ var file_finstage_ingest_v1_ingest_service_proto_goTypes = []any{
 	(*WatchJobResponse)(nil),          // 20: finstage.ingest.v1.WatchJobResponse
 	(*ListRejectedBarsRequest)(nil),   // 21: finstage.ingest.v1.ListRejectedBarsRequest
 	(*ListRejectedBarsResponse)(nil),  // 22: finstage.ingest.v1.ListRejectedBarsResponse
-	(*GetUpstreamStatusRequest)(nil),  // 23: finstage.ingest.v1.GetUpstreamStatusRequest
-	(*UpstreamError)(nil),             // 24: finstage.ingest.v1.UpstreamError
-	(*ErrorCount)(nil),                // 25: finstage.ingest.v1.ErrorCount
-	(*ProviderStatus)(nil),            // 26: finstage.ingest.v1.ProviderStatus
-	(*GetUpstreamStatusResponse)(nil), // 27: finstage.ingest.v1.GetUpstreamStatusResponse
-	(*timestamppb.Timestamp)(nil),     // 28: google.protobuf.Timestamp
-	(*v1.BarColumns)(nil),             // 29: finstage.market.v1.BarColumns
-	(*RowCounts)(nil),                 // 30: finstage.ingest.v1.RowCounts
-	(*v1.SeriesVersion)(nil),          // 31: finstage.market.v1.SeriesVersion
-	(*v1.BarRange)(nil),               // 32: finstage.market.v1.BarRange
-	(*Job)(nil),                       // 33: finstage.ingest.v1.Job
-	(JobState)(0),                     // 34: finstage.ingest.v1.JobState
-	(v1.ErrorReason)(0),               // 35: finstage.market.v1.ErrorReason
-	(*durationpb.Duration)(nil),       // 36: google.protobuf.Duration
+	(*DeleteBarsRequest)(nil),         // 23: finstage.ingest.v1.DeleteBarsRequest
+	(*DeleteBarsResponse)(nil),        // 24: finstage.ingest.v1.DeleteBarsResponse
+	(*GetUpstreamStatusRequest)(nil),  // 25: finstage.ingest.v1.GetUpstreamStatusRequest
+	(*UpstreamError)(nil),             // 26: finstage.ingest.v1.UpstreamError
+	(*ErrorCount)(nil),                // 27: finstage.ingest.v1.ErrorCount
+	(*ProviderStatus)(nil),            // 28: finstage.ingest.v1.ProviderStatus
+	(*GetUpstreamStatusResponse)(nil), // 29: finstage.ingest.v1.GetUpstreamStatusResponse
+	(*ResumeUpstreamRequest)(nil),     // 30: finstage.ingest.v1.ResumeUpstreamRequest
+	(*ResumeUpstreamResponse)(nil),    // 31: finstage.ingest.v1.ResumeUpstreamResponse
+	(*timestamppb.Timestamp)(nil),     // 32: google.protobuf.Timestamp
+	(*v1.BarColumns)(nil),             // 33: finstage.market.v1.BarColumns
+	(*RowCounts)(nil),                 // 34: finstage.ingest.v1.RowCounts
+	(*v1.SeriesVersion)(nil),          // 35: finstage.market.v1.SeriesVersion
+	(*v1.BarRange)(nil),               // 36: finstage.market.v1.BarRange
+	(*Job)(nil),                       // 37: finstage.ingest.v1.Job
+	(JobState)(0),                     // 38: finstage.ingest.v1.JobState
+	(v1.ErrorReason)(0),               // 39: finstage.market.v1.ErrorReason
+	(*durationpb.Duration)(nil),       // 40: google.protobuf.Duration
 }
 var file_finstage_ingest_v1_ingest_service_proto_depIdxs = []int32{
 	1,  // 0: finstage.ingest.v1.RejectedBar.reason:type_name -> finstage.ingest.v1.RejectReason
-	28, // 1: finstage.ingest.v1.RejectedBar.rejected_at:type_name -> google.protobuf.Timestamp
+	32, // 1: finstage.ingest.v1.RejectedBar.rejected_at:type_name -> google.protobuf.Timestamp
 	0,  // 2: finstage.ingest.v1.WriteBarsHeader.mode:type_name -> finstage.ingest.v1.WriteMode
-	29, // 3: finstage.ingest.v1.BarBatch.columns:type_name -> finstage.market.v1.BarColumns
+	33, // 3: finstage.ingest.v1.BarBatch.columns:type_name -> finstage.market.v1.BarColumns
 	4,  // 4: finstage.ingest.v1.WriteBarsRequest.header:type_name -> finstage.ingest.v1.WriteBarsHeader
 	5,  // 5: finstage.ingest.v1.WriteBarsRequest.batch:type_name -> finstage.ingest.v1.BarBatch
-	30, // 6: finstage.ingest.v1.WriteBarsReady.committed:type_name -> finstage.ingest.v1.RowCounts
-	30, // 7: finstage.ingest.v1.WriteBarsAck.rows:type_name -> finstage.ingest.v1.RowCounts
-	31, // 8: finstage.ingest.v1.WriteBarsAck.version:type_name -> finstage.market.v1.SeriesVersion
+	34, // 6: finstage.ingest.v1.WriteBarsReady.committed:type_name -> finstage.ingest.v1.RowCounts
+	34, // 7: finstage.ingest.v1.WriteBarsAck.rows:type_name -> finstage.ingest.v1.RowCounts
+	35, // 8: finstage.ingest.v1.WriteBarsAck.version:type_name -> finstage.market.v1.SeriesVersion
 	3,  // 9: finstage.ingest.v1.WriteBarsAck.rejected:type_name -> finstage.ingest.v1.RejectedBar
 	7,  // 10: finstage.ingest.v1.WriteBarsResponse.ready:type_name -> finstage.ingest.v1.WriteBarsReady
 	8,  // 11: finstage.ingest.v1.WriteBarsResponse.ack:type_name -> finstage.ingest.v1.WriteBarsAck
 	10, // 12: finstage.ingest.v1.CreateBackfillRequest.symbol_list:type_name -> finstage.ingest.v1.SymbolList
-	32, // 13: finstage.ingest.v1.CreateBackfillRequest.range:type_name -> finstage.market.v1.BarRange
-	33, // 14: finstage.ingest.v1.CreateBackfillResponse.job:type_name -> finstage.ingest.v1.Job
-	33, // 15: finstage.ingest.v1.GetJobResponse.job:type_name -> finstage.ingest.v1.Job
-	34, // 16: finstage.ingest.v1.ListJobsRequest.state:type_name -> finstage.ingest.v1.JobState
-	33, // 17: finstage.ingest.v1.ListJobsResponse.jobs:type_name -> finstage.ingest.v1.Job
-	33, // 18: finstage.ingest.v1.CancelJobResponse.job:type_name -> finstage.ingest.v1.Job
-	33, // 19: finstage.ingest.v1.WatchJobResponse.job:type_name -> finstage.ingest.v1.Job
+	36, // 13: finstage.ingest.v1.CreateBackfillRequest.range:type_name -> finstage.market.v1.BarRange
+	37, // 14: finstage.ingest.v1.CreateBackfillResponse.job:type_name -> finstage.ingest.v1.Job
+	37, // 15: finstage.ingest.v1.GetJobResponse.job:type_name -> finstage.ingest.v1.Job
+	38, // 16: finstage.ingest.v1.ListJobsRequest.state:type_name -> finstage.ingest.v1.JobState
+	37, // 17: finstage.ingest.v1.ListJobsResponse.jobs:type_name -> finstage.ingest.v1.Job
+	37, // 18: finstage.ingest.v1.CancelJobResponse.job:type_name -> finstage.ingest.v1.Job
+	37, // 19: finstage.ingest.v1.WatchJobResponse.job:type_name -> finstage.ingest.v1.Job
 	3,  // 20: finstage.ingest.v1.ListRejectedBarsResponse.bars:type_name -> finstage.ingest.v1.RejectedBar
-	28, // 21: finstage.ingest.v1.UpstreamError.at:type_name -> google.protobuf.Timestamp
-	35, // 22: finstage.ingest.v1.UpstreamError.reason:type_name -> finstage.market.v1.ErrorReason
-	35, // 23: finstage.ingest.v1.ErrorCount.reason:type_name -> finstage.market.v1.ErrorReason
-	2,  // 24: finstage.ingest.v1.ProviderStatus.breaker:type_name -> finstage.ingest.v1.BreakerState
-	36, // 25: finstage.ingest.v1.ProviderStatus.breaker_retry_in:type_name -> google.protobuf.Duration
-	36, // 26: finstage.ingest.v1.ProviderStatus.retry_after:type_name -> google.protobuf.Duration
-	25, // 27: finstage.ingest.v1.ProviderStatus.failed:type_name -> finstage.ingest.v1.ErrorCount
-	24, // 28: finstage.ingest.v1.ProviderStatus.last_errors:type_name -> finstage.ingest.v1.UpstreamError
-	26, // 29: finstage.ingest.v1.GetUpstreamStatusResponse.providers:type_name -> finstage.ingest.v1.ProviderStatus
-	6,  // 30: finstage.ingest.v1.IngestService.WriteBars:input_type -> finstage.ingest.v1.WriteBarsRequest
-	11, // 31: finstage.ingest.v1.IngestService.CreateBackfill:input_type -> finstage.ingest.v1.CreateBackfillRequest
-	13, // 32: finstage.ingest.v1.IngestService.GetJob:input_type -> finstage.ingest.v1.GetJobRequest
-	15, // 33: finstage.ingest.v1.IngestService.ListJobs:input_type -> finstage.ingest.v1.ListJobsRequest
-	17, // 34: finstage.ingest.v1.IngestService.CancelJob:input_type -> finstage.ingest.v1.CancelJobRequest
-	19, // 35: finstage.ingest.v1.IngestService.WatchJob:input_type -> finstage.ingest.v1.WatchJobRequest
-	21, // 36: finstage.ingest.v1.IngestService.ListRejectedBars:input_type -> finstage.ingest.v1.ListRejectedBarsRequest
-	23, // 37: finstage.ingest.v1.IngestService.GetUpstreamStatus:input_type -> finstage.ingest.v1.GetUpstreamStatusRequest
-	9,  // 38: finstage.ingest.v1.IngestService.WriteBars:output_type -> finstage.ingest.v1.WriteBarsResponse
-	12, // 39: finstage.ingest.v1.IngestService.CreateBackfill:output_type -> finstage.ingest.v1.CreateBackfillResponse
-	14, // 40: finstage.ingest.v1.IngestService.GetJob:output_type -> finstage.ingest.v1.GetJobResponse
-	16, // 41: finstage.ingest.v1.IngestService.ListJobs:output_type -> finstage.ingest.v1.ListJobsResponse
-	18, // 42: finstage.ingest.v1.IngestService.CancelJob:output_type -> finstage.ingest.v1.CancelJobResponse
-	20, // 43: finstage.ingest.v1.IngestService.WatchJob:output_type -> finstage.ingest.v1.WatchJobResponse
-	22, // 44: finstage.ingest.v1.IngestService.ListRejectedBars:output_type -> finstage.ingest.v1.ListRejectedBarsResponse
-	27, // 45: finstage.ingest.v1.IngestService.GetUpstreamStatus:output_type -> finstage.ingest.v1.GetUpstreamStatusResponse
-	38, // [38:46] is the sub-list for method output_type
-	30, // [30:38] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	36, // 21: finstage.ingest.v1.DeleteBarsRequest.range:type_name -> finstage.market.v1.BarRange
+	32, // 22: finstage.ingest.v1.DeleteBarsResponse.first_open_time:type_name -> google.protobuf.Timestamp
+	32, // 23: finstage.ingest.v1.DeleteBarsResponse.last_open_time:type_name -> google.protobuf.Timestamp
+	35, // 24: finstage.ingest.v1.DeleteBarsResponse.version:type_name -> finstage.market.v1.SeriesVersion
+	32, // 25: finstage.ingest.v1.UpstreamError.at:type_name -> google.protobuf.Timestamp
+	39, // 26: finstage.ingest.v1.UpstreamError.reason:type_name -> finstage.market.v1.ErrorReason
+	39, // 27: finstage.ingest.v1.ErrorCount.reason:type_name -> finstage.market.v1.ErrorReason
+	2,  // 28: finstage.ingest.v1.ProviderStatus.breaker:type_name -> finstage.ingest.v1.BreakerState
+	40, // 29: finstage.ingest.v1.ProviderStatus.breaker_retry_in:type_name -> google.protobuf.Duration
+	40, // 30: finstage.ingest.v1.ProviderStatus.retry_after:type_name -> google.protobuf.Duration
+	27, // 31: finstage.ingest.v1.ProviderStatus.failed:type_name -> finstage.ingest.v1.ErrorCount
+	26, // 32: finstage.ingest.v1.ProviderStatus.last_errors:type_name -> finstage.ingest.v1.UpstreamError
+	28, // 33: finstage.ingest.v1.GetUpstreamStatusResponse.providers:type_name -> finstage.ingest.v1.ProviderStatus
+	28, // 34: finstage.ingest.v1.ResumeUpstreamResponse.providers:type_name -> finstage.ingest.v1.ProviderStatus
+	6,  // 35: finstage.ingest.v1.IngestService.WriteBars:input_type -> finstage.ingest.v1.WriteBarsRequest
+	11, // 36: finstage.ingest.v1.IngestService.CreateBackfill:input_type -> finstage.ingest.v1.CreateBackfillRequest
+	13, // 37: finstage.ingest.v1.IngestService.GetJob:input_type -> finstage.ingest.v1.GetJobRequest
+	15, // 38: finstage.ingest.v1.IngestService.ListJobs:input_type -> finstage.ingest.v1.ListJobsRequest
+	17, // 39: finstage.ingest.v1.IngestService.CancelJob:input_type -> finstage.ingest.v1.CancelJobRequest
+	19, // 40: finstage.ingest.v1.IngestService.WatchJob:input_type -> finstage.ingest.v1.WatchJobRequest
+	21, // 41: finstage.ingest.v1.IngestService.ListRejectedBars:input_type -> finstage.ingest.v1.ListRejectedBarsRequest
+	23, // 42: finstage.ingest.v1.IngestService.DeleteBars:input_type -> finstage.ingest.v1.DeleteBarsRequest
+	25, // 43: finstage.ingest.v1.IngestService.GetUpstreamStatus:input_type -> finstage.ingest.v1.GetUpstreamStatusRequest
+	30, // 44: finstage.ingest.v1.IngestService.ResumeUpstream:input_type -> finstage.ingest.v1.ResumeUpstreamRequest
+	9,  // 45: finstage.ingest.v1.IngestService.WriteBars:output_type -> finstage.ingest.v1.WriteBarsResponse
+	12, // 46: finstage.ingest.v1.IngestService.CreateBackfill:output_type -> finstage.ingest.v1.CreateBackfillResponse
+	14, // 47: finstage.ingest.v1.IngestService.GetJob:output_type -> finstage.ingest.v1.GetJobResponse
+	16, // 48: finstage.ingest.v1.IngestService.ListJobs:output_type -> finstage.ingest.v1.ListJobsResponse
+	18, // 49: finstage.ingest.v1.IngestService.CancelJob:output_type -> finstage.ingest.v1.CancelJobResponse
+	20, // 50: finstage.ingest.v1.IngestService.WatchJob:output_type -> finstage.ingest.v1.WatchJobResponse
+	22, // 51: finstage.ingest.v1.IngestService.ListRejectedBars:output_type -> finstage.ingest.v1.ListRejectedBarsResponse
+	24, // 52: finstage.ingest.v1.IngestService.DeleteBars:output_type -> finstage.ingest.v1.DeleteBarsResponse
+	29, // 53: finstage.ingest.v1.IngestService.GetUpstreamStatus:output_type -> finstage.ingest.v1.GetUpstreamStatusResponse
+	31, // 54: finstage.ingest.v1.IngestService.ResumeUpstream:output_type -> finstage.ingest.v1.ResumeUpstreamResponse
+	45, // [45:55] is the sub-list for method output_type
+	35, // [35:45] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_finstage_ingest_v1_ingest_service_proto_init() }
@@ -2193,7 +2471,7 @@ func file_finstage_ingest_v1_ingest_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_finstage_ingest_v1_ingest_service_proto_rawDesc), len(file_finstage_ingest_v1_ingest_service_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   25,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

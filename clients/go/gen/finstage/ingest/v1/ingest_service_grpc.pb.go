@@ -26,36 +26,40 @@ const (
 	IngestService_CancelJob_FullMethodName         = "/finstage.ingest.v1.IngestService/CancelJob"
 	IngestService_WatchJob_FullMethodName          = "/finstage.ingest.v1.IngestService/WatchJob"
 	IngestService_ListRejectedBars_FullMethodName  = "/finstage.ingest.v1.IngestService/ListRejectedBars"
+	IngestService_DeleteBars_FullMethodName        = "/finstage.ingest.v1.IngestService/DeleteBars"
 	IngestService_GetUpstreamStatus_FullMethodName = "/finstage.ingest.v1.IngestService/GetUpstreamStatus"
+	IngestService_ResumeUpstream_FullMethodName    = "/finstage.ingest.v1.IngestService/ResumeUpstream"
 )
 
 // IngestServiceClient is the client API for IngestService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// IngestService brings data in: it takes bars from clients and runs backfills from upstreams.
+// IngestService brings data in: it accepts bars from clients and runs backfills from providers.
 //
-// Every RPC may also end with INVALID_ARGUMENT (BadRequest: a violation per field), UNAUTHENTICATED,
-// PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED, UNAVAILABLE
-// (SERVICE_UNAVAILABLE: the database is away) and INTERNAL. Errors are `google.rpc.Status` with details,
-// and every one has an ErrorInfo whose reason is a finstage.market.v1.ErrorReason.
+// Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
+// PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED, UNAVAILABLE (SERVICE_UNAVAILABLE:
+// the database does not answer) and INTERNAL; each RPC lists its further errors. Errors are
+// `google.rpc.Status` with details. Every error has an ErrorInfo whose reason is a
+// finstage.market.v1.ErrorReason.
 type IngestServiceClient interface {
-	// WriteBars takes batches of bars and acknowledges each when it is committed. The first message is
-	// the header; the answer to it says which batch to send next, so that a client that lost its
-	// connection sends the same header again and continues there. A row that cannot be a bar is
-	// rejected alone, with its reason; a batch that is malformed as a whole (columns of different
-	// lengths, more than 50,000 rows, a symbol or interval that is not one) is rejected whole: all its
-	// rows are counted, but at most the first 1,000 listed, for the reason is the same for all. The
-	// stream goes on. A message that is no batch, or a batch without rows, ends it with INVALID_ARGUMENT,
-	// after the batches before it are committed.
+	// WriteBars accepts batches of bars and acknowledges each one when it is committed.
 	//
-	// The server takes the next batch when the one before is committed: a slow database slows the client.
+	// The first message is the header. Its response names the batch to send next: a client that lost its
+	// connection sends the same header again and continues there. The server reads a batch after it has
+	// committed the previous one, so a slow database slows the client.
+	//
+	// An invalid row is refused alone, with its reason. A malformed batch (columns of different lengths, more
+	// than 50,000 rows, an invalid symbol or interval) is refused as a whole: all its rows are counted, and the
+	// first 1,000 are listed. In both cases the stream continues. A message that is not a batch, or a batch
+	// without rows, ends the stream with INVALID_ARGUMENT after the batches before it are committed.
 	//
 	// Errors: FAILED_PRECONDITION (OUT_OF_SEQUENCE); ALREADY_EXISTS (KEY_REUSED; ResourceInfo).
 	WriteBars(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[WriteBarsRequest, WriteBarsResponse], error)
-	// CreateBackfill starts a job that brings series in from the provider.
+	// CreateBackfill creates a job that fetches series from the provider. Without an `idempotency_key` each
+	// call creates a job, so such a call must not be retried blindly.
 	//
-	// Errors: ALREADY_EXISTS (KEY_REUSED; ResourceInfo) when `idempotency_key` came before with other content.
+	// Errors: ALREADY_EXISTS (KEY_REUSED; ResourceInfo) when the key was sent before with other content.
 	CreateBackfill(ctx context.Context, in *CreateBackfillRequest, opts ...grpc.CallOption) (*CreateBackfillResponse, error)
 	// GetJob returns a job.
 	//
@@ -63,25 +67,39 @@ type IngestServiceClient interface {
 	GetJob(ctx context.Context, in *GetJobRequest, opts ...grpc.CallOption) (*GetJobResponse, error)
 	// ListJobs returns jobs, newest first.
 	//
-	// Errors of its own: none.
+	// Errors: none of its own.
 	ListJobs(ctx context.Context, in *ListJobsRequest, opts ...grpc.CallOption) (*ListJobsResponse, error)
-	// CancelJob stops a job. What it has committed stays.
+	// CancelJob stops a job. Bars that it has committed stay.
 	//
 	// Errors: NOT_FOUND (JOB_NOT_FOUND; ResourceInfo); FAILED_PRECONDITION (JOB_ENDED).
 	CancelJob(ctx context.Context, in *CancelJobRequest, opts ...grpc.CallOption) (*CancelJobResponse, error)
-	// WatchJob sends a job now, at each change, and last when it has ended; then the stream ends.
+	// WatchJob sends a job at once and after each change. The stream ends after the job has ended.
 	//
-	// Errors: NOT_FOUND (JOB_NOT_FOUND; ResourceInfo).
+	// Errors: NOT_FOUND (JOB_NOT_FOUND; ResourceInfo); UNAVAILABLE (SERVICE_UNAVAILABLE) when the server
+	// stops: call again.
 	WatchJob(ctx context.Context, in *WatchJobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchJobResponse], error)
-	// ListRejectedBars returns rows that were refused, newest first; they are kept for 90 days (the
-	// operator's setting).
+	// ListRejectedBars returns refused rows, newest first. They are kept for 90 days, or as long as the operator
+	// has set.
 	//
-	// Errors of its own: none.
+	// Errors: none of its own.
 	ListRejectedBars(ctx context.Context, in *ListRejectedBarsRequest, opts ...grpc.CallOption) (*ListRejectedBarsResponse, error)
-	// GetUpstreamStatus says how each provider fares: its limiter, breaker and budget.
+	// DeleteBars deletes a series, or the bars in a range of it, that should never have been stored. The series
+	// gets a new epoch, and a gap (GAP_REASON_DELETED) has the range and the reason. The provider's bars return
+	// with the next refresh or backfill that covers them; a series that was deleted as a whole is fetched again
+	// when it is next asked for. Meant for operators.
 	//
-	// Errors of its own: none.
+	// Errors: NOT_FOUND (NO_DATA; ResourceInfo) when the series is not stored.
+	DeleteBars(ctx context.Context, in *DeleteBarsRequest, opts ...grpc.CallOption) (*DeleteBarsResponse, error)
+	// GetUpstreamStatus returns the state of each provider: its rate limiter, circuit breaker, retry budget and
+	// recent errors.
+	//
+	// Errors: none of its own.
 	GetUpstreamStatus(ctx context.Context, in *GetUpstreamStatusRequest, opts ...grpc.CallOption) (*GetUpstreamStatusResponse, error)
+	// ResumeUpstream sends requests to a provider again although it asked the server to wait, or its circuit
+	// breaker is open. Meant for operators, when the wait was a mistake.
+	//
+	// Errors: none of its own.
+	ResumeUpstream(ctx context.Context, in *ResumeUpstreamRequest, opts ...grpc.CallOption) (*ResumeUpstreamResponse, error)
 }
 
 type ingestServiceClient struct {
@@ -174,6 +192,16 @@ func (c *ingestServiceClient) ListRejectedBars(ctx context.Context, in *ListReje
 	return out, nil
 }
 
+func (c *ingestServiceClient) DeleteBars(ctx context.Context, in *DeleteBarsRequest, opts ...grpc.CallOption) (*DeleteBarsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteBarsResponse)
+	err := c.cc.Invoke(ctx, IngestService_DeleteBars_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *ingestServiceClient) GetUpstreamStatus(ctx context.Context, in *GetUpstreamStatusRequest, opts ...grpc.CallOption) (*GetUpstreamStatusResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetUpstreamStatusResponse)
@@ -184,33 +212,45 @@ func (c *ingestServiceClient) GetUpstreamStatus(ctx context.Context, in *GetUpst
 	return out, nil
 }
 
+func (c *ingestServiceClient) ResumeUpstream(ctx context.Context, in *ResumeUpstreamRequest, opts ...grpc.CallOption) (*ResumeUpstreamResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResumeUpstreamResponse)
+	err := c.cc.Invoke(ctx, IngestService_ResumeUpstream_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // IngestServiceServer is the server API for IngestService service.
 // All implementations must embed UnimplementedIngestServiceServer
 // for forward compatibility.
 //
-// IngestService brings data in: it takes bars from clients and runs backfills from upstreams.
+// IngestService brings data in: it accepts bars from clients and runs backfills from providers.
 //
-// Every RPC may also end with INVALID_ARGUMENT (BadRequest: a violation per field), UNAUTHENTICATED,
-// PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED, UNAVAILABLE
-// (SERVICE_UNAVAILABLE: the database is away) and INTERNAL. Errors are `google.rpc.Status` with details,
-// and every one has an ErrorInfo whose reason is a finstage.market.v1.ErrorReason.
+// Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
+// PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED, UNAVAILABLE (SERVICE_UNAVAILABLE:
+// the database does not answer) and INTERNAL; each RPC lists its further errors. Errors are
+// `google.rpc.Status` with details. Every error has an ErrorInfo whose reason is a
+// finstage.market.v1.ErrorReason.
 type IngestServiceServer interface {
-	// WriteBars takes batches of bars and acknowledges each when it is committed. The first message is
-	// the header; the answer to it says which batch to send next, so that a client that lost its
-	// connection sends the same header again and continues there. A row that cannot be a bar is
-	// rejected alone, with its reason; a batch that is malformed as a whole (columns of different
-	// lengths, more than 50,000 rows, a symbol or interval that is not one) is rejected whole: all its
-	// rows are counted, but at most the first 1,000 listed, for the reason is the same for all. The
-	// stream goes on. A message that is no batch, or a batch without rows, ends it with INVALID_ARGUMENT,
-	// after the batches before it are committed.
+	// WriteBars accepts batches of bars and acknowledges each one when it is committed.
 	//
-	// The server takes the next batch when the one before is committed: a slow database slows the client.
+	// The first message is the header. Its response names the batch to send next: a client that lost its
+	// connection sends the same header again and continues there. The server reads a batch after it has
+	// committed the previous one, so a slow database slows the client.
+	//
+	// An invalid row is refused alone, with its reason. A malformed batch (columns of different lengths, more
+	// than 50,000 rows, an invalid symbol or interval) is refused as a whole: all its rows are counted, and the
+	// first 1,000 are listed. In both cases the stream continues. A message that is not a batch, or a batch
+	// without rows, ends the stream with INVALID_ARGUMENT after the batches before it are committed.
 	//
 	// Errors: FAILED_PRECONDITION (OUT_OF_SEQUENCE); ALREADY_EXISTS (KEY_REUSED; ResourceInfo).
 	WriteBars(grpc.BidiStreamingServer[WriteBarsRequest, WriteBarsResponse]) error
-	// CreateBackfill starts a job that brings series in from the provider.
+	// CreateBackfill creates a job that fetches series from the provider. Without an `idempotency_key` each
+	// call creates a job, so such a call must not be retried blindly.
 	//
-	// Errors: ALREADY_EXISTS (KEY_REUSED; ResourceInfo) when `idempotency_key` came before with other content.
+	// Errors: ALREADY_EXISTS (KEY_REUSED; ResourceInfo) when the key was sent before with other content.
 	CreateBackfill(context.Context, *CreateBackfillRequest) (*CreateBackfillResponse, error)
 	// GetJob returns a job.
 	//
@@ -218,25 +258,39 @@ type IngestServiceServer interface {
 	GetJob(context.Context, *GetJobRequest) (*GetJobResponse, error)
 	// ListJobs returns jobs, newest first.
 	//
-	// Errors of its own: none.
+	// Errors: none of its own.
 	ListJobs(context.Context, *ListJobsRequest) (*ListJobsResponse, error)
-	// CancelJob stops a job. What it has committed stays.
+	// CancelJob stops a job. Bars that it has committed stay.
 	//
 	// Errors: NOT_FOUND (JOB_NOT_FOUND; ResourceInfo); FAILED_PRECONDITION (JOB_ENDED).
 	CancelJob(context.Context, *CancelJobRequest) (*CancelJobResponse, error)
-	// WatchJob sends a job now, at each change, and last when it has ended; then the stream ends.
+	// WatchJob sends a job at once and after each change. The stream ends after the job has ended.
 	//
-	// Errors: NOT_FOUND (JOB_NOT_FOUND; ResourceInfo).
+	// Errors: NOT_FOUND (JOB_NOT_FOUND; ResourceInfo); UNAVAILABLE (SERVICE_UNAVAILABLE) when the server
+	// stops: call again.
 	WatchJob(*WatchJobRequest, grpc.ServerStreamingServer[WatchJobResponse]) error
-	// ListRejectedBars returns rows that were refused, newest first; they are kept for 90 days (the
-	// operator's setting).
+	// ListRejectedBars returns refused rows, newest first. They are kept for 90 days, or as long as the operator
+	// has set.
 	//
-	// Errors of its own: none.
+	// Errors: none of its own.
 	ListRejectedBars(context.Context, *ListRejectedBarsRequest) (*ListRejectedBarsResponse, error)
-	// GetUpstreamStatus says how each provider fares: its limiter, breaker and budget.
+	// DeleteBars deletes a series, or the bars in a range of it, that should never have been stored. The series
+	// gets a new epoch, and a gap (GAP_REASON_DELETED) has the range and the reason. The provider's bars return
+	// with the next refresh or backfill that covers them; a series that was deleted as a whole is fetched again
+	// when it is next asked for. Meant for operators.
 	//
-	// Errors of its own: none.
+	// Errors: NOT_FOUND (NO_DATA; ResourceInfo) when the series is not stored.
+	DeleteBars(context.Context, *DeleteBarsRequest) (*DeleteBarsResponse, error)
+	// GetUpstreamStatus returns the state of each provider: its rate limiter, circuit breaker, retry budget and
+	// recent errors.
+	//
+	// Errors: none of its own.
 	GetUpstreamStatus(context.Context, *GetUpstreamStatusRequest) (*GetUpstreamStatusResponse, error)
+	// ResumeUpstream sends requests to a provider again although it asked the server to wait, or its circuit
+	// breaker is open. Meant for operators, when the wait was a mistake.
+	//
+	// Errors: none of its own.
+	ResumeUpstream(context.Context, *ResumeUpstreamRequest) (*ResumeUpstreamResponse, error)
 	mustEmbedUnimplementedIngestServiceServer()
 }
 
@@ -268,8 +322,14 @@ func (UnimplementedIngestServiceServer) WatchJob(*WatchJobRequest, grpc.ServerSt
 func (UnimplementedIngestServiceServer) ListRejectedBars(context.Context, *ListRejectedBarsRequest) (*ListRejectedBarsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListRejectedBars not implemented")
 }
+func (UnimplementedIngestServiceServer) DeleteBars(context.Context, *DeleteBarsRequest) (*DeleteBarsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteBars not implemented")
+}
 func (UnimplementedIngestServiceServer) GetUpstreamStatus(context.Context, *GetUpstreamStatusRequest) (*GetUpstreamStatusResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetUpstreamStatus not implemented")
+}
+func (UnimplementedIngestServiceServer) ResumeUpstream(context.Context, *ResumeUpstreamRequest) (*ResumeUpstreamResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ResumeUpstream not implemented")
 }
 func (UnimplementedIngestServiceServer) mustEmbedUnimplementedIngestServiceServer() {}
 func (UnimplementedIngestServiceServer) testEmbeddedByValue()                       {}
@@ -400,6 +460,24 @@ func _IngestService_ListRejectedBars_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _IngestService_DeleteBars_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteBarsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(IngestServiceServer).DeleteBars(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: IngestService_DeleteBars_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(IngestServiceServer).DeleteBars(ctx, req.(*DeleteBarsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _IngestService_GetUpstreamStatus_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetUpstreamStatusRequest)
 	if err := dec(in); err != nil {
@@ -414,6 +492,24 @@ func _IngestService_GetUpstreamStatus_Handler(srv interface{}, ctx context.Conte
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(IngestServiceServer).GetUpstreamStatus(ctx, req.(*GetUpstreamStatusRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _IngestService_ResumeUpstream_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResumeUpstreamRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(IngestServiceServer).ResumeUpstream(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: IngestService_ResumeUpstream_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(IngestServiceServer).ResumeUpstream(ctx, req.(*ResumeUpstreamRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -446,8 +542,16 @@ var IngestService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _IngestService_ListRejectedBars_Handler,
 		},
 		{
+			MethodName: "DeleteBars",
+			Handler:    _IngestService_DeleteBars_Handler,
+		},
+		{
 			MethodName: "GetUpstreamStatus",
 			Handler:    _IngestService_GetUpstreamStatus_Handler,
+		},
+		{
+			MethodName: "ResumeUpstream",
+			Handler:    _IngestService_ResumeUpstream_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -25,21 +25,21 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// JobState is where a job stands.
+// JobState is the state of a job.
 type JobState int32
 
 const (
-	// JOB_STATE_UNSPECIFIED is never sent; in a filter it means all.
+	// JOB_STATE_UNSPECIFIED is never sent; in a filter it means all states.
 	JobState_JOB_STATE_UNSPECIFIED JobState = 0
-	// JOB_STATE_QUEUED: not begun.
+	// JOB_STATE_QUEUED: not started yet.
 	JobState_JOB_STATE_QUEUED JobState = 1
-	// JOB_STATE_RUNNING: being worked on, or waiting for a worker to resume it.
+	// JOB_STATE_RUNNING: started; a worker is on it, or will continue it.
 	JobState_JOB_STATE_RUNNING JobState = 2
 	// JOB_STATE_SUCCEEDED: every chunk is done.
 	JobState_JOB_STATE_SUCCEEDED JobState = 3
-	// JOB_STATE_FAILED: no chunk is left to do, and at least one failed for good.
+	// JOB_STATE_FAILED: every chunk has ended, and at least one failed for good.
 	JobState_JOB_STATE_FAILED JobState = 4
-	// JOB_STATE_CANCELLED: stopped by CancelJob; what was committed stays.
+	// JOB_STATE_CANCELLED: stopped by CancelJob. Committed bars stay.
 	JobState_JOB_STATE_CANCELLED JobState = 5
 )
 
@@ -90,18 +90,18 @@ func (JobState) EnumDescriptor() ([]byte, []int) {
 	return file_finstage_ingest_v1_jobs_proto_rawDescGZIP(), []int{0}
 }
 
-// RowCounts counts rows by what became of them. sent = inserted + updated + unchanged + rejected.
+// RowCounts counts rows by their outcome. sent = inserted + updated + unchanged + rejected.
 type RowCounts struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Rows that were sent, by a client or by a provider.
+	// All rows, from a client or a provider.
 	Sent int64 `protobuf:"varint,1,opt,name=sent,proto3" json:"sent,omitempty"`
-	// Rows that were new.
+	// New rows.
 	Inserted int64 `protobuf:"varint,2,opt,name=inserted,proto3" json:"inserted,omitempty"`
-	// Rows that replaced one with other values.
+	// Rows that changed the values of a stored bar.
 	Updated int64 `protobuf:"varint,3,opt,name=updated,proto3" json:"updated,omitempty"`
-	// Rows that were there already, with the same values.
+	// Rows that equal a stored bar.
 	Unchanged int64 `protobuf:"varint,4,opt,name=unchanged,proto3" json:"unchanged,omitempty"`
-	// Rows that were refused; ListRejectedBars has each with its reason.
+	// Refused rows; ListRejectedBars has them with their reasons.
 	Rejected      int64 `protobuf:"varint,5,opt,name=rejected,proto3" json:"rejected,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -177,9 +177,9 @@ type ChunkFailure struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The symbol.
 	Symbol string `protobuf:"bytes,1,opt,name=symbol,proto3" json:"symbol,omitempty"`
-	// The interval: "1d".
+	// The interval, as in series.proto: "1d".
 	Interval string `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
-	// Why.
+	// Why it failed.
 	Error         *status.Status `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -236,39 +236,39 @@ func (x *ChunkFailure) GetError() *status.Status {
 	return nil
 }
 
-// Job is a backfill: a set of series to bring in. It is kept in the database, and goes on after a restart
-// from its last commit.
+// Job is a backfill: a set of series to fetch from the provider. It is stored in the database, and continues
+// after a restart from its last commit.
 type Job struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its id.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Where it stands.
+	// Its state.
 	State JobState `protobuf:"varint,2,opt,name=state,proto3,enum=finstage.ingest.v1.JobState" json:"state,omitempty"`
-	// The symbols; at most 1000.
+	// The symbols, at most 1,000.
 	Symbols []string `protobuf:"bytes,3,rep,name=symbols,proto3" json:"symbols,omitempty"`
-	// The intervals: "1d".
+	// The intervals, at most 8: "1d".
 	Intervals []string `protobuf:"bytes,4,rep,name=intervals,proto3" json:"intervals,omitempty"`
-	// Which bars. Unset start: from as far back as the provider has them; unset end: to now.
+	// Which bars. Without a start: from the first bar that the provider has. Without an end: to now.
 	Range *v1.BarRange `protobuf:"bytes,5,opt,name=range,proto3" json:"range,omitempty"`
-	// How many chunks it has; each commits by itself.
+	// The number of chunks; each is committed by itself.
 	ChunksTotal int32 `protobuf:"varint,6,opt,name=chunks_total,json=chunksTotal,proto3" json:"chunks_total,omitempty"`
-	// How many are done.
+	// The number of chunks that succeeded.
 	ChunksDone int32 `protobuf:"varint,7,opt,name=chunks_done,json=chunksDone,proto3" json:"chunks_done,omitempty"`
-	// How many failed for good.
+	// The number of chunks that failed for good.
 	ChunksFailed int32 `protobuf:"varint,8,opt,name=chunks_failed,json=chunksFailed,proto3" json:"chunks_failed,omitempty"`
-	// What became of the rows so far.
+	// The rows so far, by outcome.
 	Rows *RowCounts `protobuf:"bytes,9,opt,name=rows,proto3" json:"rows,omitempty"`
-	// Rows per second, over the time that it ran. Unset until a chunk is done.
+	// Rows per second since it started. Unset until a chunk is done.
 	RowsPerSecond *float64 `protobuf:"fixed64,10,opt,name=rows_per_second,json=rowsPerSecond,proto3,oneof" json:"rows_per_second,omitempty"`
-	// Time left, estimated from the chunks done. Unset until a chunk is done, and at the end.
+	// The estimated time left. Unset until a chunk is done, and when the job has ended.
 	Remaining *durationpb.Duration `protobuf:"bytes,11,opt,name=remaining,proto3" json:"remaining,omitempty"`
 	// When it was created.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	// When work on it began. Unset before.
+	// When work on it started. Unset before.
 	StartedAt *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	// When it ended. Unset before.
 	EndedAt *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
-	// The chunks that failed for good; at most 100.
+	// The chunks that failed for good, at most 100.
 	Failures      []*ChunkFailure `protobuf:"bytes,15,rep,name=failures,proto3" json:"failures,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -21,76 +21,77 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ErrorReason is what `google.rpc.ErrorInfo.reason` says in an error of Finstage, without the
-// `ERROR_REASON_` prefix; `ErrorInfo.domain` is "finstage". Every error carries one. The gRPC code and
-// the details that go with each are named beside it; `metadata` names keys of `ErrorInfo.metadata`.
+// ErrorReason is the `reason` of the `google.rpc.ErrorInfo` that every error has, there without the prefix
+// `ERROR_REASON_`; its `domain` is "finstage". Each value names its gRPC code and the further details of the
+// error; "metadata" names keys of `ErrorInfo.metadata`.
 type ErrorReason int32
 
 const (
 	// ERROR_REASON_UNSPECIFIED is never sent.
 	ErrorReason_ERROR_REASON_UNSPECIFIED ErrorReason = 0
-	// ERROR_REASON_INVALID_FIELD: INVALID_ARGUMENT. BadRequest has one violation per field: its path,
-	// what was given, what is accepted.
+	// ERROR_REASON_INVALID_FIELD: INVALID_ARGUMENT. Fields of the request are wrong. BadRequest has one
+	// violation per field: its path, and what was given and what is accepted.
 	ErrorReason_ERROR_REASON_INVALID_FIELD ErrorReason = 1
 	// ERROR_REASON_SYMBOL_NOT_FOUND: NOT_FOUND. No provider knows the symbol. ResourceInfo
 	// {resource_type: "symbol", resource_name: "NOSUCH"}.
 	ErrorReason_ERROR_REASON_SYMBOL_NOT_FOUND ErrorReason = 2
-	// ERROR_REASON_NO_DATA: NOT_FOUND. The symbol is known, but has no quote or no bar of that interval
-	// anywhere. ResourceInfo {resource_type: "series", resource_name: "AAPL/1m"}.
+	// ERROR_REASON_NO_DATA: NOT_FOUND. The symbol is known, but has no quote, or no bars of that interval.
+	// ResourceInfo {resource_type: "series", resource_name: "AAPL/1m"}.
 	ErrorReason_ERROR_REASON_NO_DATA ErrorReason = 3
-	// ERROR_REASON_JOB_NOT_FOUND: NOT_FOUND. ResourceInfo {resource_type: "job"}.
+	// ERROR_REASON_JOB_NOT_FOUND: NOT_FOUND. There is no job with that id. ResourceInfo
+	// {resource_type: "job", resource_name: the id}.
 	ErrorReason_ERROR_REASON_JOB_NOT_FOUND ErrorReason = 4
-	// ERROR_REASON_UPSTREAM_RATE_LIMITED: RESOURCE_EXHAUSTED. The upstream asked us to wait, for longer
+	// ERROR_REASON_UPSTREAM_RATE_LIMITED: RESOURCE_EXHAUSTED. The upstream asked the server to wait longer
 	// than the call's deadline allows. RetryInfo says how long.
 	ErrorReason_ERROR_REASON_UPSTREAM_RATE_LIMITED ErrorReason = 5
-	// ERROR_REASON_OWN_LIMIT: RESOURCE_EXHAUSTED. A limit of this server (calls in flight, rate per key,
-	// message size). RetryInfo where waiting helps.
+	// ERROR_REASON_OWN_LIMIT: RESOURCE_EXHAUSTED. A limit of this server is reached: calls at once, or the
+	// length of a message. RetryInfo where waiting helps.
 	ErrorReason_ERROR_REASON_OWN_LIMIT ErrorReason = 6
-	// ERROR_REASON_UPSTREAM_UNAVAILABLE: UNAVAILABLE. The upstream does not answer, answers with errors,
-	// or its circuit breaker is open. RetryInfo says when to try again.
+	// ERROR_REASON_UPSTREAM_UNAVAILABLE: UNAVAILABLE. The upstream does not answer, answers with errors, or
+	// is not asked because its circuit breaker is open. RetryInfo says when to try again.
 	ErrorReason_ERROR_REASON_UPSTREAM_UNAVAILABLE ErrorReason = 7
 	// ERROR_REASON_UPSTREAM_MALFORMED: UNAVAILABLE. The upstream answered with something that is not
-	// data. RetryInfo.
+	// market data. RetryInfo says when to try again.
 	ErrorReason_ERROR_REASON_UPSTREAM_MALFORMED ErrorReason = 8
-	// ERROR_REASON_UPSTREAM_UNAUTHORIZED: FAILED_PRECONDITION. The upstream refused our credentials; an
-	// operator has to mend it.
+	// ERROR_REASON_UPSTREAM_UNAUTHORIZED: FAILED_PRECONDITION. The upstream refused the server's credentials.
+	// Retrying does not help; the operator must correct them.
 	ErrorReason_ERROR_REASON_UPSTREAM_UNAUTHORIZED ErrorReason = 9
-	// ERROR_REASON_SERVICE_UNAVAILABLE: UNAVAILABLE. A service behind this one (price's ingest, the
-	// database) is away. RetryInfo.
+	// ERROR_REASON_SERVICE_UNAVAILABLE: UNAVAILABLE. The server is stopping, or a service that it needs
+	// (ingest, the database) does not answer. RetryInfo says when to try again.
 	ErrorReason_ERROR_REASON_SERVICE_UNAVAILABLE ErrorReason = 10
-	// ERROR_REASON_DEADLINE_TOO_SHORT: DEADLINE_EXCEEDED, decided before waiting: the answer cannot be
-	// had in the time that the caller gave.
+	// ERROR_REASON_DEADLINE_TOO_SHORT: DEADLINE_EXCEEDED. The answer cannot be had before the call's deadline,
+	// which the server may say before the deadline passes.
 	ErrorReason_ERROR_REASON_DEADLINE_TOO_SHORT ErrorReason = 11
-	// ERROR_REASON_TOO_STALE: UNAVAILABLE. There is an answer, but it is older than `max_age` and
-	// `allow_stale` was false. RetryInfo.
+	// ERROR_REASON_TOO_STALE: UNAVAILABLE. The only answer is older than `max_age`, and `allow_stale` was
+	// false. RetryInfo says when to try again.
 	ErrorReason_ERROR_REASON_TOO_STALE ErrorReason = 12
 	// ERROR_REASON_OUT_OF_SEQUENCE: FAILED_PRECONDITION. A batch of WriteBars skips a sequence number.
-	// metadata: "next_sequence", the number that is expected; absent where the write was never opened.
+	// metadata: "next_sequence", the expected number; absent when the write was never opened.
 	ErrorReason_ERROR_REASON_OUT_OF_SEQUENCE ErrorReason = 13
-	// ERROR_REASON_KEY_REUSED: ALREADY_EXISTS. An idempotency key came again with other content.
-	// ResourceInfo {resource_type: "idempotency_key"}. metadata: of a write that was opened with another
-	// header, "source" and "mode" of the first one.
+	// ERROR_REASON_KEY_REUSED: ALREADY_EXISTS. An idempotency key was sent again with other content.
+	// ResourceInfo {resource_type: "idempotency_key", resource_name: the key}. metadata, for a write:
+	// "source" and "mode" of its first header.
 	ErrorReason_ERROR_REASON_KEY_REUSED ErrorReason = 14
-	// ERROR_REASON_JOB_ENDED: FAILED_PRECONDITION. The job has ended already.
+	// ERROR_REASON_JOB_ENDED: FAILED_PRECONDITION. The job has already ended.
 	ErrorReason_ERROR_REASON_JOB_ENDED ErrorReason = 15
-	// ERROR_REASON_RESUME_EXPIRED: FAILED_PRECONDITION. A resume token is older than what is kept; start
-	// anew without it.
+	// ERROR_REASON_RESUME_EXPIRED: FAILED_PRECONDITION. The events after the resume token are no longer kept;
+	// call again without it.
 	ErrorReason_ERROR_REASON_RESUME_EXPIRED ErrorReason = 16
-	// ERROR_REASON_PAGE_EXPIRED: FAILED_PRECONDITION. The series was restated between two pages; ask
-	// again from the first page.
+	// ERROR_REASON_PAGE_EXPIRED: FAILED_PRECONDITION. The series was restated between two pages; start again
+	// from the first page.
 	ErrorReason_ERROR_REASON_PAGE_EXPIRED ErrorReason = 17
-	// ERROR_REASON_INTERNAL: INTERNAL. A fault of ours. The message has an id that the server's log
-	// carries, and nothing else.
+	// ERROR_REASON_INTERNAL: INTERNAL. The server failed. The message has only an id, which the server's log
+	// has with the cause.
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 18
-	// ERROR_REASON_UNAUTHENTICATED: UNAUTHENTICATED. No key, or one that is not known.
+	// ERROR_REASON_UNAUTHENTICATED: UNAUTHENTICATED. The call has no API key, or an unknown one.
 	ErrorReason_ERROR_REASON_UNAUTHENTICATED ErrorReason = 19
-	// ERROR_REASON_PERMISSION_DENIED: PERMISSION_DENIED. The key may not make this call.
+	// ERROR_REASON_PERMISSION_DENIED: PERMISSION_DENIED. The API key does not allow this call.
 	ErrorReason_ERROR_REASON_PERMISSION_DENIED ErrorReason = 20
-	// ERROR_REASON_UNIMPLEMENTED: UNIMPLEMENTED. The RPC is in the contract; its behaviour comes with a
-	// later release. CHANGELOG names these RPCs.
+	// ERROR_REASON_UNIMPLEMENTED: UNIMPLEMENTED. The server does not have the method, or its behaviour comes
+	// in a later release; the changelog names such RPCs.
 	ErrorReason_ERROR_REASON_UNIMPLEMENTED ErrorReason = 21
-	// ERROR_REASON_TOO_FEW_BARS: FAILED_PRECONDITION, of one indicator of a request. The series is shorter
-	// than the indicator's lookback. metadata: "bars", "bars_needed".
+	// ERROR_REASON_TOO_FEW_BARS: FAILED_PRECONDITION, for one indicator of a request. The series has too few
+	// bars for a first value. metadata: "bars", how many it has; "bars_needed".
 	ErrorReason_ERROR_REASON_TOO_FEW_BARS ErrorReason = 22
 )
 

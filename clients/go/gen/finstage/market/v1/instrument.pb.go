@@ -22,23 +22,23 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// InstrumentType is the kind of thing that a symbol names.
+// InstrumentType is the kind of an instrument.
 type InstrumentType int32
 
 const (
 	// INSTRUMENT_TYPE_UNSPECIFIED: the provider does not say.
 	InstrumentType_INSTRUMENT_TYPE_UNSPECIFIED InstrumentType = 0
-	// INSTRUMENT_TYPE_EQUITY is a share.
+	// INSTRUMENT_TYPE_EQUITY is a company's share.
 	InstrumentType_INSTRUMENT_TYPE_EQUITY InstrumentType = 1
 	// INSTRUMENT_TYPE_ETF is an exchange-traded fund.
 	InstrumentType_INSTRUMENT_TYPE_ETF InstrumentType = 2
-	// INSTRUMENT_TYPE_INDEX is an index.
+	// INSTRUMENT_TYPE_INDEX is a market index.
 	InstrumentType_INSTRUMENT_TYPE_INDEX InstrumentType = 3
 	// INSTRUMENT_TYPE_FUTURE is a futures contract, or its continuous front month.
 	InstrumentType_INSTRUMENT_TYPE_FUTURE InstrumentType = 4
-	// INSTRUMENT_TYPE_CURRENCY is a pair of currencies.
+	// INSTRUMENT_TYPE_CURRENCY is a currency pair.
 	InstrumentType_INSTRUMENT_TYPE_CURRENCY InstrumentType = 5
-	// INSTRUMENT_TYPE_CRYPTOCURRENCY is a crypto asset in a currency.
+	// INSTRUMENT_TYPE_CRYPTOCURRENCY is a crypto asset, priced in a currency.
 	InstrumentType_INSTRUMENT_TYPE_CRYPTOCURRENCY InstrumentType = 6
 	// INSTRUMENT_TYPE_FUND is a mutual fund: one price a day.
 	InstrumentType_INSTRUMENT_TYPE_FUND InstrumentType = 7
@@ -95,29 +95,29 @@ func (InstrumentType) EnumDescriptor() ([]byte, []int) {
 	return file_finstage_market_v1_instrument_proto_rawDescGZIP(), []int{0}
 }
 
-// Instrument describes what a symbol names.
+// Instrument describes the instrument that a symbol names.
 type Instrument struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The symbol, upper case, as providers write it: "AAPL", "^GSPC", "BTC-USD", "EURUSD=X".
+	// The symbol as providers write it, 1 to 32 characters, upper case: "AAPL", "^GSPC", "BTC-USD", "EURUSD=X".
 	Symbol string `protobuf:"bytes,1,opt,name=symbol,proto3" json:"symbol,omitempty"`
-	// Its long name; empty when the provider gives none.
+	// Its full name: "Apple Inc." Empty when unknown.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// Its kind.
+	// Its type.
 	Type InstrumentType `protobuf:"varint,3,opt,name=type,proto3,enum=finstage.market.v1.InstrumentType" json:"type,omitempty"`
-	// The exchange's code as the provider writes it ("NMS", "LSE"); empty when unknown.
+	// The provider's code of the exchange: "NMS", "LSE". Empty when unknown.
 	Exchange string `protobuf:"bytes,4,opt,name=exchange,proto3" json:"exchange,omitempty"`
-	// The exchange's name for people ("NasdaqGS"); empty when unknown.
+	// The display name of the exchange: "NasdaqGS". Empty when unknown.
 	ExchangeName string `protobuf:"bytes,5,opt,name=exchange_name,json=exchangeName,proto3" json:"exchange_name,omitempty"`
-	// The currency of its prices: ISO 4217, or the provider's code for a fraction of one ("GBp" is
-	// pence). Empty when unknown.
+	// The currency of its prices: an ISO 4217 code, or the code of a fraction ("GBp" is pence). Empty when
+	// unknown.
 	Currency string `protobuf:"bytes,6,opt,name=currency,proto3" json:"currency,omitempty"`
-	// The exchange's time zone, an IANA name ("America/New_York"). Empty when unknown.
+	// The IANA name of the exchange's time zone: "America/New_York". Empty when unknown.
 	TimeZone string `protobuf:"bytes,7,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
-	// How many digits after the point its prices have. Unset when unknown.
+	// How many digits its prices have after the decimal point. Unset when unknown.
 	PricePrecision *int32 `protobuf:"varint,8,opt,name=price_precision,json=pricePrecision,proto3,oneof" json:"price_precision,omitempty"`
-	// When its first bar opened, in the longest history that the provider has. Unset when unknown.
+	// When the first bar opened of the longest history that the provider has. Unset when unknown.
 	FirstBarTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=first_bar_time,json=firstBarTime,proto3" json:"first_bar_time,omitempty"`
-	// Where this came from.
+	// Where the description came from.
 	Provenance    *Provenance `protobuf:"bytes,10,opt,name=provenance,proto3" json:"provenance,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

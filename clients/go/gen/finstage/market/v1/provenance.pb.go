@@ -22,19 +22,20 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// CacheStatus says how an answer came about.
+// CacheStatus says how the cache answered.
 type CacheStatus int32
 
 const (
-	// CACHE_STATUS_UNSPECIFIED: no cache took part.
+	// CACHE_STATUS_UNSPECIFIED: no cache was asked.
 	CacheStatus_CACHE_STATUS_UNSPECIFIED CacheStatus = 0
-	// CACHE_STATUS_HIT: from the cache, within its freshness.
+	// CACHE_STATUS_HIT: from the cache, and fresh.
 	CacheStatus_CACHE_STATUS_HIT CacheStatus = 1
 	// CACHE_STATUS_MISS: fetched for this call.
 	CacheStatus_CACHE_STATUS_MISS CacheStatus = 2
-	// CACHE_STATUS_STALE: from the cache, past its freshness: a refresh runs, or the source is away.
+	// CACHE_STATUS_STALE: from the cache, older than asked for: a refresh is running, or the source does not
+	// answer.
 	CacheStatus_CACHE_STATUS_STALE CacheStatus = 3
-	// CACHE_STATUS_COALESCED: fetched once, for this call and others that asked at the same time.
+	// CACHE_STATUS_COALESCED: fetched once for this call and for others at the same time.
 	CacheStatus_CACHE_STATUS_COALESCED CacheStatus = 4
 )
 
@@ -86,19 +87,19 @@ func (CacheStatus) EnumDescriptor() ([]byte, []int) {
 // Provenance says where data came from and how old it is.
 type Provenance struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who gave the data: a provider's name ("yahoo", "sim", "file"), "file:NAME" or "client:NAME" for data that
-	// was written in, several joined by "+" where a series has parts from several. Data whose source is
-	// or contains "sim" is simulated.
+	// Who gave the data: a provider ("yahoo", "sim", "file"), or "file:NAME" or "client:NAME" for data that a
+	// client wrote. The sources of a series with several are joined by "+". Where one of them is "sim", the
+	// data is simulated.
 	Source string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
-	// When the market made the newest datum of the answer: a quote's market time, a series' last bar's
-	// close, or the time of the live quote in its forming bar. Unset when there is no datum.
+	// The market time of the newest value in the answer: a quote's market time; for a series, the end of its
+	// last bar, or the time of the live quote in its forming bar. Unset when the answer has no value.
 	AsOf *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
-	// When it was fetched from the source (not from a cache). Unset when never.
+	// When the data was fetched from the source, not from a cache. Unset when it never was.
 	FetchedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=fetched_at,json=fetchedAt,proto3" json:"fetched_at,omitempty"`
-	// What the cache had to do with it.
+	// How the cache answered.
 	Cache CacheStatus `protobuf:"varint,4,opt,name=cache,proto3,enum=finstage.market.v1.CacheStatus" json:"cache,omitempty"`
-	// Who was asked for it, in order, when the answer was fetched; the last one answered. Empty when
-	// there was one provider and it answered.
+	// The providers that were asked when the data was fetched, in order; the last one answered. Empty when
+	// only one was asked and it answered.
 	Attempts      []*ProviderAttempt `protobuf:"bytes,5,rep,name=attempts,proto3" json:"attempts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

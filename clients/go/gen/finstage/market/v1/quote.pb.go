@@ -22,19 +22,19 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// MarketState says whether the instrument's exchange traded at the quote's market time.
+// MarketState says in which session the instrument's market was at the quote's market time.
 type MarketState int32
 
 const (
 	// MARKET_STATE_UNSPECIFIED: the provider does not say.
 	MarketState_MARKET_STATE_UNSPECIFIED MarketState = 0
-	// MARKET_STATE_PRE: before the regular session.
+	// MARKET_STATE_PRE: the session before the regular one.
 	MarketState_MARKET_STATE_PRE MarketState = 1
-	// MARKET_STATE_REGULAR: in the regular session.
+	// MARKET_STATE_REGULAR: the regular session.
 	MarketState_MARKET_STATE_REGULAR MarketState = 2
-	// MARKET_STATE_POST: after the regular session.
+	// MARKET_STATE_POST: the session after the regular one.
 	MarketState_MARKET_STATE_POST MarketState = 3
-	// MARKET_STATE_CLOSED: outside all sessions.
+	// MARKET_STATE_CLOSED: no session.
 	MarketState_MARKET_STATE_CLOSED MarketState = 4
 )
 
@@ -86,25 +86,26 @@ func (MarketState) EnumDescriptor() ([]byte, []int) {
 // Quote is the latest price of an instrument. All prices are in `currency`.
 type Quote struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The symbol.
+	// The symbol, as in Instrument.symbol.
 	Symbol string `protobuf:"bytes,1,opt,name=symbol,proto3" json:"symbol,omitempty"`
-	// The last regular-session price.
+	// The last price of the regular session.
 	Price float64 `protobuf:"fixed64,2,opt,name=price,proto3" json:"price,omitempty"`
-	// The currency of every price here: ISO 4217, or a fraction of one ("GBp" is pence). Empty when unknown.
+	// The currency of all prices: an ISO 4217 code, or the code of a fraction ("GBp" is pence). Empty when
+	// unknown.
 	Currency string `protobuf:"bytes,3,opt,name=currency,proto3" json:"currency,omitempty"`
-	// How many digits after the point prices of this instrument have. Unset when unknown.
+	// How many digits prices of this instrument have after the decimal point. Unset when unknown.
 	PricePrecision *int32 `protobuf:"varint,4,opt,name=price_precision,json=pricePrecision,proto3,oneof" json:"price_precision,omitempty"`
-	// The close of the session before. Unset when unknown.
+	// The close of the previous regular session. Unset when unknown.
 	PreviousClose *float64 `protobuf:"fixed64,5,opt,name=previous_close,json=previousClose,proto3,oneof" json:"previous_close,omitempty"`
-	// The current session's first price. Unset when unknown.
+	// The first price of the current or last regular session. Unset when unknown.
 	DayOpen *float64 `protobuf:"fixed64,6,opt,name=day_open,json=dayOpen,proto3,oneof" json:"day_open,omitempty"`
-	// The current session's highest price. Unset when unknown.
+	// The highest price of that session so far. Unset when unknown.
 	DayHigh *float64 `protobuf:"fixed64,7,opt,name=day_high,json=dayHigh,proto3,oneof" json:"day_high,omitempty"`
-	// The current session's lowest price. Unset when unknown.
+	// The lowest price of that session so far. Unset when unknown.
 	DayLow *float64 `protobuf:"fixed64,8,opt,name=day_low,json=dayLow,proto3,oneof" json:"day_low,omitempty"`
-	// The current session's volume so far, in units of the instrument. Unset when unknown.
+	// The volume of that session so far, in units of the instrument. Unset when unknown.
 	DayVolume *float64 `protobuf:"fixed64,9,opt,name=day_volume,json=dayVolume,proto3,oneof" json:"day_volume,omitempty"`
-	// Whether the market was open.
+	// In which session the market was at `provenance.as_of`.
 	MarketState MarketState `protobuf:"varint,10,opt,name=market_state,json=marketState,proto3,enum=finstage.market.v1.MarketState" json:"market_state,omitempty"`
 	// Where the quote came from; `as_of` is its market time.
 	Provenance    *Provenance `protobuf:"bytes,11,opt,name=provenance,proto3" json:"provenance,omitempty"`
@@ -219,10 +220,10 @@ func (x *Quote) GetProvenance() *Provenance {
 	return nil
 }
 
-// QuoteResult is the outcome for one symbol of many.
+// QuoteResult is the quote of one symbol of many, or its error.
 type QuoteResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The symbol as it was asked for.
+	// The symbol as it was requested.
 	Symbol string `protobuf:"bytes,1,opt,name=symbol,proto3" json:"symbol,omitempty"`
 	// The quote, or why there is none.
 	//
@@ -307,7 +308,7 @@ type QuoteResult_Quote struct {
 }
 
 type QuoteResult_Error struct {
-	// The error that the same call for this symbol alone would have ended with.
+	// The error that a call for this symbol alone would end with.
 	Error *status.Status `protobuf:"bytes,3,opt,name=error,proto3,oneof"`
 }
 

@@ -4,12 +4,13 @@
 // 	protoc        (unknown)
 // source: finstage/market/v1/series.proto
 
-// Interval strings name the time that one bar covers: "1m", "5m", "15m", "30m", "1h", "1d", "1w", "1mo",
-// lower case ("1M" is not a month, and is refused). The set is open: later releases may accept more.
+// An interval is a string that names how long a bar lasts: "1m", "5m", "15m", "30m", "1h", "1d", "1w" or
+// "1mo", in lower case ("1M" is refused, because it could be a minute or a month). The set is open: later
+// releases may accept more.
 //
-// A bar's open time is the start of the time it covers: the start of the minute, of the hour counted from
-// the session's start, of the session's day, of the week (Monday) or of the month. Days, weeks and months
-// start at midnight in the exchange's time zone or at the session's start, as the provider stamps them.
+// A bar's open time is the start of the time that it covers: of the minutes or the hour, counted from the
+// start of the session; of the day; of the week (Monday); of the month. Days, weeks and months start at
+// midnight in the exchange's time zone or at the start of the session, as the provider stamps them.
 
 package marketv1
 
@@ -29,16 +30,16 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Adjustment says which corporate actions prices are corrected for.
+// Adjustment says which corporate actions prices are adjusted for.
 type Adjustment int32
 
 const (
-	// ADJUSTMENT_UNSPECIFIED means SPLITS in a request, and is never in an answer.
+	// ADJUSTMENT_UNSPECIFIED means SPLITS in a request, and is never in a response.
 	Adjustment_ADJUSTMENT_UNSPECIFIED Adjustment = 0
-	// ADJUSTMENT_SPLITS: prices and volumes before a split are in today's shares.
+	// ADJUSTMENT_SPLITS: prices and volumes before a split are in terms of today's shares.
 	Adjustment_ADJUSTMENT_SPLITS Adjustment = 1
-	// ADJUSTMENT_ALL: for dividends too (total return): each price before a dividend's day is lowered by
-	// the dividend's part of the close before it.
+	// ADJUSTMENT_ALL: for splits and dividends (total return). Prices before an ex-dividend day are lowered
+	// by the ratio of the dividend to the close before that day.
 	Adjustment_ADJUSTMENT_ALL Adjustment = 2
 )
 
@@ -89,22 +90,24 @@ type GapReason int32
 const (
 	// GAP_REASON_UNSPECIFIED is never sent.
 	GapReason_GAP_REASON_UNSPECIFIED GapReason = 0
-	// GAP_REASON_MARKET_CLOSED: there was no session (holiday, halt of the exchange).
+	// GAP_REASON_MARKET_CLOSED: there was no session (a holiday, or the exchange was halted).
 	GapReason_GAP_REASON_MARKET_CLOSED GapReason = 1
-	// GAP_REASON_NO_TRADES: a session, but nothing traded.
+	// GAP_REASON_NO_TRADES: there was a session without trades.
 	GapReason_GAP_REASON_NO_TRADES GapReason = 2
-	// GAP_REASON_PROVIDER_MISSING: the provider gave no bar, or one without values, where there should
-	// be one.
+	// GAP_REASON_PROVIDER_MISSING: the provider gave no bar, or one without values, for a time that should
+	// have one.
 	GapReason_GAP_REASON_PROVIDER_MISSING GapReason = 3
-	// GAP_REASON_PROVIDER_LIMIT: the provider does not reach back so far for this interval.
+	// GAP_REASON_PROVIDER_LIMIT: the provider's history at this interval does not go back that far.
 	GapReason_GAP_REASON_PROVIDER_LIMIT GapReason = 4
-	// GAP_REASON_NOT_FETCHED: not asked of any provider yet.
+	// GAP_REASON_NOT_FETCHED: no provider has been asked yet.
 	GapReason_GAP_REASON_NOT_FETCHED GapReason = 5
-	// GAP_REASON_REJECTED: the provider gave a bar that cannot be one (high below low, a negative
-	// price); ListRejectedBars of ingest has it.
+	// GAP_REASON_REJECTED: the provider gave an invalid bar (high below low, say), which was refused;
+	// IngestService.ListRejectedBars has it.
 	GapReason_GAP_REASON_REJECTED GapReason = 6
 	// GAP_REASON_BEFORE_LISTING: the instrument did not exist yet.
 	GapReason_GAP_REASON_BEFORE_LISTING GapReason = 7
+	// GAP_REASON_DELETED: an operator deleted the bars. `detail` says why.
+	GapReason_GAP_REASON_DELETED GapReason = 8
 )
 
 // Enum value maps for GapReason.
@@ -118,6 +121,7 @@ var (
 		5: "GAP_REASON_NOT_FETCHED",
 		6: "GAP_REASON_REJECTED",
 		7: "GAP_REASON_BEFORE_LISTING",
+		8: "GAP_REASON_DELETED",
 	}
 	GapReason_value = map[string]int32{
 		"GAP_REASON_UNSPECIFIED":      0,
@@ -128,6 +132,7 @@ var (
 		"GAP_REASON_NOT_FETCHED":      5,
 		"GAP_REASON_REJECTED":         6,
 		"GAP_REASON_BEFORE_LISTING":   7,
+		"GAP_REASON_DELETED":          8,
 	}
 )
 
@@ -158,19 +163,19 @@ func (GapReason) EnumDescriptor() ([]byte, []int) {
 	return file_finstage_market_v1_series_proto_rawDescGZIP(), []int{1}
 }
 
-// FlagReason says what is odd about a bar that was kept.
+// FlagReason says what is unusual about a bar that was kept.
 type FlagReason int32
 
 const (
 	// FLAG_REASON_UNSPECIFIED is never sent.
 	FlagReason_FLAG_REASON_UNSPECIFIED FlagReason = 0
-	// FLAG_REASON_SUSPICIOUS_JUMP: the price moved by about a factor of 100, or by more than any market
-	// explains, without a split. Kept as the provider gave it.
+	// FLAG_REASON_SUSPICIOUS_JUMP: without a split that explains it, the price changed by about a factor of
+	// 100, or by more than markets do. Kept as the provider gave it.
 	FlagReason_FLAG_REASON_SUSPICIOUS_JUMP FlagReason = 1
-	// FLAG_REASON_ZERO_PRICE: a price of zero.
+	// FLAG_REASON_ZERO_PRICE: a price is zero.
 	FlagReason_FLAG_REASON_ZERO_PRICE FlagReason = 2
-	// FLAG_REASON_OHLC_ROUNDED: open or close lay outside low..high by no more than rounding; low or high
-	// was widened to hold them.
+	// FLAG_REASON_OHLC_ROUNDED: open or close was outside low to high by no more than rounding; low or high
+	// was moved to include it.
 	FlagReason_FLAG_REASON_OHLC_ROUNDED FlagReason = 3
 	// FLAG_REASON_VOLUME_MISSING: the provider gave prices and no volume; the volume is 0.
 	FlagReason_FLAG_REASON_VOLUME_MISSING FlagReason = 4
@@ -221,12 +226,12 @@ func (FlagReason) EnumDescriptor() ([]byte, []int) {
 	return file_finstage_market_v1_series_proto_rawDescGZIP(), []int{2}
 }
 
-// BarRange is the bars that opened in [start, end).
+// BarRange selects the bars that opened in [start, end).
 type BarRange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Bars that opened at or after this. Unset: from the first bar.
+	// The earliest open time, inclusive. Unset: from the first bar.
 	Start *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"`
-	// Bars that opened before this. Unset: to the newest bar.
+	// The end of the open times, exclusive; after `start`. Unset: to the newest bar.
 	End           *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=end,proto3" json:"end,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -276,14 +281,14 @@ func (x *BarRange) GetEnd() *timestamppb.Timestamp {
 	return nil
 }
 
-// SeriesVersion identifies the content of a series (one symbol, one interval). Two equal versions mean
-// equal final bars.
+// SeriesVersion identifies the content of a series, which is one symbol at one interval. Equal versions
+// have equal final bars.
 type SeriesVersion struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Grows when any final bar was changed, removed or added before the last one: a restatement.
-	// Nothing that was computed from another epoch holds. Starts at 1.
+	// Grows with every restatement: when a final bar is changed or removed, or one is added before the last.
+	// Discard everything that was computed from another epoch. Starts at 1.
 	Epoch int64 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	// Grows with every commit to the series, restatement or not, also across epochs. Starts at 1.
+	// Grows with every commit to the series; a new epoch does not reset it. Starts at 1.
 	Revision      int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -333,21 +338,21 @@ func (x *SeriesVersion) GetRevision() int64 {
 	return 0
 }
 
-// BarColumns holds bars as columns over one time axis. All columns have the same length, `open_time_ms`
-// grows strictly, and no value is NaN or infinite.
+// BarColumns has bars as columns. All columns have the same length, `open_time_ms` is strictly increasing,
+// and no value is NaN or infinite.
 type BarColumns struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// When each bar opened: milliseconds since 1970-01-01T00:00:00Z (negative before it).
+	// The open time of each bar: milliseconds since 1970-01-01T00:00:00Z, negative before.
 	OpenTimeMs []int64 `protobuf:"fixed64,1,rep,packed,name=open_time_ms,json=openTimeMs,proto3" json:"open_time_ms,omitempty"`
-	// First prices.
+	// The first price of each bar.
 	Open []float64 `protobuf:"fixed64,2,rep,packed,name=open,proto3" json:"open,omitempty"`
-	// Highest prices.
+	// The highest price of each bar.
 	High []float64 `protobuf:"fixed64,3,rep,packed,name=high,proto3" json:"high,omitempty"`
-	// Lowest prices.
+	// The lowest price of each bar.
 	Low []float64 `protobuf:"fixed64,4,rep,packed,name=low,proto3" json:"low,omitempty"`
-	// Last prices.
+	// The last price of each bar.
 	Close []float64 `protobuf:"fixed64,5,rep,packed,name=close,proto3" json:"close,omitempty"`
-	// Units traded (may be fractional); 0 where none were reported.
+	// How many units were traded in each bar, 0 or more, perhaps fractional. 0 where no volume was reported.
 	Volume        []float64 `protobuf:"fixed64,6,rep,packed,name=volume,proto3" json:"volume,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -425,18 +430,18 @@ func (x *BarColumns) GetVolume() []float64 {
 	return nil
 }
 
-// Gap is a stretch of a series without bars.
+// Gap is a time range of a series without bars.
 type Gap struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Where it starts: the open time of the first missing bar, or the start of the range.
+	// Its start: the open time of the first missing bar, or the start of the requested range.
 	Start *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"`
-	// Where it ends, exclusive.
+	// Its end, exclusive.
 	End *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=end,proto3" json:"end,omitempty"`
-	// Why.
+	// Why the bars are missing.
 	Reason GapReason `protobuf:"varint,3,opt,name=reason,proto3,enum=finstage.market.v1.GapReason" json:"reason,omitempty"`
-	// How many bars are missing. Unset when it cannot be known.
+	// How many bars are missing. Unset when unknown.
 	MissingBars *int64 `protobuf:"varint,4,opt,name=missing_bars,json=missingBars,proto3,oneof" json:"missing_bars,omitempty"`
-	// More, for people; may be empty.
+	// A further explanation for people. May be empty.
 	Detail        string `protobuf:"bytes,5,opt,name=detail,proto3" json:"detail,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -507,14 +512,14 @@ func (x *Gap) GetDetail() string {
 	return ""
 }
 
-// BarFlag marks a bar that was kept although something is odd about it.
+// BarFlag marks a bar that was kept although something about it is unusual.
 type BarFlag struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The bar's open time.
 	OpenTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=open_time,json=openTime,proto3" json:"open_time,omitempty"`
-	// What is odd.
+	// What is unusual.
 	Reason FlagReason `protobuf:"varint,2,opt,name=reason,proto3,enum=finstage.market.v1.FlagReason" json:"reason,omitempty"`
-	// More, for people.
+	// A further explanation for people. May be empty.
 	Detail        string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -571,18 +576,18 @@ func (x *BarFlag) GetDetail() string {
 	return ""
 }
 
-// Coverage says which part of the asked range the bars cover, and where and why not.
+// Coverage says which range the response describes, and where and why bars are missing in it.
 type Coverage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The start of the range that the answer speaks of: as asked, or the first bar's open time.
+	// The start of the range: as requested, or else the first bar's open time.
 	Start *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"`
-	// Its end, exclusive: as asked, or the moment of the answer.
+	// The end of the range, exclusive: as requested, or else the time of the response.
 	End *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=end,proto3" json:"end,omitempty"`
-	// The gaps in it, in order of time; at most 1000, the newest ones.
+	// The gaps in the range, oldest first. At most 1,000; older ones are left out.
 	Gaps []*Gap `protobuf:"bytes,3,rep,name=gaps,proto3" json:"gaps,omitempty"`
-	// How many older gaps were left out of `gaps`.
+	// How many gaps were left out of `gaps`.
 	GapsLeftOut int32 `protobuf:"varint,4,opt,name=gaps_left_out,json=gapsLeftOut,proto3" json:"gaps_left_out,omitempty"`
-	// Bars in the range that are odd, in order of time; at most 1000, the newest ones.
+	// The unusual bars in the range, oldest first. At most 1,000; older ones are left out.
 	Flags         []*BarFlag `protobuf:"bytes,5,rep,name=flags,proto3" json:"flags,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -653,28 +658,29 @@ func (x *Coverage) GetFlags() []*BarFlag {
 	return nil
 }
 
-// BarSeries is a part of a series, with what is known of it.
+// BarSeries is some bars of a series, with their version, coverage and provenance.
 type BarSeries struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The symbol.
+	// The symbol, as in Instrument.symbol.
 	Symbol string `protobuf:"bytes,1,opt,name=symbol,proto3" json:"symbol,omitempty"`
 	// The interval: "1d".
 	Interval string `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
-	// What prices are corrected for; never UNSPECIFIED.
+	// What prices are adjusted for; never UNSPECIFIED.
 	Adjustment Adjustment `protobuf:"varint,3,opt,name=adjustment,proto3,enum=finstage.market.v1.Adjustment" json:"adjustment,omitempty"`
-	// The version of the series that these bars were read from.
+	// The version of the series that the bars are from.
 	Version *SeriesVersion `protobuf:"bytes,4,opt,name=version,proto3" json:"version,omitempty"`
 	// The bars, oldest first.
 	Columns *BarColumns `protobuf:"bytes,5,opt,name=columns,proto3" json:"columns,omitempty"`
-	// Whether the last bar of `columns` is final. False: it is the forming bar. All others are final.
+	// Whether the last bar is final. False: it is still forming. All earlier bars are final.
 	LastIsFinal bool `protobuf:"varint,6,opt,name=last_is_final,json=lastIsFinal,proto3" json:"last_is_final,omitempty"`
-	// What the range covers.
+	// Which range the bars cover, and the gaps in it.
 	Coverage *Coverage `protobuf:"bytes,7,opt,name=coverage,proto3" json:"coverage,omitempty"`
 	// Where the bars came from.
 	Provenance *Provenance `protobuf:"bytes,8,opt,name=provenance,proto3" json:"provenance,omitempty"`
-	// The currency of the prices (ISO 4217, or a fraction: "GBp"). Empty when unknown.
+	// The currency of the prices: an ISO 4217 code, or the code of a fraction ("GBp" is pence). Empty when
+	// unknown.
 	Currency string `protobuf:"bytes,9,opt,name=currency,proto3" json:"currency,omitempty"`
-	// The exchange's time zone, an IANA name. Empty when unknown.
+	// The IANA name of the exchange's time zone: "America/New_York". Empty when unknown.
 	TimeZone      string `protobuf:"bytes,10,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -780,12 +786,12 @@ func (x *BarSeries) GetTimeZone() string {
 	return ""
 }
 
-// Heartbeat is sent on a stream that has nothing to say, so that a silent stream is seen.
+// Heartbeat is sent on a stream without events, so that the client knows that the stream is alive.
 type Heartbeat struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// When the server sent it.
 	SentAt *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=sent_at,json=sentAt,proto3" json:"sent_at,omitempty"`
-	// The market time of the last datum sent on this stream. Unset when none was.
+	// The market time of the last value that was sent on this stream. Unset when none was.
 	LastDataAt    *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=last_data_at,json=lastDataAt,proto3" json:"last_data_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -896,7 +902,7 @@ const file_finstage_market_v1_series_proto_rawDesc = "" +
 	"Adjustment\x12\x1a\n" +
 	"\x16ADJUSTMENT_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11ADJUSTMENT_SPLITS\x10\x01\x12\x12\n" +
-	"\x0eADJUSTMENT_ALL\x10\x02*\xf3\x01\n" +
+	"\x0eADJUSTMENT_ALL\x10\x02*\x8b\x02\n" +
 	"\tGapReason\x12\x1a\n" +
 	"\x16GAP_REASON_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18GAP_REASON_MARKET_CLOSED\x10\x01\x12\x18\n" +
@@ -905,7 +911,8 @@ const file_finstage_market_v1_series_proto_rawDesc = "" +
 	"\x19GAP_REASON_PROVIDER_LIMIT\x10\x04\x12\x1a\n" +
 	"\x16GAP_REASON_NOT_FETCHED\x10\x05\x12\x17\n" +
 	"\x13GAP_REASON_REJECTED\x10\x06\x12\x1d\n" +
-	"\x19GAP_REASON_BEFORE_LISTING\x10\a*\xa4\x01\n" +
+	"\x19GAP_REASON_BEFORE_LISTING\x10\a\x12\x16\n" +
+	"\x12GAP_REASON_DELETED\x10\b*\xa4\x01\n" +
 	"\n" +
 	"FlagReason\x12\x1b\n" +
 	"\x17FLAG_REASON_UNSPECIFIED\x10\x00\x12\x1f\n" +

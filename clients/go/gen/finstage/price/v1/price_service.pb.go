@@ -23,16 +23,16 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// GetQuoteRequest asks for one quote.
+// GetQuoteRequest names a symbol, and how old its quote may be.
 type GetQuoteRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The symbol, 1 to 32 characters of A-Z 0-9 . - = ^ & and _ ; lower case is taken as upper case.
+	// The symbol: 1 to 32 characters of A-Z, 0-9 and . - = ^ & _ ; lower case is accepted as upper case.
 	Symbol string `protobuf:"bytes,1,opt,name=symbol,proto3" json:"symbol,omitempty"`
-	// How old, since it was fetched, a quote may be without asking the source again; 0 asks always.
-	// Unset: the server's own (60 s). At most 7 days.
+	// How long ago a served quote may have been fetched, 0 to 7 days; an older quote is fetched again. 0 always
+	// fetches. Unset: the server's default (60 s).
 	MaxAge *durationpb.Duration `protobuf:"bytes,2,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
-	// Whether an older quote, marked CACHE_STATUS_STALE, is better than an error when the source does not
-	// answer. Unset: true.
+	// Whether to return an older quote, marked CACHE_STATUS_STALE, instead of an error when the source does
+	// not answer. Unset: true.
 	AllowStale    *bool `protobuf:"varint,3,opt,name=allow_stale,json=allowStale,proto3,oneof" json:"allow_stale,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -89,7 +89,7 @@ func (x *GetQuoteRequest) GetAllowStale() bool {
 	return false
 }
 
-// GetQuoteResponse holds the quote.
+// GetQuoteResponse has the quote.
 type GetQuoteResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The quote.
@@ -135,14 +135,14 @@ func (x *GetQuoteResponse) GetQuote() *v1.Quote {
 	return nil
 }
 
-// BatchGetQuotesRequest asks for several quotes.
+// BatchGetQuotesRequest names the symbols, and how old their quotes may be.
 type BatchGetQuotesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 1 to 500 symbols.
+	// 1 to 500 symbols, each as in GetQuoteRequest.
 	Symbols []string `protobuf:"bytes,1,rep,name=symbols,proto3" json:"symbols,omitempty"`
-	// As in GetQuoteRequest.
+	// As in GetQuoteRequest, for each quote.
 	MaxAge *durationpb.Duration `protobuf:"bytes,2,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
-	// As in GetQuoteRequest.
+	// As in GetQuoteRequest, for each quote.
 	AllowStale    *bool `protobuf:"varint,3,opt,name=allow_stale,json=allowStale,proto3,oneof" json:"allow_stale,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -199,10 +199,10 @@ func (x *BatchGetQuotesRequest) GetAllowStale() bool {
 	return false
 }
 
-// BatchGetQuotesResponse holds one result per symbol.
+// BatchGetQuotesResponse has one result for each symbol.
 type BatchGetQuotesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// One result for each of the request's symbols, in its order.
+	// One result for each symbol of the request, in the same order.
 	Results       []*v1.QuoteResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -245,12 +245,12 @@ func (x *BatchGetQuotesResponse) GetResults() []*v1.QuoteResult {
 	return nil
 }
 
-// WatchQuotesRequest subscribes to quotes.
+// WatchQuotesRequest names the symbols to watch.
 type WatchQuotesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 1 to 500 symbols.
+	// 1 to 500 symbols, each as in GetQuoteRequest.
 	Symbols []string `protobuf:"bytes,1,rep,name=symbols,proto3" json:"symbols,omitempty"`
-	// Time between heartbeats on a silent stream, 1 s to 5 min. Unset: 15 s.
+	// How long the stream may be silent before a heartbeat is sent, 1 s to 5 min. Unset: 15 s.
 	HeartbeatInterval *durationpb.Duration `protobuf:"bytes,2,opt,name=heartbeat_interval,json=heartbeatInterval,proto3" json:"heartbeat_interval,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
@@ -374,12 +374,12 @@ type isWatchQuotesResponse_Event interface {
 }
 
 type WatchQuotesResponse_Result struct {
-	// A quote that is new or changed, or the error of a symbol that has none.
+	// A new or changed quote, or the error of a symbol without a quote.
 	Result *v1.QuoteResult `protobuf:"bytes,1,opt,name=result,proto3,oneof"`
 }
 
 type WatchQuotesResponse_Heartbeat struct {
-	// Nothing, for the time asked.
+	// Nothing happened for `heartbeat_interval`.
 	Heartbeat *v1.Heartbeat `protobuf:"bytes,2,opt,name=heartbeat,proto3,oneof"`
 }
 
@@ -387,14 +387,14 @@ func (*WatchQuotesResponse_Result) isWatchQuotesResponse_Event() {}
 
 func (*WatchQuotesResponse_Heartbeat) isWatchQuotesResponse_Event() {}
 
-// GetBarsRequest asks for bars of a series.
+// GetBarsRequest names a series, and which of its bars to return.
 type GetBarsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The symbol, as in GetQuoteRequest.
 	Symbol string `protobuf:"bytes,1,opt,name=symbol,proto3" json:"symbol,omitempty"`
-	// The interval: "1d".
+	// The interval, as in series.proto: "1d".
 	Interval string `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
-	// What prices are corrected for. Unset: SPLITS.
+	// What prices are adjusted for. Unset: SPLITS.
 	Adjustment v1.Adjustment `protobuf:"varint,3,opt,name=adjustment,proto3,enum=finstage.market.v1.Adjustment" json:"adjustment,omitempty"`
 	// Which bars. Unset: the newest 500.
 	//
@@ -403,17 +403,19 @@ type GetBarsRequest struct {
 	//	*GetBarsRequest_Range
 	//	*GetBarsRequest_Limit
 	Bars isGetBarsRequest_Bars `protobuf_oneof:"bars"`
-	// How many bars a page holds at most; more than 50,000 are cut to 50,000 (2.4 MB; a page never passes
-	// 3 MiB). 0: 50,000.
+	// The most bars in a page, 0 or more. 0, and values above 50,000: 50,000 (2.4 MB). A page never exceeds
+	// 3 MiB and may have fewer bars than asked for.
 	PageSize int32 `protobuf:"varint,6,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before, the other fields as they were. Empty: the first page.
+	// The `next_page_token` of the previous page; all other fields must be as in its request. Empty: the first
+	// page.
 	PageToken string `protobuf:"bytes,7,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// How long ago the series may have been refreshed. Unset: the server's own (60 s, or one interval if
-	// that is shorter). At most 7 days.
+	// How long ago the series may have been refreshed from its source, 0 to 7 days; otherwise it is refreshed
+	// now. Unset: the server's default (60 s, or one interval where that is shorter).
 	MaxAge *durationpb.Duration `protobuf:"bytes,8,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
-	// As in GetQuoteRequest. Unset: true.
+	// Whether to return older bars, marked CACHE_STATUS_STALE, instead of an error when the source does not
+	// answer. Unset: true.
 	AllowStale *bool `protobuf:"varint,9,opt,name=allow_stale,json=allowStale,proto3,oneof" json:"allow_stale,omitempty"`
-	// Leave the forming bar out. Unset: false.
+	// Leave out the forming bar. Unset: false.
 	FinalOnly     bool `protobuf:"varint,10,opt,name=final_only,json=finalOnly,proto3" json:"final_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -535,12 +537,12 @@ type isGetBarsRequest_Bars interface {
 }
 
 type GetBarsRequest_Range struct {
-	// The bars of a range.
+	// The bars that opened in a range. Without bounds: as if `bars` were unset.
 	Range *v1.BarRange `protobuf:"bytes,4,opt,name=range,proto3,oneof"`
 }
 
 type GetBarsRequest_Limit struct {
-	// The newest N bars, 1 to 1,000,000.
+	// This many of the newest bars, 1 to 1,000,000.
 	Limit int32 `protobuf:"varint,5,opt,name=limit,proto3,oneof"`
 }
 
@@ -548,14 +550,14 @@ func (*GetBarsRequest_Range) isGetBarsRequest_Bars() {}
 
 func (*GetBarsRequest_Limit) isGetBarsRequest_Bars() {}
 
-// GetBarsResponse holds one page.
+// GetBarsResponse has one page of bars.
 type GetBarsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The bars of this page, oldest first; `coverage` speaks of this page's part of the range.
+	// The bars of this page, oldest first; its `coverage` describes this page's part of the range.
 	Series *v1.BarSeries `protobuf:"bytes,1,opt,name=series,proto3" json:"series,omitempty"`
-	// Token for the next page; empty on the last.
+	// The token of the next page. Empty: this is the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	// How many bars the whole answer has, over all pages.
+	// The number of bars in all pages together.
 	TotalBars     int64 `protobuf:"varint,3,opt,name=total_bars,json=totalBars,proto3" json:"total_bars,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -612,14 +614,14 @@ func (x *GetBarsResponse) GetTotalBars() int64 {
 	return 0
 }
 
-// StreamBarsRequest asks for a range of a series, as in GetBarsRequest.
+// StreamBarsRequest names a series, and which of its bars to stream.
 type StreamBarsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The symbol.
 	Symbol string `protobuf:"bytes,1,opt,name=symbol,proto3" json:"symbol,omitempty"`
-	// The interval: "1d".
+	// The interval, as in series.proto: "1d".
 	Interval string `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
-	// What prices are corrected for. Unset: SPLITS.
+	// What prices are adjusted for. Unset: SPLITS.
 	Adjustment v1.Adjustment `protobuf:"varint,3,opt,name=adjustment,proto3,enum=finstage.market.v1.Adjustment" json:"adjustment,omitempty"`
 	// Which bars. Unset: the whole series.
 	//
@@ -740,12 +742,12 @@ type isStreamBarsRequest_Bars interface {
 }
 
 type StreamBarsRequest_Range struct {
-	// The bars of a range.
+	// The bars that opened in a range. Without bounds: as if `bars` were unset.
 	Range *v1.BarRange `protobuf:"bytes,4,opt,name=range,proto3,oneof"`
 }
 
 type StreamBarsRequest_Limit struct {
-	// The newest N bars, 1 or more.
+	// This many of the newest bars, 1 or more.
 	Limit int32 `protobuf:"varint,5,opt,name=limit,proto3,oneof"`
 }
 
@@ -753,7 +755,7 @@ func (*StreamBarsRequest_Range) isStreamBarsRequest_Bars() {}
 
 func (*StreamBarsRequest_Limit) isStreamBarsRequest_Bars() {}
 
-// StreamBarsResponse is the header, once, then chunks.
+// StreamBarsResponse is the header, once, then chunks of bars.
 type StreamBarsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What this message carries.
@@ -827,12 +829,12 @@ type isStreamBarsResponse_Part interface {
 }
 
 type StreamBarsResponse_Header struct {
-	// First: all that is known of the series, without columns.
+	// The first message: the series without its columns.
 	Header *v1.BarSeries `protobuf:"bytes,1,opt,name=header,proto3,oneof"`
 }
 
 type StreamBarsResponse_Columns struct {
-	// Then: bars, oldest first, each chunk after the one before.
+	// Every further message: the next bars, oldest first.
 	Columns *v1.BarColumns `protobuf:"bytes,2,opt,name=columns,proto3,oneof"`
 }
 
@@ -840,22 +842,23 @@ func (*StreamBarsResponse_Header) isStreamBarsResponse_Part() {}
 
 func (*StreamBarsResponse_Columns) isStreamBarsResponse_Part() {}
 
-// WatchBarsRequest subscribes to one series.
+// WatchBarsRequest names the series to watch.
 type WatchBarsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The symbol.
 	Symbol string `protobuf:"bytes,1,opt,name=symbol,proto3" json:"symbol,omitempty"`
-	// The interval: "1d".
+	// The interval, as in series.proto: "1d".
 	Interval string `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
-	// What prices are corrected for. Unset: SPLITS.
+	// What prices are adjusted for. Unset: SPLITS.
 	Adjustment v1.Adjustment `protobuf:"varint,3,opt,name=adjustment,proto3,enum=finstage.market.v1.Adjustment" json:"adjustment,omitempty"`
-	// How many of the newest bars the snapshot holds, 0 to 50,000. Unset: 500.
+	// How many of the newest bars the snapshot has, 0 to 50,000. Unset: 500.
 	SnapshotLimit *int32 `protobuf:"varint,4,opt,name=snapshot_limit,json=snapshotLimit,proto3,oneof" json:"snapshot_limit,omitempty"`
-	// Continue after this event of an earlier stream, instead of a snapshot. Empty: start anew.
+	// The `resume_token` of the last event of an earlier stream: continue after it, without a snapshot. Empty:
+	// start with a snapshot.
 	ResumeToken string `protobuf:"bytes,5,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
 	// Send final bars only. Unset: false.
 	FinalOnly bool `protobuf:"varint,6,opt,name=final_only,json=finalOnly,proto3" json:"final_only,omitempty"`
-	// Time between heartbeats on a silent stream, 1 s to 5 min. Unset: 15 s.
+	// How long the stream may be silent before a heartbeat is sent, 1 s to 5 min. Unset: 15 s.
 	HeartbeatInterval *durationpb.Duration `protobuf:"bytes,7,opt,name=heartbeat_interval,json=heartbeatInterval,proto3" json:"heartbeat_interval,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
@@ -951,7 +954,7 @@ type WatchBarsResponse struct {
 	//	*WatchBarsResponse_Update
 	//	*WatchBarsResponse_Heartbeat
 	Event isWatchBarsResponse_Event `protobuf_oneof:"event"`
-	// Pass it to continue after this event. Empty on heartbeats.
+	// The token to continue after this event. Empty in heartbeats.
 	ResumeToken   string `protobuf:"bytes,4,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1033,17 +1036,18 @@ type isWatchBarsResponse_Event interface {
 }
 
 type WatchBarsResponse_Snapshot struct {
-	// First, without a resume token: the newest bars. Again after each restatement, with the new epoch.
+	// The newest bars. Sent first, unless a resume token was given, and after each restatement, with the new
+	// epoch.
 	Snapshot *v1.BarSeries `protobuf:"bytes,1,opt,name=snapshot,proto3,oneof"`
 }
 
 type WatchBarsResponse_Update struct {
-	// Bars that are new or changed since the event before; replace by open time.
+	// Bars that are new or changed since the previous event. A bar replaces the one with its open time.
 	Update *v1.BarSeries `protobuf:"bytes,2,opt,name=update,proto3,oneof"`
 }
 
 type WatchBarsResponse_Heartbeat struct {
-	// Nothing, for the time asked.
+	// Nothing happened for `heartbeat_interval`.
 	Heartbeat *v1.Heartbeat `protobuf:"bytes,3,opt,name=heartbeat,proto3,oneof"`
 }
 
@@ -1053,7 +1057,7 @@ func (*WatchBarsResponse_Update) isWatchBarsResponse_Event() {}
 
 func (*WatchBarsResponse_Heartbeat) isWatchBarsResponse_Event() {}
 
-// GetInstrumentRequest asks for one instrument.
+// GetInstrumentRequest names a symbol.
 type GetInstrumentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The symbol, as in GetQuoteRequest.
@@ -1099,7 +1103,7 @@ func (x *GetInstrumentRequest) GetSymbol() string {
 	return ""
 }
 
-// GetInstrumentResponse holds the instrument.
+// GetInstrumentResponse has the instrument.
 type GetInstrumentResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The instrument.
@@ -1145,14 +1149,14 @@ func (x *GetInstrumentResponse) GetInstrument() *v1.Instrument {
 	return nil
 }
 
-// SearchInstrumentsRequest searches.
+// SearchInstrumentsRequest says what to search for.
 type SearchInstrumentsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A part of a symbol or a name, 1 to 64 characters.
+	// Part of a symbol or name, 1 to 64 characters.
 	Query string `protobuf:"bytes,1,opt,name=query,proto3" json:"query,omitempty"`
-	// Only these kinds. Empty: all.
+	// Return only instruments of these types. Empty: all types.
 	Types []v1.InstrumentType `protobuf:"varint,2,rep,packed,name=types,proto3,enum=finstage.market.v1.InstrumentType" json:"types,omitempty"`
-	// How many to return, 1 to 50. Unset: 10.
+	// The most instruments to return, 1 to 50. Unset: 10.
 	Limit         *int32 `protobuf:"varint,3,opt,name=limit,proto3,oneof" json:"limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1209,10 +1213,10 @@ func (x *SearchInstrumentsRequest) GetLimit() int32 {
 	return 0
 }
 
-// SearchInstrumentsResponse holds what was found.
+// SearchInstrumentsResponse has the matches.
 type SearchInstrumentsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Best match first.
+	// The matches, best first.
 	Instruments   []*v1.Instrument `protobuf:"bytes,1,rep,name=instruments,proto3" json:"instruments,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -25,10 +25,10 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// FetchQuotesRequest asks for quotes.
+// FetchQuotesRequest names the symbols.
 type FetchQuotesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 1 to 500 symbols.
+	// 1 to 500 symbols, each as in Instrument.symbol.
 	Symbols       []string `protobuf:"bytes,1,rep,name=symbols,proto3" json:"symbols,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -71,10 +71,10 @@ func (x *FetchQuotesRequest) GetSymbols() []string {
 	return nil
 }
 
-// FetchQuotesResponse holds one result per symbol.
+// FetchQuotesResponse has one result for each symbol.
 type FetchQuotesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// In the request's order.
+	// One result for each symbol of the request, in the same order.
 	Results       []*v1.QuoteResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -117,14 +117,14 @@ func (x *FetchQuotesResponse) GetResults() []*v1.QuoteResult {
 	return nil
 }
 
-// ReadBarsRequest asks for stored bars of a series.
+// ReadBarsRequest names a series, and which of its bars to send.
 type ReadBarsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The symbol.
 	Symbol string `protobuf:"bytes,1,opt,name=symbol,proto3" json:"symbol,omitempty"`
-	// The interval: "1d".
+	// The interval, as in series.proto: "1d".
 	Interval string `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
-	// What prices are corrected for. Unset: SPLITS.
+	// What prices are adjusted for. Unset: SPLITS.
 	Adjustment v1.Adjustment `protobuf:"varint,3,opt,name=adjustment,proto3,enum=finstage.market.v1.Adjustment" json:"adjustment,omitempty"`
 	// Which bars. Unset: the whole series.
 	//
@@ -133,8 +133,8 @@ type ReadBarsRequest struct {
 	//	*ReadBarsRequest_Range
 	//	*ReadBarsRequest_Limit
 	Bars isReadBarsRequest_Bars `protobuf_oneof:"bars"`
-	// How long ago the series may have been refreshed, at most; 0 refreshes it now. Unset: any time ago, and
-	// nothing is asked of the provider.
+	// How long ago the series may have been refreshed from the provider, 0 to 7 days; otherwise it is refreshed
+	// now. 0 always refreshes. Unset: never refreshes; only stored bars are read.
 	MaxAge        *durationpb.Duration `protobuf:"bytes,6,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -228,12 +228,12 @@ type isReadBarsRequest_Bars interface {
 }
 
 type ReadBarsRequest_Range struct {
-	// The bars of a range.
+	// The bars that opened in a range. Without bounds: as if `bars` were unset.
 	Range *v1.BarRange `protobuf:"bytes,4,opt,name=range,proto3,oneof"`
 }
 
 type ReadBarsRequest_Limit struct {
-	// The newest N bars, 1 or more.
+	// This many of the newest bars, 1 or more.
 	Limit int32 `protobuf:"varint,5,opt,name=limit,proto3,oneof"`
 }
 
@@ -241,12 +241,12 @@ func (*ReadBarsRequest_Range) isReadBarsRequest_Bars() {}
 
 func (*ReadBarsRequest_Limit) isReadBarsRequest_Bars() {}
 
-// ReadBarsHeader is what is known of the series.
+// ReadBarsHeader describes the series that the bars are from.
 type ReadBarsHeader struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The series, without columns. `coverage` speaks of the range asked for.
+	// The series without its columns; its `coverage` describes the requested range.
 	Series *v1.BarSeries `protobuf:"bytes,1,opt,name=series,proto3" json:"series,omitempty"`
-	// Why the refresh that `max_age` asked for failed. Unset: it did not fail, or none was due.
+	// Why the refresh failed that `max_age` asked for. Unset: it succeeded, or none was needed.
 	RefreshError  *status.Status `protobuf:"bytes,2,opt,name=refresh_error,json=refreshError,proto3" json:"refresh_error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -296,7 +296,7 @@ func (x *ReadBarsHeader) GetRefreshError() *status.Status {
 	return nil
 }
 
-// ReadBarsResponse is the header, once, then chunks.
+// ReadBarsResponse is the header, once, then chunks of bars.
 type ReadBarsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What this message carries.
@@ -370,12 +370,12 @@ type isReadBarsResponse_Part interface {
 }
 
 type ReadBarsResponse_Header struct {
-	// First.
+	// The first message.
 	Header *ReadBarsHeader `protobuf:"bytes,1,opt,name=header,proto3,oneof"`
 }
 
 type ReadBarsResponse_Columns struct {
-	// Then: bars, oldest first.
+	// Every further message: the next bars, oldest first.
 	Columns *v1.BarColumns `protobuf:"bytes,2,opt,name=columns,proto3,oneof"`
 }
 
@@ -383,12 +383,12 @@ func (*ReadBarsResponse_Header) isReadBarsResponse_Part() {}
 
 func (*ReadBarsResponse_Columns) isReadBarsResponse_Part() {}
 
-// WatchCommitsRequest subscribes to commits.
+// WatchCommitsRequest says where to start.
 type WatchCommitsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Continue after this commit. Empty: from now.
+	// The `resume_token` of the last event of an earlier stream: continue after it. Empty: start now.
 	ResumeToken string `protobuf:"bytes,1,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
-	// Time between heartbeats on a silent stream, 1 s to 5 min. Unset: 15 s.
+	// How long the stream may be silent before a heartbeat is sent, 1 s to 5 min. Unset: 15 s.
 	HeartbeatInterval *durationpb.Duration `protobuf:"bytes,2,opt,name=heartbeat_interval,json=heartbeatInterval,proto3" json:"heartbeat_interval,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
@@ -443,15 +443,15 @@ type Commit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The symbol.
 	Symbol string `protobuf:"bytes,1,opt,name=symbol,proto3" json:"symbol,omitempty"`
-	// The interval: "1d".
+	// The interval, as in series.proto: "1d".
 	Interval string `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
-	// The version after it.
+	// The version of the series after the commit.
 	Version *v1.SeriesVersion `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
-	// Whether it was a restatement: the epoch grew.
+	// Whether the commit restated the series: its epoch grew.
 	Restated bool `protobuf:"varint,4,opt,name=restated,proto3" json:"restated,omitempty"`
-	// Open time of the earliest bar that it added or changed.
+	// The open time of the earliest bar that was added or changed.
 	FirstChanged *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=first_changed,json=firstChanged,proto3" json:"first_changed,omitempty"`
-	// Open time of the latest bar that it added or changed.
+	// The open time of the latest bar that was added or changed.
 	LastChanged *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=last_changed,json=lastChanged,proto3" json:"last_changed,omitempty"`
 	// When it was committed.
 	CommittedAt   *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=committed_at,json=committedAt,proto3" json:"committed_at,omitempty"`
@@ -548,7 +548,7 @@ type WatchCommitsResponse struct {
 	//	*WatchCommitsResponse_Commit
 	//	*WatchCommitsResponse_Heartbeat
 	Event isWatchCommitsResponse_Event `protobuf_oneof:"event"`
-	// Pass it to continue after this event.
+	// The token to continue after this event.
 	ResumeToken   string `protobuf:"bytes,3,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -626,7 +626,8 @@ type WatchCommitsResponse_Commit struct {
 }
 
 type WatchCommitsResponse_Heartbeat struct {
-	// Nothing, for the time asked; also at once where no resume_token was given, so that there is one.
+	// Nothing happened for `heartbeat_interval`. Without a resume token the first event is a heartbeat, sent
+	// at once, so that the client has a token.
 	Heartbeat *v1.Heartbeat `protobuf:"bytes,2,opt,name=heartbeat,proto3,oneof"`
 }
 
@@ -634,7 +635,7 @@ func (*WatchCommitsResponse_Commit) isWatchCommitsResponse_Event() {}
 
 func (*WatchCommitsResponse_Heartbeat) isWatchCommitsResponse_Event() {}
 
-// GetInstrumentRequest asks for one instrument.
+// GetInstrumentRequest names a symbol.
 type GetInstrumentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The symbol.
@@ -680,7 +681,7 @@ func (x *GetInstrumentRequest) GetSymbol() string {
 	return ""
 }
 
-// GetInstrumentResponse holds the instrument.
+// GetInstrumentResponse has the instrument.
 type GetInstrumentResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The instrument.
@@ -726,14 +727,14 @@ func (x *GetInstrumentResponse) GetInstrument() *v1.Instrument {
 	return nil
 }
 
-// SearchInstrumentsRequest searches.
+// SearchInstrumentsRequest says what to search for.
 type SearchInstrumentsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A part of a symbol or a name, 1 to 64 characters.
+	// Part of a symbol or name, 1 to 64 characters.
 	Query string `protobuf:"bytes,1,opt,name=query,proto3" json:"query,omitempty"`
-	// Only these kinds. Empty: all.
+	// Return only instruments of these types. Empty: all types.
 	Types []v1.InstrumentType `protobuf:"varint,2,rep,packed,name=types,proto3,enum=finstage.market.v1.InstrumentType" json:"types,omitempty"`
-	// How many to return, 1 to 50. Unset: 10.
+	// The most instruments to return, 1 to 50. Unset: 10.
 	Limit         *int32 `protobuf:"varint,3,opt,name=limit,proto3,oneof" json:"limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -790,10 +791,10 @@ func (x *SearchInstrumentsRequest) GetLimit() int32 {
 	return 0
 }
 
-// SearchInstrumentsResponse holds what was found.
+// SearchInstrumentsResponse has the matches.
 type SearchInstrumentsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Best match first.
+	// The matches, best first.
 	Instruments   []*v1.Instrument `protobuf:"bytes,1,rep,name=instruments,proto3" json:"instruments,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -30,39 +30,43 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// MarketStoreService is what price reads: what ingest holds, and what it can fetch. It is an inner
-// contract: clients call PriceService.
+// MarketStoreService gives PriceService what ingest has stored and what it can fetch. It is internal:
+// clients call PriceService.
 //
-// Every RPC may also end with INVALID_ARGUMENT (BadRequest), UNAUTHENTICATED, PERMISSION_DENIED,
-// RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED, UNAVAILABLE (SERVICE_UNAVAILABLE) and INTERNAL.
+// Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
+// PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED, UNAVAILABLE (SERVICE_UNAVAILABLE)
+// and INTERNAL; each RPC lists its further errors.
 type MarketStoreServiceClient interface {
-	// FetchQuotes fetches quotes from the provider, one result per symbol, in the order asked.
+	// FetchQuotes fetches quotes from the provider and returns one result for each symbol, in the order of
+	// the request.
 	//
-	// Errors of its own: none; those of single symbols are in their results.
+	// Errors: none of its own; a symbol's error is in its result.
 	FetchQuotes(ctx context.Context, in *FetchQuotesRequest, opts ...grpc.CallOption) (*FetchQuotesResponse, error)
-	// ReadBars reads stored bars: a header, then chunks of columns, of one version of the series. With
-	// `max_age` the series is refreshed from the provider first, where it is not there or is older. If that
-	// fails and the series is there, what is stored is sent, and the header says why in `refresh_error`.
+	// ReadBars sends the stored bars of one version of a series: a header, then chunks of columns. With
+	// `max_age`, a series that is not stored, or was refreshed longer ago, is first refreshed from the
+	// provider. When that fails, the stored bars are sent, and `refresh_error` in the header says why.
 	//
-	// Errors: NOT_FOUND (NO_DATA; ResourceInfo) when the series is not there. With `max_age` also NOT_FOUND
-	// (SYMBOL_NOT_FOUND), RESOURCE_EXHAUSTED (UPSTREAM_RATE_LIMITED; RetryInfo), UNAVAILABLE
-	// (UPSTREAM_UNAVAILABLE, UPSTREAM_MALFORMED; RetryInfo) and FAILED_PRECONDITION (UPSTREAM_UNAUTHORIZED),
-	// when the series is not there and cannot be fetched.
+	// Errors: NOT_FOUND (NO_DATA; ResourceInfo) when the series is not stored. With `max_age`, when the series
+	// is not stored and cannot be fetched, also NOT_FOUND (SYMBOL_NOT_FOUND; ResourceInfo), RESOURCE_EXHAUSTED
+	// (UPSTREAM_RATE_LIMITED; RetryInfo), UNAVAILABLE (UPSTREAM_UNAVAILABLE, UPSTREAM_MALFORMED; RetryInfo)
+	// and FAILED_PRECONDITION (UPSTREAM_UNAUTHORIZED).
 	ReadBars(ctx context.Context, in *ReadBarsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadBarsResponse], error)
-	// WatchCommits sends each commit, at least once, in order of `token`, from `resume_token` on or from
-	// now.
+	// WatchCommits sends every commit at least once, in commit order, from `resume_token` or from now, until
+	// the client cancels.
 	//
-	// Errors: FAILED_PRECONDITION (RESUME_EXPIRED): commits behind the token are no longer kept, or the
-	// token is of another database, or of one that was put back to before it. What was read from this
-	// stream is then to be read anew.
+	// Errors: FAILED_PRECONDITION (RESUME_EXPIRED) when the commits after the token are no longer kept, or
+	// the token is from another database or from a later state of a restored one: the client must then read
+	// again everything that it keeps current by this stream. UNAVAILABLE (SERVICE_UNAVAILABLE) when the
+	// server stops: call again with the last `resume_token`.
 	WatchCommits(ctx context.Context, in *WatchCommitsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchCommitsResponse], error)
-	// GetInstrument describes what a symbol names, from the store, or else from the provider.
+	// GetInstrument describes the instrument that a symbol names, from the store or else from the provider.
 	//
-	// Errors: NOT_FOUND (SYMBOL_NOT_FOUND; ResourceInfo); RESOURCE_EXHAUSTED, UNAVAILABLE as ReadBars.
+	// Errors: NOT_FOUND (SYMBOL_NOT_FOUND; ResourceInfo); RESOURCE_EXHAUSTED and UNAVAILABLE as for ReadBars.
 	GetInstrument(ctx context.Context, in *GetInstrumentRequest, opts ...grpc.CallOption) (*GetInstrumentResponse, error)
-	// SearchInstruments asks the provider, and looks in the store.
+	// SearchInstruments searches at the provider and in the store.
 	//
-	// Errors: RESOURCE_EXHAUSTED, UNAVAILABLE as ReadBars, when the store has no match either.
+	// Errors: when the provider fails and the store has no match, RESOURCE_EXHAUSTED and UNAVAILABLE as for
+	// ReadBars.
 	SearchInstruments(ctx context.Context, in *SearchInstrumentsRequest, opts ...grpc.CallOption) (*SearchInstrumentsResponse, error)
 }
 
@@ -146,39 +150,43 @@ func (c *marketStoreServiceClient) SearchInstruments(ctx context.Context, in *Se
 // All implementations must embed UnimplementedMarketStoreServiceServer
 // for forward compatibility.
 //
-// MarketStoreService is what price reads: what ingest holds, and what it can fetch. It is an inner
-// contract: clients call PriceService.
+// MarketStoreService gives PriceService what ingest has stored and what it can fetch. It is internal:
+// clients call PriceService.
 //
-// Every RPC may also end with INVALID_ARGUMENT (BadRequest), UNAUTHENTICATED, PERMISSION_DENIED,
-// RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED, UNAVAILABLE (SERVICE_UNAVAILABLE) and INTERNAL.
+// Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
+// PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED, UNAVAILABLE (SERVICE_UNAVAILABLE)
+// and INTERNAL; each RPC lists its further errors.
 type MarketStoreServiceServer interface {
-	// FetchQuotes fetches quotes from the provider, one result per symbol, in the order asked.
+	// FetchQuotes fetches quotes from the provider and returns one result for each symbol, in the order of
+	// the request.
 	//
-	// Errors of its own: none; those of single symbols are in their results.
+	// Errors: none of its own; a symbol's error is in its result.
 	FetchQuotes(context.Context, *FetchQuotesRequest) (*FetchQuotesResponse, error)
-	// ReadBars reads stored bars: a header, then chunks of columns, of one version of the series. With
-	// `max_age` the series is refreshed from the provider first, where it is not there or is older. If that
-	// fails and the series is there, what is stored is sent, and the header says why in `refresh_error`.
+	// ReadBars sends the stored bars of one version of a series: a header, then chunks of columns. With
+	// `max_age`, a series that is not stored, or was refreshed longer ago, is first refreshed from the
+	// provider. When that fails, the stored bars are sent, and `refresh_error` in the header says why.
 	//
-	// Errors: NOT_FOUND (NO_DATA; ResourceInfo) when the series is not there. With `max_age` also NOT_FOUND
-	// (SYMBOL_NOT_FOUND), RESOURCE_EXHAUSTED (UPSTREAM_RATE_LIMITED; RetryInfo), UNAVAILABLE
-	// (UPSTREAM_UNAVAILABLE, UPSTREAM_MALFORMED; RetryInfo) and FAILED_PRECONDITION (UPSTREAM_UNAUTHORIZED),
-	// when the series is not there and cannot be fetched.
+	// Errors: NOT_FOUND (NO_DATA; ResourceInfo) when the series is not stored. With `max_age`, when the series
+	// is not stored and cannot be fetched, also NOT_FOUND (SYMBOL_NOT_FOUND; ResourceInfo), RESOURCE_EXHAUSTED
+	// (UPSTREAM_RATE_LIMITED; RetryInfo), UNAVAILABLE (UPSTREAM_UNAVAILABLE, UPSTREAM_MALFORMED; RetryInfo)
+	// and FAILED_PRECONDITION (UPSTREAM_UNAUTHORIZED).
 	ReadBars(*ReadBarsRequest, grpc.ServerStreamingServer[ReadBarsResponse]) error
-	// WatchCommits sends each commit, at least once, in order of `token`, from `resume_token` on or from
-	// now.
+	// WatchCommits sends every commit at least once, in commit order, from `resume_token` or from now, until
+	// the client cancels.
 	//
-	// Errors: FAILED_PRECONDITION (RESUME_EXPIRED): commits behind the token are no longer kept, or the
-	// token is of another database, or of one that was put back to before it. What was read from this
-	// stream is then to be read anew.
+	// Errors: FAILED_PRECONDITION (RESUME_EXPIRED) when the commits after the token are no longer kept, or
+	// the token is from another database or from a later state of a restored one: the client must then read
+	// again everything that it keeps current by this stream. UNAVAILABLE (SERVICE_UNAVAILABLE) when the
+	// server stops: call again with the last `resume_token`.
 	WatchCommits(*WatchCommitsRequest, grpc.ServerStreamingServer[WatchCommitsResponse]) error
-	// GetInstrument describes what a symbol names, from the store, or else from the provider.
+	// GetInstrument describes the instrument that a symbol names, from the store or else from the provider.
 	//
-	// Errors: NOT_FOUND (SYMBOL_NOT_FOUND; ResourceInfo); RESOURCE_EXHAUSTED, UNAVAILABLE as ReadBars.
+	// Errors: NOT_FOUND (SYMBOL_NOT_FOUND; ResourceInfo); RESOURCE_EXHAUSTED and UNAVAILABLE as for ReadBars.
 	GetInstrument(context.Context, *GetInstrumentRequest) (*GetInstrumentResponse, error)
-	// SearchInstruments asks the provider, and looks in the store.
+	// SearchInstruments searches at the provider and in the store.
 	//
-	// Errors: RESOURCE_EXHAUSTED, UNAVAILABLE as ReadBars, when the store has no match either.
+	// Errors: when the provider fails and the store has no match, RESOURCE_EXHAUSTED and UNAVAILABLE as for
+	// ReadBars.
 	SearchInstruments(context.Context, *SearchInstrumentsRequest) (*SearchInstrumentsResponse, error)
 	mustEmbedUnimplementedMarketStoreServiceServer()
 }

@@ -15,7 +15,7 @@ import type { Duration } from "@bufbuild/protobuf/wkt";
 export declare const file_finstage_indicators_v1_indicator_service: GenFile;
 
 /**
- * ParameterChoice is one value of a parameter that has names for them.
+ * ParameterChoice is one named value of a parameter.
  *
  * @generated from message finstage.indicators.v1.ParameterChoice
  */
@@ -28,7 +28,7 @@ export declare type ParameterChoice = Message<"finstage.indicators.v1.ParameterC
   value: number;
 
   /**
-   * Its name, for people: "EMA".
+   * Its display name: "EMA".
    *
    * @generated from field: string name = 2;
    */
@@ -55,42 +55,42 @@ export declare type ParameterInfo = Message<"finstage.indicators.v1.ParameterInf
   name: string;
 
   /**
-   * What it takes.
+   * Which values it accepts.
    *
    * @generated from field: finstage.indicators.v1.ParameterType type = 2;
    */
   type: ParameterType;
 
   /**
-   * Its value when it is not given.
+   * Its value when a spec leaves it out.
    *
    * @generated from field: double default_value = 3;
    */
   defaultValue: number;
 
   /**
-   * The least that is accepted.
+   * The smallest accepted value.
    *
    * @generated from field: double min_value = 4;
    */
   minValue: number;
 
   /**
-   * The most that is accepted.
+   * The largest accepted value.
    *
    * @generated from field: double max_value = 5;
    */
   maxValue: number;
 
   /**
-   * The values with names, for CHOICE.
+   * The accepted values of the type CHOICE. Empty for the other types.
    *
    * @generated from field: repeated finstage.indicators.v1.ParameterChoice choices = 6;
    */
   choices: ParameterChoice[];
 
   /**
-   * What it does.
+   * What it means.
    *
    * @generated from field: string description = 7;
    */
@@ -117,7 +117,7 @@ export declare type OutputInfo = Message<"finstage.indicators.v1.OutputInfo"> & 
   name: string;
 
   /**
-   * What it is, with its unit where it has one.
+   * What its values are, with their unit where they have one.
    *
    * @generated from field: string description = 2;
    */
@@ -137,14 +137,14 @@ export declare const OutputInfoSchema: GenMessage<OutputInfo>;
  */
 export declare type VariantInfo = Message<"finstage.indicators.v1.VariantInfo"> & {
   /**
-   * Its name: "cutler". The first of a list is the default.
+   * Its name in a spec: "cutler".
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * How it differs, and whose it is.
+   * How it differs from the others, and where it comes from.
    *
    * @generated from field: string description = 2;
    */
@@ -171,22 +171,22 @@ export declare type IndicatorInfo = Message<"finstage.indicators.v1.IndicatorInf
   name: string;
 
   /**
-   * Its name for people: "Moving Average Convergence/Divergence".
+   * Its display name: "Moving Average Convergence/Divergence".
    *
    * @generated from field: string display_name = 2;
    */
   displayName: string;
 
   /**
-   * The family it belongs to: "Momentum Indicators".
+   * The group that it belongs to: "Momentum Indicators".
    *
    * @generated from field: string group = 3;
    */
   group: string;
 
   /**
-   * The columns that it reads: "high", "low", "close", … ; "source" (and "source2") is the column that
-   * the spec chooses.
+   * The columns that it reads: "high", "low", "close", …; "source" and "source2" are those that the spec
+   * chooses.
    *
    * @generated from field: repeated string inputs = 4;
    */
@@ -207,21 +207,21 @@ export declare type IndicatorInfo = Message<"finstage.indicators.v1.IndicatorInf
   outputs: OutputInfo[];
 
   /**
-   * How many bars come before the first value, with default parameters.
+   * How many bars come before the first value, with the default parameters.
    *
    * @generated from field: int32 default_lookback = 7;
    */
   defaultLookback: number;
 
   /**
-   * How much of the past a value depends on.
+   * On which bars a value depends.
    *
    * @generated from field: finstage.indicators.v1.IndicatorClass indicator_class = 8;
    */
   indicatorClass: IndicatorClass;
 
   /**
-   * Its definitions; the first is the default. At least one ("talib" where TA-Lib is the definition).
+   * Its definitions, at least one; the first is the default. TA-Lib's own is named "talib".
    *
    * @generated from field: repeated finstage.indicators.v1.VariantInfo variants = 9;
    */
@@ -235,20 +235,20 @@ export declare type IndicatorInfo = Message<"finstage.indicators.v1.IndicatorInf
 export declare const IndicatorInfoSchema: GenMessage<IndicatorInfo>;
 
 /**
- * ListIndicatorsRequest filters the catalogue. It is not paged: the catalogue has fewer than 1,000 rows.
+ * ListIndicatorsRequest filters the catalogue, which has fewer than 1,000 rows and so is not paged.
  *
  * @generated from message finstage.indicators.v1.ListIndicatorsRequest
  */
 export declare type ListIndicatorsRequest = Message<"finstage.indicators.v1.ListIndicatorsRequest"> & {
   /**
-   * Only indicators whose name or display name contains this, in any case. Empty: all.
+   * Return only indicators whose name or display name contains this; case does not matter. Empty: all.
    *
    * @generated from field: string query = 1;
    */
   query: string;
 
   /**
-   * Only those of this group, exactly as IndicatorInfo.group. Empty: all.
+   * Return only indicators of this group, spelt as in IndicatorInfo.group. Empty: all.
    *
    * @generated from field: string group = 2;
    */
@@ -262,13 +262,13 @@ export declare type ListIndicatorsRequest = Message<"finstage.indicators.v1.List
 export declare const ListIndicatorsRequestSchema: GenMessage<ListIndicatorsRequest>;
 
 /**
- * ListIndicatorsResponse holds the catalogue.
+ * ListIndicatorsResponse has the catalogue.
  *
  * @generated from message finstage.indicators.v1.ListIndicatorsResponse
  */
 export declare type ListIndicatorsResponse = Message<"finstage.indicators.v1.ListIndicatorsResponse"> & {
   /**
-   * The rows, by name.
+   * The rows, sorted by name.
    *
    * @generated from field: repeated finstage.indicators.v1.IndicatorInfo indicators = 1;
    */
@@ -289,42 +289,42 @@ export declare type ListIndicatorsResponse = Message<"finstage.indicators.v1.Lis
 export declare const ListIndicatorsResponseSchema: GenMessage<ListIndicatorsResponse>;
 
 /**
- * IndicatorSpec names one computation.
+ * IndicatorSpec describes one computation.
  *
  * @generated from message finstage.indicators.v1.IndicatorSpec
  */
 export declare type IndicatorSpec = Message<"finstage.indicators.v1.IndicatorSpec"> & {
   /**
-   * The client's name for it, unique in the request, at most 64 characters. Empty: the indicator's name
-   * with the given parameters: "sma(timeperiod=20)".
+   * The client's name for the result: at most 64 characters, unique in the request. Empty: the indicator's
+   * name with the given parameters: "sma(timeperiod=20)".
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * The indicator, as in the catalogue; any case.
+   * The indicator's name in the catalogue; case does not matter.
    *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
-   * Parameters by name; those left out have their defaults.
+   * The parameters by name. Those left out have their default values.
    *
    * @generated from field: map<string, double> params = 3;
    */
   params: { [key: string]: number };
 
   /**
-   * The column that it reads, for indicators with the input "source". Unset: CLOSE.
+   * The column to read, for indicators with the input "source". Unset: CLOSE.
    *
    * @generated from field: finstage.indicators.v1.PriceSource source = 4;
    */
   source: PriceSource;
 
   /**
-   * The definition. Empty: the indicator's first.
+   * The name of the variant. Empty: the indicator's default.
    *
    * @generated from field: string variant = 5;
    */
@@ -338,35 +338,35 @@ export declare type IndicatorSpec = Message<"finstage.indicators.v1.IndicatorSpe
 export declare const IndicatorSpecSchema: GenMessage<IndicatorSpec>;
 
 /**
- * OutputValues is one output over the time axis.
+ * OutputValues has the values of one output over the time axis.
  *
  * @generated from message finstage.indicators.v1.OutputValues
  */
 export declare type OutputValues = Message<"finstage.indicators.v1.OutputValues"> & {
   /**
-   * The output's name, as in the catalogue.
+   * The output's name in the catalogue.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * Where on the time axis `values` starts: the bars before it are warm-up.
+   * The index on the time axis of the first value; the bars before it are warm-up.
    *
    * @generated from field: int32 first_index = 2;
    */
   firstIndex: number;
 
   /**
-   * The values, one a bar from `first_index` to the end of the axis. Never NaN or infinite.
+   * One value for each bar from `first_index` to the end of the time axis. Never NaN or infinite.
    *
    * @generated from field: repeated double values = 3;
    */
   values: number[];
 
   /**
-   * Indexes on the time axis, past `first_index`, where the indicator has no value (a logarithm of a
-   * negative number, a ratio to zero). `values` holds 0 there.
+   * The indexes on the time axis, from `first_index` on, where the indicator has no value (a division by
+   * zero, the logarithm of a negative number). `values` has 0 there.
    *
    * @generated from field: repeated uint32 undefined_indexes = 4;
    */
@@ -380,69 +380,69 @@ export declare type OutputValues = Message<"finstage.indicators.v1.OutputValues"
 export declare const OutputValuesSchema: GenMessage<OutputValues>;
 
 /**
- * IndicatorResult is the outcome of one spec.
+ * IndicatorResult is the result of one spec.
  *
  * @generated from message finstage.indicators.v1.IndicatorResult
  */
 export declare type IndicatorResult = Message<"finstage.indicators.v1.IndicatorResult"> & {
   /**
-   * The spec's id.
+   * The spec's id, or the default that replaced an empty one.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * The indicator's name, as in the catalogue.
+   * The indicator's name in the catalogue.
    *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
-   * The definition used.
+   * The variant that was used.
    *
    * @generated from field: string variant = 3;
    */
   variant: string;
 
   /**
-   * All its parameters with the values used.
+   * All parameters with the values that were used.
    *
    * @generated from field: map<string, double> params = 4;
    */
   params: { [key: string]: number };
 
   /**
-   * The column read; UNSPECIFIED when the indicator has no choice of one.
+   * The column that was read. UNSPECIFIED for indicators without the input "source".
    *
    * @generated from field: finstage.indicators.v1.PriceSource source = 5;
    */
   source: PriceSource;
 
   /**
-   * OK (code 0), or FAILED_PRECONDITION (TOO_FEW_BARS) when the series has too few bars for a first value.
+   * OK (code 0); FAILED_PRECONDITION (TOO_FEW_BARS) when the series has too few bars for a first value.
    *
    * @generated from field: google.rpc.Status status = 6;
    */
   status?: Status;
 
   /**
-   * How many bars come before the first value, with these parameters.
+   * How many bars come before the first value, with the parameters used.
    *
    * @generated from field: int32 lookback = 7;
    */
   lookback: number;
 
   /**
-   * How many bars the computation had, from the series' first to the last of the axis.
+   * How many bars the computation read, from the series' first bar to the last on the time axis.
    *
    * @generated from field: int64 bars_used = 8;
    */
   barsUsed: bigint;
 
   /**
-   * How much of the past a value depends on.
+   * On which bars a value depends.
    *
    * @generated from field: finstage.indicators.v1.IndicatorClass indicator_class = 9;
    */
@@ -463,7 +463,7 @@ export declare type IndicatorResult = Message<"finstage.indicators.v1.IndicatorR
 export declare const IndicatorResultSchema: GenMessage<IndicatorResult>;
 
 /**
- * IndicatorFrame is results over one time axis.
+ * IndicatorFrame has results over one time axis.
  *
  * @generated from message finstage.indicators.v1.IndicatorFrame
  */
@@ -483,7 +483,7 @@ export declare type IndicatorFrame = Message<"finstage.indicators.v1.IndicatorFr
   interval: string;
 
   /**
-   * What the prices used are corrected for.
+   * What the prices are adjusted for.
    *
    * @generated from field: finstage.market.v1.Adjustment adjustment = 3;
    */
@@ -497,28 +497,28 @@ export declare type IndicatorFrame = Message<"finstage.indicators.v1.IndicatorFr
   version?: SeriesVersion;
 
   /**
-   * The time axis: the bars' open times, milliseconds since 1970-01-01T00:00:00Z, strictly growing.
+   * The time axis: the bars' open times in milliseconds since 1970-01-01T00:00:00Z, strictly increasing.
    *
    * @generated from field: repeated sfixed64 open_time_ms = 5;
    */
   openTimeMs: bigint[];
 
   /**
-   * One result per spec, in the request's order.
+   * One result for each spec of the request, in the same order.
    *
    * @generated from field: repeated finstage.indicators.v1.IndicatorResult results = 6;
    */
   results: IndicatorResult[];
 
   /**
-   * Whether the last bar is final. False: the values at it are provisional.
+   * Whether the last bar is final. False: its values are provisional.
    *
    * @generated from field: bool last_is_final = 7;
    */
   lastIsFinal: boolean;
 
   /**
-   * What the bars cover in the range.
+   * Which range the bars cover, and the gaps in it.
    *
    * @generated from field: finstage.market.v1.Coverage coverage = 8;
    */
@@ -539,41 +539,41 @@ export declare type IndicatorFrame = Message<"finstage.indicators.v1.IndicatorFr
 export declare const IndicatorFrameSchema: GenMessage<IndicatorFrame>;
 
 /**
- * ComputeIndicatorsRequest asks for indicators of one series. At most 50,000 bars, and at most 3 MiB of
- * values, are returned.
+ * ComputeIndicatorsRequest names a series, and what to compute. At most 50,000 bars and 3 MiB of values are
+ * returned.
  *
  * @generated from message finstage.indicators.v1.ComputeIndicatorsRequest
  */
 export declare type ComputeIndicatorsRequest = Message<"finstage.indicators.v1.ComputeIndicatorsRequest"> & {
   /**
-   * The symbol.
+   * The symbol, as in PriceService.GetQuote.
    *
    * @generated from field: string symbol = 1;
    */
   symbol: string;
 
   /**
-   * The interval: "1d".
+   * The interval, as in series.proto: "1d".
    *
    * @generated from field: string interval = 2;
    */
   interval: string;
 
   /**
-   * What prices are corrected for. Unset: SPLITS.
+   * What prices are adjusted for. Unset: SPLITS.
    *
    * @generated from field: finstage.market.v1.Adjustment adjustment = 3;
    */
   adjustment: Adjustment;
 
   /**
-   * At which bars. Unset: the newest 500.
+   * Which bars to return values of. Unset: the newest 500.
    *
    * @generated from oneof finstage.indicators.v1.ComputeIndicatorsRequest.bars
    */
   bars: {
     /**
-     * The bars of a range.
+     * The bars that opened in a range. Without bounds: as if `bars` were unset.
      *
      * @generated from field: finstage.market.v1.BarRange range = 4;
      */
@@ -581,7 +581,7 @@ export declare type ComputeIndicatorsRequest = Message<"finstage.indicators.v1.C
     case: "range";
   } | {
     /**
-     * The newest N bars, 1 to 50,000.
+     * This many of the newest bars, 1 to 50,000.
      *
      * @generated from field: int32 limit = 5;
      */
@@ -597,21 +597,23 @@ export declare type ComputeIndicatorsRequest = Message<"finstage.indicators.v1.C
   specs: IndicatorSpec[];
 
   /**
-   * How long ago the series may have been refreshed, as in GetBarsRequest.
+   * How long ago the series may have been refreshed from its source, 0 to 7 days; otherwise it is refreshed
+   * now. Unset: the default of PriceService.GetBars.
    *
    * @generated from field: google.protobuf.Duration max_age = 7;
    */
   maxAge?: Duration;
 
   /**
-   * As in GetBarsRequest. Unset: true.
+   * Whether to use older bars, marked CACHE_STATUS_STALE, instead of ending with an error when the source
+   * does not answer. Unset: true.
    *
    * @generated from field: optional bool allow_stale = 8;
    */
   allowStale?: boolean;
 
   /**
-   * Leave the forming bar out. Unset: false.
+   * Leave out the forming bar. Unset: false.
    *
    * @generated from field: bool final_only = 9;
    */
@@ -625,13 +627,13 @@ export declare type ComputeIndicatorsRequest = Message<"finstage.indicators.v1.C
 export declare const ComputeIndicatorsRequestSchema: GenMessage<ComputeIndicatorsRequest>;
 
 /**
- * ComputeIndicatorsResponse holds the results.
+ * ComputeIndicatorsResponse has the results.
  *
  * @generated from message finstage.indicators.v1.ComputeIndicatorsResponse
  */
 export declare type ComputeIndicatorsResponse = Message<"finstage.indicators.v1.ComputeIndicatorsResponse"> & {
   /**
-   * The results over their time axis.
+   * The results and their time axis.
    *
    * @generated from field: finstage.indicators.v1.IndicatorFrame frame = 1;
    */
@@ -645,40 +647,40 @@ export declare type ComputeIndicatorsResponse = Message<"finstage.indicators.v1.
 export declare const ComputeIndicatorsResponseSchema: GenMessage<ComputeIndicatorsResponse>;
 
 /**
- * BatchComputeIndicatorsRequest asks for the same indicators of many series.
+ * BatchComputeIndicatorsRequest names many series, and what to compute for each.
  *
  * @generated from message finstage.indicators.v1.BatchComputeIndicatorsRequest
  */
 export declare type BatchComputeIndicatorsRequest = Message<"finstage.indicators.v1.BatchComputeIndicatorsRequest"> & {
   /**
-   * 1 to 500 symbols.
+   * 1 to 500 symbols, each as in PriceService.GetQuote.
    *
    * @generated from field: repeated string symbols = 1;
    */
   symbols: string[];
 
   /**
-   * The interval: "1d".
+   * The interval, as in series.proto: "1d".
    *
    * @generated from field: string interval = 2;
    */
   interval: string;
 
   /**
-   * What prices are corrected for. Unset: SPLITS.
+   * What prices are adjusted for. Unset: SPLITS.
    *
    * @generated from field: finstage.market.v1.Adjustment adjustment = 3;
    */
   adjustment: Adjustment;
 
   /**
-   * At which bars. Unset: the newest 500.
+   * Which bars to return values of. Unset: the newest 500.
    *
    * @generated from oneof finstage.indicators.v1.BatchComputeIndicatorsRequest.bars
    */
   bars: {
     /**
-     * The bars of a range.
+     * The bars that opened in a range. Without bounds: as if `bars` were unset.
      *
      * @generated from field: finstage.market.v1.BarRange range = 4;
      */
@@ -686,7 +688,7 @@ export declare type BatchComputeIndicatorsRequest = Message<"finstage.indicators
     case: "range";
   } | {
     /**
-     * The newest N bars, 1 to 50,000.
+     * This many of the newest bars, 1 to 50,000.
      *
      * @generated from field: int32 limit = 5;
      */
@@ -730,20 +732,20 @@ export declare type BatchComputeIndicatorsRequest = Message<"finstage.indicators
 export declare const BatchComputeIndicatorsRequestSchema: GenMessage<BatchComputeIndicatorsRequest>;
 
 /**
- * BatchComputeIndicatorsResponse is the outcome for one symbol.
+ * BatchComputeIndicatorsResponse is the result for one symbol.
  *
  * @generated from message finstage.indicators.v1.BatchComputeIndicatorsResponse
  */
 export declare type BatchComputeIndicatorsResponse = Message<"finstage.indicators.v1.BatchComputeIndicatorsResponse"> & {
   /**
-   * Its place in the request.
+   * The symbol's index in the request, from 0.
    *
    * @generated from field: int32 index = 1;
    */
   index: number;
 
   /**
-   * The symbol as it was asked for.
+   * The symbol as it was requested.
    *
    * @generated from field: string symbol = 2;
    */
@@ -764,7 +766,7 @@ export declare type BatchComputeIndicatorsResponse = Message<"finstage.indicator
     case: "frame";
   } | {
     /**
-     * The error that ComputeIndicators would have ended with.
+     * The error that ComputeIndicators would end with for this symbol.
      *
      * @generated from field: google.rpc.Status error = 4;
      */
@@ -780,27 +782,27 @@ export declare type BatchComputeIndicatorsResponse = Message<"finstage.indicator
 export declare const BatchComputeIndicatorsResponseSchema: GenMessage<BatchComputeIndicatorsResponse>;
 
 /**
- * WatchIndicatorsRequest subscribes to indicators of one series.
+ * WatchIndicatorsRequest names a series, and what to compute.
  *
  * @generated from message finstage.indicators.v1.WatchIndicatorsRequest
  */
 export declare type WatchIndicatorsRequest = Message<"finstage.indicators.v1.WatchIndicatorsRequest"> & {
   /**
-   * The symbol.
+   * The symbol, as in PriceService.GetQuote.
    *
    * @generated from field: string symbol = 1;
    */
   symbol: string;
 
   /**
-   * The interval: "1d".
+   * The interval, as in series.proto: "1d".
    *
    * @generated from field: string interval = 2;
    */
   interval: string;
 
   /**
-   * What prices are corrected for. Unset: SPLITS.
+   * What prices are adjusted for. Unset: SPLITS.
    *
    * @generated from field: finstage.market.v1.Adjustment adjustment = 3;
    */
@@ -814,14 +816,15 @@ export declare type WatchIndicatorsRequest = Message<"finstage.indicators.v1.Wat
   specs: IndicatorSpec[];
 
   /**
-   * How many of the newest bars the snapshot holds, 0 to 50,000. Unset: 500.
+   * How many of the newest bars the snapshot has, 0 to 50,000. Unset: 500.
    *
    * @generated from field: optional int32 snapshot_limit = 5;
    */
   snapshotLimit?: number;
 
   /**
-   * Continue after this event of an earlier stream, instead of a snapshot. Empty: start anew.
+   * The `resume_token` of the last event of an earlier stream: continue after it, without a snapshot. Empty:
+   * start with a snapshot.
    *
    * @generated from field: string resume_token = 6;
    */
@@ -835,7 +838,7 @@ export declare type WatchIndicatorsRequest = Message<"finstage.indicators.v1.Wat
   finalOnly: boolean;
 
   /**
-   * Time between heartbeats on a silent stream, 1 s to 5 min. Unset: 15 s.
+   * How long the stream may be silent before a heartbeat is sent, 1 s to 5 min. Unset: 15 s.
    *
    * @generated from field: google.protobuf.Duration heartbeat_interval = 8;
    */
@@ -861,8 +864,8 @@ export declare type WatchIndicatorsResponse = Message<"finstage.indicators.v1.Wa
    */
   event: {
     /**
-     * First, without a resume token: values of the newest bars. Again after each restatement, with the
-     * new epoch.
+     * The values of the newest bars. Sent first, unless a resume token was given, and after each restatement,
+     * with the new epoch.
      *
      * @generated from field: finstage.indicators.v1.IndicatorFrame snapshot = 1;
      */
@@ -870,7 +873,8 @@ export declare type WatchIndicatorsResponse = Message<"finstage.indicators.v1.Wa
     case: "snapshot";
   } | {
     /**
-     * Values of bars that are new or changed since the event before; replace by open time.
+     * The values of bars that are new or changed since the previous event. They replace the values at the
+     * same open times.
      *
      * @generated from field: finstage.indicators.v1.IndicatorFrame update = 2;
      */
@@ -878,7 +882,7 @@ export declare type WatchIndicatorsResponse = Message<"finstage.indicators.v1.Wa
     case: "update";
   } | {
     /**
-     * Nothing, for the time asked.
+     * Nothing happened for `heartbeat_interval`.
      *
      * @generated from field: finstage.market.v1.Heartbeat heartbeat = 3;
      */
@@ -887,7 +891,7 @@ export declare type WatchIndicatorsResponse = Message<"finstage.indicators.v1.Wa
   } | { case: undefined; value?: undefined };
 
   /**
-   * Pass it to continue after this event. Empty on heartbeats.
+   * The token to continue after this event. Empty in heartbeats.
    *
    * @generated from field: string resume_token = 4;
    */
@@ -901,13 +905,13 @@ export declare type WatchIndicatorsResponse = Message<"finstage.indicators.v1.Wa
 export declare const WatchIndicatorsResponseSchema: GenMessage<WatchIndicatorsResponse>;
 
 /**
- * ComputeOnBarsRequest brings bars and asks for indicators of them.
+ * ComputeOnBarsRequest has the client's bars, and what to compute.
  *
  * @generated from message finstage.indicators.v1.ComputeOnBarsRequest
  */
 export declare type ComputeOnBarsRequest = Message<"finstage.indicators.v1.ComputeOnBarsRequest"> & {
   /**
-   * The bars, 1 to 50,000, oldest first. Columns that no spec reads may be empty, but for open_time_ms.
+   * 1 to 50,000 bars, oldest first. Columns that no spec reads may be empty, except `open_time_ms`.
    *
    * @generated from field: finstage.market.v1.BarColumns columns = 1;
    */
@@ -921,15 +925,16 @@ export declare type ComputeOnBarsRequest = Message<"finstage.indicators.v1.Compu
   specs: IndicatorSpec[];
 
   /**
-   * The newest N bars to return values of, 1 to 50,000; all bars are computed over. Unset: all.
+   * How many of the newest bars to return values of, 1 to 50,000. The computation always reads all bars.
+   * Unset: all.
    *
    * @generated from field: optional int32 limit = 3;
    */
   limit?: number;
 
   /**
-   * The IANA time zone in which the bars' days begin ("America/New_York"), for indicators that start over
-   * each day. Unset: such an indicator is refused.
+   * The IANA name of the time zone in which the bars' days begin ("America/New_York"), for indicators that
+   * start again each day. Empty: such an indicator is INVALID_ARGUMENT.
    *
    * @generated from field: string time_zone = 4;
    */
@@ -943,13 +948,13 @@ export declare type ComputeOnBarsRequest = Message<"finstage.indicators.v1.Compu
 export declare const ComputeOnBarsRequestSchema: GenMessage<ComputeOnBarsRequest>;
 
 /**
- * ComputeOnBarsResponse holds the results.
+ * ComputeOnBarsResponse has the results.
  *
  * @generated from message finstage.indicators.v1.ComputeOnBarsResponse
  */
 export declare type ComputeOnBarsResponse = Message<"finstage.indicators.v1.ComputeOnBarsResponse"> & {
   /**
-   * The results over the bars' own time axis.
+   * The results, on the time axis of the given bars.
    *
    * @generated from field: finstage.indicators.v1.IndicatorFrame frame = 1;
    */
@@ -963,7 +968,7 @@ export declare type ComputeOnBarsResponse = Message<"finstage.indicators.v1.Comp
 export declare const ComputeOnBarsResponseSchema: GenMessage<ComputeOnBarsResponse>;
 
 /**
- * IndicatorClass says how much of the past a value depends on.
+ * IndicatorClass says on which bars a value depends.
  *
  * @generated from enum finstage.indicators.v1.IndicatorClass
  */
@@ -976,21 +981,21 @@ export enum IndicatorClass {
   UNSPECIFIED = 0,
 
   /**
-   * INDICATOR_CLASS_WINDOW: on the last `lookback` + 1 bars only.
+   * INDICATOR_CLASS_WINDOW: only on the last `lookback` + 1 bars.
    *
    * @generated from enum value: INDICATOR_CLASS_WINDOW = 1;
    */
   WINDOW = 1,
 
   /**
-   * INDICATOR_CLASS_DECAYING: on all bars, the older the less; the start is forgotten to any tolerance.
+   * INDICATOR_CLASS_DECAYING: on all bars, less and less on older ones, whose effect vanishes in time.
    *
    * @generated from enum value: INDICATOR_CLASS_DECAYING = 2;
    */
   DECAYING = 2,
 
   /**
-   * INDICATOR_CLASS_PATH_DEPENDENT: on all bars since the first; the start is never forgotten.
+   * INDICATOR_CLASS_PATH_DEPENDENT: on all bars since the first, whose effect never vanishes.
    *
    * @generated from enum value: INDICATOR_CLASS_PATH_DEPENDENT = 3;
    */
@@ -1003,7 +1008,7 @@ export enum IndicatorClass {
 export declare const IndicatorClassSchema: GenEnum<IndicatorClass>;
 
 /**
- * PriceSource is the column that an indicator of one input reads.
+ * PriceSource is the column that an indicator with the input "source" reads.
  *
  * @generated from enum finstage.indicators.v1.PriceSource
  */
@@ -1078,7 +1083,7 @@ export enum PriceSource {
 export declare const PriceSourceSchema: GenEnum<PriceSource>;
 
 /**
- * ParameterType says what values a parameter takes.
+ * ParameterType says which values a parameter accepts.
  *
  * @generated from enum finstage.indicators.v1.ParameterType
  */
@@ -1098,14 +1103,14 @@ export enum ParameterType {
   INTEGER = 1,
 
   /**
-   * PARAMETER_TYPE_REAL: numbers.
+   * PARAMETER_TYPE_REAL: all numbers.
    *
    * @generated from enum value: PARAMETER_TYPE_REAL = 2;
    */
   REAL = 2,
 
   /**
-   * PARAMETER_TYPE_CHOICE: the numbers of `choices`.
+   * PARAMETER_TYPE_CHOICE: the values in `choices`.
    *
    * @generated from enum value: PARAMETER_TYPE_CHOICE = 3;
    */
@@ -1118,24 +1123,23 @@ export enum ParameterType {
 export declare const ParameterTypeSchema: GenEnum<ParameterType>;
 
 /**
- * IndicatorService computes technical indicators. The default definitions are TA-Lib's; another
- * definition of the same indicator is a named `variant`. Values are computed over the whole series from
- * its first bar, and then cut to the range asked for, so the value of a bar does not depend on what was
- * asked, or of which replica.
+ * IndicatorService computes technical indicators. The default definitions are TA-Lib's; other definitions
+ * of an indicator are its variants. Values are computed over the whole series from its first bar and then
+ * cut to the requested range, so the value at a bar depends neither on the range nor on the replica.
  *
- * Every RPC may also end with INVALID_ARGUMENT (BadRequest: a violation per field, naming what is
- * accepted), UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED and
- * INTERNAL. Errors are `google.rpc.Status` with details, and every one has an ErrorInfo whose reason is a
- * finstage.market.v1.ErrorReason.
+ * Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
+ * PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED and INTERNAL; each RPC lists its
+ * further errors. Errors are `google.rpc.Status` with details. Every error has an ErrorInfo whose reason
+ * is a finstage.market.v1.ErrorReason.
  *
  * @generated from service finstage.indicators.v1.IndicatorService
  */
 export declare const IndicatorService: GenService<{
   /**
-   * ListIndicators returns the catalogue: every indicator with its inputs, parameters, outputs and
-   * lookback.
+   * ListIndicators returns the catalogue: every indicator with its inputs, parameters, outputs, lookback
+   * and variants.
    *
-   * Errors of its own: none.
+   * Errors: none of its own.
    *
    * @generated from rpc finstage.indicators.v1.IndicatorService.ListIndicators
    */
@@ -1145,12 +1149,12 @@ export declare const IndicatorService: GenService<{
     output: typeof ListIndicatorsResponseSchema;
   },
   /**
-   * ComputeIndicators computes several indicators of one series over one shared time axis, from one
-   * read of its bars. An unknown indicator, parameter, variant or source, or a value out of bounds, is
-   * INVALID_ARGUMENT with a violation each ("specs[1].params[timeperiod]"); nothing is skipped. An
-   * indicator that the series is too short for has its own status, FAILED_PRECONDITION (TOO_FEW_BARS).
+   * ComputeIndicators computes several indicators of one series, from one read of its bars, over one time
+   * axis. Each unknown indicator, parameter, variant or source, and each value out of bounds, is a violation
+   * of INVALID_ARGUMENT ("specs[1].params[timeperiod]"); then nothing is computed. When the series is too
+   * short for one indicator, that result's status is FAILED_PRECONDITION (TOO_FEW_BARS).
    *
-   * Errors: NOT_FOUND, RESOURCE_EXHAUSTED, UNAVAILABLE as PriceService.GetBars.
+   * Errors: NOT_FOUND, RESOURCE_EXHAUSTED and UNAVAILABLE as for PriceService.GetBars.
    *
    * @generated from rpc finstage.indicators.v1.IndicatorService.ComputeIndicators
    */
@@ -1160,10 +1164,10 @@ export declare const IndicatorService: GenService<{
     output: typeof ComputeIndicatorsResponseSchema;
   },
   /**
-   * BatchComputeIndicators computes the same indicators for up to 500 symbols; one message per symbol,
-   * in the order in which they are done.
+   * BatchComputeIndicators computes the same indicators for up to 500 symbols. It sends one message for each
+   * symbol, as soon as it is ready.
    *
-   * Errors of its own: none; those of single symbols are in their messages.
+   * Errors: none of its own; a symbol's error is in its message.
    *
    * @generated from rpc finstage.indicators.v1.IndicatorService.BatchComputeIndicators
    */
@@ -1173,10 +1177,10 @@ export declare const IndicatorService: GenService<{
     output: typeof BatchComputeIndicatorsResponseSchema;
   },
   /**
-   * WatchIndicators sends values as bars come: first a snapshot, then provisional values while a bar
-   * forms and final ones when it closes. A restatement of the series sends a new snapshot.
+   * WatchIndicators sends a snapshot, then provisional values while a bar forms and final values when it
+   * closes, until the client cancels. After a restatement of the series it sends a new snapshot.
    *
-   * Errors: as ComputeIndicators, before the first message; FAILED_PRECONDITION (RESUME_EXPIRED);
+   * Errors: those of ComputeIndicators, before the first message; FAILED_PRECONDITION (RESUME_EXPIRED);
    * UNAVAILABLE (SERVICE_UNAVAILABLE) when the server stops: call again with the last `resume_token`.
    *
    * @generated from rpc finstage.indicators.v1.IndicatorService.WatchIndicators
@@ -1187,11 +1191,10 @@ export declare const IndicatorService: GenService<{
     output: typeof WatchIndicatorsResponseSchema;
   },
   /**
-   * ComputeOnBars computes indicators over the client's own bars. Nothing is stored. Bars that are
-   * not finite, not in strictly growing order of time, or of columns of different lengths are
-   * INVALID_ARGUMENT.
+   * ComputeOnBars computes indicators over the client's own bars and stores nothing. Columns of different
+   * lengths, values that are not finite, and open times that do not strictly increase are INVALID_ARGUMENT.
    *
-   * Errors of its own: none.
+   * Errors: none of its own.
    *
    * @generated from rpc finstage.indicators.v1.IndicatorService.ComputeOnBars
    */

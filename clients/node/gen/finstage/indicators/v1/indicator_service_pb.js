@@ -155,7 +155,7 @@ export const IndicatorClassSchema = /*@__PURE__*/
   enumDesc(file_finstage_indicators_v1_indicator_service, 0);
 
 /**
- * IndicatorClass says how much of the past a value depends on.
+ * IndicatorClass says on which bars a value depends.
  *
  * @generated from enum finstage.indicators.v1.IndicatorClass
  */
@@ -169,7 +169,7 @@ export const PriceSourceSchema = /*@__PURE__*/
   enumDesc(file_finstage_indicators_v1_indicator_service, 1);
 
 /**
- * PriceSource is the column that an indicator of one input reads.
+ * PriceSource is the column that an indicator with the input "source" reads.
  *
  * @generated from enum finstage.indicators.v1.PriceSource
  */
@@ -183,7 +183,7 @@ export const ParameterTypeSchema = /*@__PURE__*/
   enumDesc(file_finstage_indicators_v1_indicator_service, 2);
 
 /**
- * ParameterType says what values a parameter takes.
+ * ParameterType says which values a parameter accepts.
  *
  * @generated from enum finstage.indicators.v1.ParameterType
  */
@@ -191,15 +191,14 @@ export const ParameterType = /*@__PURE__*/
   tsEnum(ParameterTypeSchema);
 
 /**
- * IndicatorService computes technical indicators. The default definitions are TA-Lib's; another
- * definition of the same indicator is a named `variant`. Values are computed over the whole series from
- * its first bar, and then cut to the range asked for, so the value of a bar does not depend on what was
- * asked, or of which replica.
+ * IndicatorService computes technical indicators. The default definitions are TA-Lib's; other definitions
+ * of an indicator are its variants. Values are computed over the whole series from its first bar and then
+ * cut to the requested range, so the value at a bar depends neither on the range nor on the replica.
  *
- * Every RPC may also end with INVALID_ARGUMENT (BadRequest: a violation per field, naming what is
- * accepted), UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED and
- * INTERNAL. Errors are `google.rpc.Status` with details, and every one has an ErrorInfo whose reason is a
- * finstage.market.v1.ErrorReason.
+ * Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
+ * PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED and INTERNAL; each RPC lists its
+ * further errors. Errors are `google.rpc.Status` with details. Every error has an ErrorInfo whose reason
+ * is a finstage.market.v1.ErrorReason.
  *
  * @generated from service finstage.indicators.v1.IndicatorService
  */

@@ -15,7 +15,7 @@ import type { ErrorReason } from "../../market/v1/errors_pb";
 export declare const file_finstage_ingest_v1_ingest_service: GenFile;
 
 /**
- * RejectedBar is a row that was refused.
+ * RejectedBar is a refused row.
  *
  * @generated from message finstage.ingest.v1.RejectedBar
  */
@@ -28,49 +28,49 @@ export declare type RejectedBar = Message<"finstage.ingest.v1.RejectedBar"> & {
   symbol: string;
 
   /**
-   * The interval: "1d"; as sent where it is not one.
+   * The interval: "1d"; as sent when it is not a valid one.
    *
    * @generated from field: string interval = 2;
    */
   interval: string;
 
   /**
-   * Its open time: milliseconds since 1970-01-01T00:00:00Z, as sent.
+   * Its open time as sent: milliseconds since 1970-01-01T00:00:00Z.
    *
    * @generated from field: int64 open_time_ms = 3;
    */
   openTimeMs: bigint;
 
   /**
-   * Its place in its batch, from 0.
+   * Its index in its batch, from 0.
    *
    * @generated from field: int32 row = 4;
    */
   row: number;
 
   /**
-   * Why.
+   * Why it was refused.
    *
    * @generated from field: finstage.ingest.v1.RejectReason reason = 5;
    */
   reason: RejectReason;
 
   /**
-   * What was given and what is accepted, for people.
+   * For people: what was given and what is accepted.
    *
    * @generated from field: string detail = 6;
    */
   detail: string;
 
   /**
-   * Who sent it, as Provenance.source.
+   * Who sent it, as in Provenance.source.
    *
    * @generated from field: string source = 7;
    */
   source: string;
 
   /**
-   * The values as sent, "open=1.0 high=nan …": text, because they may be no numbers.
+   * The values as sent, as text because they may not be numbers: "open=1.0 high=nan …".
    *
    * @generated from field: string values = 8;
    */
@@ -97,24 +97,24 @@ export declare const RejectedBarSchema: GenMessage<RejectedBar>;
  */
 export declare type WriteBarsHeader = Message<"finstage.ingest.v1.WriteBarsHeader"> & {
   /**
-   * Names this write, so that it can be continued: 1 to 128 printable characters, the client's choice
-   * (a file's digest, a UUID). Sent again with the same header, it continues where it was. It is
-   * forgotten when nobody has continued the write for 90 days (the operator's setting).
+   * The client's name for the write, 1 to 128 printable characters: a file's digest, say, or a UUID. The same
+   * header sent again continues the write. A write that was not continued for 90 days, or as long as the
+   * operator has set, is forgotten.
    *
    * @generated from field: string idempotency_key = 1;
    */
   idempotencyKey: string;
 
   /**
-   * What a row may do. Unset: UPSERT.
+   * Whether rows may insert and replace bars. Unset: UPSERT.
    *
    * @generated from field: finstage.ingest.v1.WriteMode mode = 2;
    */
   mode: WriteMode;
 
   /**
-   * Who sends, for the provenance: "file:spx.csv", "client:NAME"; 1 to 128 characters. A provider's name
-   * ("yahoo", "sim", "file"), alone or before a colon, is refused; "file:NAME" is accepted.
+   * Who sends the bars, 1 to 128 characters, for Provenance.source: "file:spx.csv", "client:NAME". A
+   * provider's name ("yahoo", "sim", "file"), alone or before a colon, is refused, except "file:NAME".
    *
    * @generated from field: string source = 3;
    */
@@ -128,13 +128,13 @@ export declare type WriteBarsHeader = Message<"finstage.ingest.v1.WriteBarsHeade
 export declare const WriteBarsHeaderSchema: GenMessage<WriteBarsHeader>;
 
 /**
- * BarBatch is bars of one series.
+ * BarBatch has bars of one series.
  *
  * @generated from message finstage.ingest.v1.BarBatch
  */
 export declare type BarBatch = Message<"finstage.ingest.v1.BarBatch"> & {
   /**
-   * The place of this batch in the write, from 1, without gaps.
+   * The number of this batch in the write: 1, 2, 3, …
    *
    * @generated from field: int64 sequence = 1;
    */
@@ -148,30 +148,30 @@ export declare type BarBatch = Message<"finstage.ingest.v1.BarBatch"> & {
   symbol: string;
 
   /**
-   * The interval: "1d".
+   * The interval, as in series.proto: "1d".
    *
    * @generated from field: string interval = 3;
    */
   interval: string;
 
   /**
-   * 1 to 50,000 bars, oldest first, split-adjusted.
+   * 1 to 50,000 bars, oldest first, adjusted for splits.
    *
    * @generated from field: finstage.market.v1.BarColumns columns = 4;
    */
   columns?: BarColumns;
 
   /**
-   * Closes adjusted for dividends too, one a bar: above 0, at most 20 times the close. Empty: none known
-   * (ADJUSTMENT_ALL then works from the stored dividends). They are taken to know the dividends up to the
-   * end of the last bar of the whole write.
+   * The close of each bar adjusted for dividends too: above 0 and at most 20 times the close. They must
+   * account for all dividends up to the end of the write's last bar. Empty: unknown; ADJUSTMENT_ALL then uses
+   * the stored dividends.
    *
    * @generated from field: repeated double adjusted_close = 5;
    */
   adjustedClose: number[];
 
   /**
-   * Indexes of the bars whose adjusted close is not known; `adjusted_close` holds 0 there.
+   * The indexes of the bars whose adjusted close is unknown; `adjusted_close` has 0 there.
    *
    * @generated from field: repeated uint32 adjusted_close_unknown = 6;
    */
@@ -197,7 +197,7 @@ export declare type WriteBarsRequest = Message<"finstage.ingest.v1.WriteBarsRequ
    */
   part: {
     /**
-     * First.
+     * The first message.
      *
      * @generated from field: finstage.ingest.v1.WriteBarsHeader header = 1;
      */
@@ -205,7 +205,7 @@ export declare type WriteBarsRequest = Message<"finstage.ingest.v1.WriteBarsRequ
     case: "header";
   } | {
     /**
-     * Then.
+     * Every further message.
      *
      * @generated from field: finstage.ingest.v1.BarBatch batch = 2;
      */
@@ -221,7 +221,7 @@ export declare type WriteBarsRequest = Message<"finstage.ingest.v1.WriteBarsRequ
 export declare const WriteBarsRequestSchema: GenMessage<WriteBarsRequest>;
 
 /**
- * WriteBarsReady answers the header.
+ * WriteBarsReady is the response to the header.
  *
  * @generated from message finstage.ingest.v1.WriteBarsReady
  */
@@ -234,7 +234,7 @@ export declare type WriteBarsReady = Message<"finstage.ingest.v1.WriteBarsReady"
   nextSequence: bigint;
 
   /**
-   * What became of the rows of batches committed before.
+   * The rows of the batches committed so far, by outcome.
    *
    * @generated from field: finstage.ingest.v1.RowCounts committed = 2;
    */
@@ -248,42 +248,41 @@ export declare type WriteBarsReady = Message<"finstage.ingest.v1.WriteBarsReady"
 export declare const WriteBarsReadySchema: GenMessage<WriteBarsReady>;
 
 /**
- * WriteBarsAck says that a batch is committed.
+ * WriteBarsAck says that a batch was committed.
  *
  * @generated from message finstage.ingest.v1.WriteBarsAck
  */
 export declare type WriteBarsAck = Message<"finstage.ingest.v1.WriteBarsAck"> & {
   /**
-   * The batch.
+   * The number of the batch.
    *
    * @generated from field: int64 sequence = 1;
    */
   sequence: bigint;
 
   /**
-   * What became of its rows. For a batch that was committed before, what became of them then.
+   * Its rows by outcome. For a batch that was sent before: the outcome of then.
    *
    * @generated from field: finstage.ingest.v1.RowCounts rows = 2;
    */
   rows?: RowCounts;
 
   /**
-   * The version of the series after the commit. Unset when every row was rejected and the series is not there.
+   * The version of the series after the commit. Unset when every row was refused and the series is not stored.
    *
    * @generated from field: finstage.market.v1.SeriesVersion version = 3;
    */
   version?: SeriesVersion;
 
   /**
-   * The first 20 rows that were refused; ListRejectedBars has all, but of a batch that was malformed as a
-   * whole the first 1,000.
+   * The first 20 refused rows. ListRejectedBars has all; of a malformed batch, the first 1,000.
    *
    * @generated from field: repeated finstage.ingest.v1.RejectedBar rejected = 4;
    */
   rejected: RejectedBar[];
 
   /**
-   * Whether the batch had been committed before, and was not written again.
+   * Whether the batch was committed before, and so was not written again.
    *
    * @generated from field: bool repeated_batch = 5;
    */
@@ -297,7 +296,7 @@ export declare type WriteBarsAck = Message<"finstage.ingest.v1.WriteBarsAck"> & 
 export declare const WriteBarsAckSchema: GenMessage<WriteBarsAck>;
 
 /**
- * WriteBarsResponse is the answer to the header, or to a batch.
+ * WriteBarsResponse is the response to the header or to a batch.
  *
  * @generated from message finstage.ingest.v1.WriteBarsResponse
  */
@@ -309,7 +308,7 @@ export declare type WriteBarsResponse = Message<"finstage.ingest.v1.WriteBarsRes
    */
   part: {
     /**
-     * Answers the header.
+     * The response to the header.
      *
      * @generated from field: finstage.ingest.v1.WriteBarsReady ready = 1;
      */
@@ -317,7 +316,7 @@ export declare type WriteBarsResponse = Message<"finstage.ingest.v1.WriteBarsRes
     case: "ready";
   } | {
     /**
-     * Answers a batch.
+     * The response to a batch.
      *
      * @generated from field: finstage.ingest.v1.WriteBarsAck ack = 2;
      */
@@ -333,13 +332,13 @@ export declare type WriteBarsResponse = Message<"finstage.ingest.v1.WriteBarsRes
 export declare const WriteBarsResponseSchema: GenMessage<WriteBarsResponse>;
 
 /**
- * SymbolList is symbols that a request names itself.
+ * SymbolList has symbols that a request lists itself.
  *
  * @generated from message finstage.ingest.v1.SymbolList
  */
 export declare type SymbolList = Message<"finstage.ingest.v1.SymbolList"> & {
   /**
-   * 1 to 1000 symbols.
+   * 1 to 1,000 symbols, each as in Instrument.symbol.
    *
    * @generated from field: repeated string symbols = 1;
    */
@@ -353,19 +352,19 @@ export declare type SymbolList = Message<"finstage.ingest.v1.SymbolList"> & {
 export declare const SymbolListSchema: GenMessage<SymbolList>;
 
 /**
- * CreateBackfillRequest says what to bring in.
+ * CreateBackfillRequest says what to fetch.
  *
  * @generated from message finstage.ingest.v1.CreateBackfillRequest
  */
 export declare type CreateBackfillRequest = Message<"finstage.ingest.v1.CreateBackfillRequest"> & {
   /**
-   * Of which symbols. Required.
+   * Which symbols. Required.
    *
    * @generated from oneof finstage.ingest.v1.CreateBackfillRequest.target
    */
   target: {
     /**
-     * These.
+     * The listed symbols.
      *
      * @generated from field: finstage.ingest.v1.SymbolList symbol_list = 1;
      */
@@ -373,7 +372,7 @@ export declare type CreateBackfillRequest = Message<"finstage.ingest.v1.CreateBa
     case: "symbolList";
   } | {
     /**
-     * Those of a list that the operator configured, by its name.
+     * The symbols of a list that the operator has configured: its name.
      *
      * @generated from field: string universe = 2;
      */
@@ -382,23 +381,23 @@ export declare type CreateBackfillRequest = Message<"finstage.ingest.v1.CreateBa
   } | { case: undefined; value?: undefined };
 
   /**
-   * 1 to 8 intervals: "1d".
+   * 1 to 8 intervals, as in series.proto: "1d".
    *
    * @generated from field: repeated string intervals = 3;
    */
   intervals: string[];
 
   /**
-   * Which bars. Unset: from as far back as the provider has them, to now.
+   * Which bars. Unset: from the first bar that the provider has, to now.
    *
    * @generated from field: finstage.market.v1.BarRange range = 4;
    */
   range?: BarRange;
 
   /**
-   * The client's name for the request, at most 128 characters: sent again, it gives the same job, which is
-   * kept for 90 days (the operator's setting) after its end. If that job failed, its failed chunks are
-   * tried again. Empty: each call makes a job.
+   * The client's name for the request, at most 128 characters. The same key sent again returns the same job;
+   * where that job failed, its failed chunks are tried again. A job is kept for 90 days after its end, or as
+   * long as the operator has set. Empty: each call creates a job.
    *
    * @generated from field: string idempotency_key = 5;
    */
@@ -412,13 +411,13 @@ export declare type CreateBackfillRequest = Message<"finstage.ingest.v1.CreateBa
 export declare const CreateBackfillRequestSchema: GenMessage<CreateBackfillRequest>;
 
 /**
- * CreateBackfillResponse holds the job.
+ * CreateBackfillResponse has the job.
  *
  * @generated from message finstage.ingest.v1.CreateBackfillResponse
  */
 export declare type CreateBackfillResponse = Message<"finstage.ingest.v1.CreateBackfillResponse"> & {
   /**
-   * The job as it was created.
+   * The new job, or the one that the key names.
    *
    * @generated from field: finstage.ingest.v1.Job job = 1;
    */
@@ -452,7 +451,7 @@ export declare type GetJobRequest = Message<"finstage.ingest.v1.GetJobRequest"> 
 export declare const GetJobRequestSchema: GenMessage<GetJobRequest>;
 
 /**
- * GetJobResponse holds the job.
+ * GetJobResponse has the job.
  *
  * @generated from message finstage.ingest.v1.GetJobResponse
  */
@@ -472,27 +471,27 @@ export declare type GetJobResponse = Message<"finstage.ingest.v1.GetJobResponse"
 export declare const GetJobResponseSchema: GenMessage<GetJobResponse>;
 
 /**
- * ListJobsRequest pages jobs.
+ * ListJobsRequest filters and pages the jobs.
  *
  * @generated from message finstage.ingest.v1.ListJobsRequest
  */
 export declare type ListJobsRequest = Message<"finstage.ingest.v1.ListJobsRequest"> & {
   /**
-   * Only jobs in this state. Unset: all.
+   * Return only jobs in this state. Unset: all.
    *
    * @generated from field: finstage.ingest.v1.JobState state = 1;
    */
   state: JobState;
 
   /**
-   * How many jobs a page holds at most; more than 200 are cut to 200. 0: 50.
+   * The most jobs in a page, 0 or more. 0: 50. Values above 200: 200.
    *
    * @generated from field: int32 page_size = 2;
    */
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before. Empty: the first page.
+   * The `next_page_token` of the previous page. Empty: the first page.
    *
    * @generated from field: string page_token = 3;
    */
@@ -506,20 +505,20 @@ export declare type ListJobsRequest = Message<"finstage.ingest.v1.ListJobsReques
 export declare const ListJobsRequestSchema: GenMessage<ListJobsRequest>;
 
 /**
- * ListJobsResponse holds one page.
+ * ListJobsResponse has one page of jobs.
  *
  * @generated from message finstage.ingest.v1.ListJobsResponse
  */
 export declare type ListJobsResponse = Message<"finstage.ingest.v1.ListJobsResponse"> & {
   /**
-   * Newest first.
+   * The jobs, newest first.
    *
    * @generated from field: repeated finstage.ingest.v1.Job jobs = 1;
    */
   jobs: Job[];
 
   /**
-   * Token for the next page; empty on the last.
+   * The token of the next page. Empty: this is the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -553,13 +552,13 @@ export declare type CancelJobRequest = Message<"finstage.ingest.v1.CancelJobRequ
 export declare const CancelJobRequestSchema: GenMessage<CancelJobRequest>;
 
 /**
- * CancelJobResponse holds the job.
+ * CancelJobResponse has the job.
  *
  * @generated from message finstage.ingest.v1.CancelJobResponse
  */
 export declare type CancelJobResponse = Message<"finstage.ingest.v1.CancelJobResponse"> & {
   /**
-   * The job, cancelled.
+   * The cancelled job.
    *
    * @generated from field: finstage.ingest.v1.Job job = 1;
    */
@@ -593,7 +592,7 @@ export declare type WatchJobRequest = Message<"finstage.ingest.v1.WatchJobReques
 export declare const WatchJobRequestSchema: GenMessage<WatchJobRequest>;
 
 /**
- * WatchJobResponse holds the job at one moment.
+ * WatchJobResponse has the job at one moment.
  *
  * @generated from message finstage.ingest.v1.WatchJobResponse
  */
@@ -613,41 +612,41 @@ export declare type WatchJobResponse = Message<"finstage.ingest.v1.WatchJobRespo
 export declare const WatchJobResponseSchema: GenMessage<WatchJobResponse>;
 
 /**
- * ListRejectedBarsRequest pages refused rows.
+ * ListRejectedBarsRequest filters and pages the refused rows.
  *
  * @generated from message finstage.ingest.v1.ListRejectedBarsRequest
  */
 export declare type ListRejectedBarsRequest = Message<"finstage.ingest.v1.ListRejectedBarsRequest"> & {
   /**
-   * Only of this symbol. Empty: all.
+   * Return only rows of this symbol. Empty: all.
    *
    * @generated from field: string symbol = 1;
    */
   symbol: string;
 
   /**
-   * Only of this interval. Empty: all.
+   * Return only rows of this interval: "1d". Empty: all.
    *
    * @generated from field: string interval = 2;
    */
   interval: string;
 
   /**
-   * Only of this source. Empty: all.
+   * Return only rows of this source, as in RejectedBar.source. Empty: all.
    *
    * @generated from field: string source = 3;
    */
   source: string;
 
   /**
-   * How many rows a page holds at most; more than 1000 are cut to 1000. 0: 100.
+   * The most rows in a page, 0 or more. 0: 100. Values above 1,000: 1,000.
    *
    * @generated from field: int32 page_size = 4;
    */
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before. Empty: the first page.
+   * The `next_page_token` of the previous page. Empty: the first page.
    *
    * @generated from field: string page_token = 5;
    */
@@ -661,20 +660,20 @@ export declare type ListRejectedBarsRequest = Message<"finstage.ingest.v1.ListRe
 export declare const ListRejectedBarsRequestSchema: GenMessage<ListRejectedBarsRequest>;
 
 /**
- * ListRejectedBarsResponse holds one page.
+ * ListRejectedBarsResponse has one page of refused rows.
  *
  * @generated from message finstage.ingest.v1.ListRejectedBarsResponse
  */
 export declare type ListRejectedBarsResponse = Message<"finstage.ingest.v1.ListRejectedBarsResponse"> & {
   /**
-   * Newest first.
+   * The rows, newest first.
    *
    * @generated from field: repeated finstage.ingest.v1.RejectedBar bars = 1;
    */
   bars: RejectedBar[];
 
   /**
-   * Token for the next page; empty on the last.
+   * The token of the next page. Empty: this is the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -688,7 +687,96 @@ export declare type ListRejectedBarsResponse = Message<"finstage.ingest.v1.ListR
 export declare const ListRejectedBarsResponseSchema: GenMessage<ListRejectedBarsResponse>;
 
 /**
- * GetUpstreamStatusRequest asks for all providers.
+ * DeleteBarsRequest names the bars to delete.
+ *
+ * @generated from message finstage.ingest.v1.DeleteBarsRequest
+ */
+export declare type DeleteBarsRequest = Message<"finstage.ingest.v1.DeleteBarsRequest"> & {
+  /**
+   * The symbol.
+   *
+   * @generated from field: string symbol = 1;
+   */
+  symbol: string;
+
+  /**
+   * The interval, as in series.proto: "1d".
+   *
+   * @generated from field: string interval = 2;
+   */
+  interval: string;
+
+  /**
+   * Which bars. Unset: the whole series.
+   *
+   * @generated from field: finstage.market.v1.BarRange range = 3;
+   */
+  range?: BarRange;
+
+  /**
+   * Why: 1 to 200 printable characters. It is kept, and shown in the gap.
+   *
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+
+  /**
+   * Delete nothing, and return what would be deleted. Unset: false.
+   *
+   * @generated from field: bool dry_run = 5;
+   */
+  dryRun: boolean;
+};
+
+/**
+ * Describes the message finstage.ingest.v1.DeleteBarsRequest.
+ * Use `create(DeleteBarsRequestSchema)` to create a new message.
+ */
+export declare const DeleteBarsRequestSchema: GenMessage<DeleteBarsRequest>;
+
+/**
+ * DeleteBarsResponse says what was deleted.
+ *
+ * @generated from message finstage.ingest.v1.DeleteBarsResponse
+ */
+export declare type DeleteBarsResponse = Message<"finstage.ingest.v1.DeleteBarsResponse"> & {
+  /**
+   * The number of bars that were deleted or, with `dry_run`, would be.
+   *
+   * @generated from field: int64 deleted_bars = 1;
+   */
+  deletedBars: bigint;
+
+  /**
+   * The open time of the first of them. Unset when there are none.
+   *
+   * @generated from field: google.protobuf.Timestamp first_open_time = 2;
+   */
+  firstOpenTime?: Timestamp;
+
+  /**
+   * The open time of the last of them. Unset when there are none.
+   *
+   * @generated from field: google.protobuf.Timestamp last_open_time = 3;
+   */
+  lastOpenTime?: Timestamp;
+
+  /**
+   * The version of the series after the call.
+   *
+   * @generated from field: finstage.market.v1.SeriesVersion version = 4;
+   */
+  version?: SeriesVersion;
+};
+
+/**
+ * Describes the message finstage.ingest.v1.DeleteBarsResponse.
+ * Use `create(DeleteBarsResponseSchema)` to create a new message.
+ */
+export declare const DeleteBarsResponseSchema: GenMessage<DeleteBarsResponse>;
+
+/**
+ * GetUpstreamStatusRequest has no fields: the status is of all providers.
  *
  * @generated from message finstage.ingest.v1.GetUpstreamStatusRequest
  */
@@ -702,27 +790,27 @@ export declare type GetUpstreamStatusRequest = Message<"finstage.ingest.v1.GetUp
 export declare const GetUpstreamStatusRequestSchema: GenMessage<GetUpstreamStatusRequest>;
 
 /**
- * UpstreamError is a recent failure.
+ * UpstreamError is a recent failed request.
  *
  * @generated from message finstage.ingest.v1.UpstreamError
  */
 export declare type UpstreamError = Message<"finstage.ingest.v1.UpstreamError"> & {
   /**
-   * When.
+   * When it failed.
    *
    * @generated from field: google.protobuf.Timestamp at = 1;
    */
   at?: Timestamp;
 
   /**
-   * What.
+   * Why it failed.
    *
    * @generated from field: finstage.market.v1.ErrorReason reason = 2;
    */
   reason: ErrorReason;
 
   /**
-   * More, without secrets.
+   * A further explanation for people, without secrets.
    *
    * @generated from field: string detail = 3;
    */
@@ -736,20 +824,20 @@ export declare type UpstreamError = Message<"finstage.ingest.v1.UpstreamError"> 
 export declare const UpstreamErrorSchema: GenMessage<UpstreamError>;
 
 /**
- * ErrorCount is how often something failed.
+ * ErrorCount is how many requests failed for one reason.
  *
  * @generated from message finstage.ingest.v1.ErrorCount
  */
 export declare type ErrorCount = Message<"finstage.ingest.v1.ErrorCount"> & {
   /**
-   * How.
+   * The reason.
    *
    * @generated from field: finstage.market.v1.ErrorReason reason = 1;
    */
   reason: ErrorReason;
 
   /**
-   * How often, since the start.
+   * How many, since ingest started.
    *
    * @generated from field: int64 count = 2;
    */
@@ -763,7 +851,7 @@ export declare type ErrorCount = Message<"finstage.ingest.v1.ErrorCount"> & {
 export declare const ErrorCountSchema: GenMessage<ErrorCount>;
 
 /**
- * ProviderStatus is how one provider fares.
+ * ProviderStatus is the state of one provider.
  *
  * @generated from message finstage.ingest.v1.ProviderStatus
  */
@@ -776,77 +864,77 @@ export declare type ProviderStatus = Message<"finstage.ingest.v1.ProviderStatus"
   provider: string;
 
   /**
-   * Requests per second that its limiter allows now.
+   * Requests per second that its rate limiter allows now.
    *
    * @generated from field: double rate_per_s = 2;
    */
   ratePerS: number;
 
   /**
-   * The most that the limiter may grow to.
+   * Requests per second that the rate limiter allows at most.
    *
    * @generated from field: double max_rate_per_s = 3;
    */
   maxRatePerS: number;
 
   /**
-   * Its breaker.
+   * The state of its circuit breaker.
    *
    * @generated from field: finstage.ingest.v1.BreakerState breaker = 4;
    */
   breaker: BreakerState;
 
   /**
-   * Time until an open breaker tries again. Unset when it is not open.
+   * How long until an open breaker lets a request through. Unset when it is not open.
    *
    * @generated from field: google.protobuf.Duration breaker_retry_in = 5;
    */
   breakerRetryIn?: Duration;
 
   /**
-   * Retries that the retry budget has left.
+   * How many retries its retry budget still allows.
    *
    * @generated from field: double retry_budget = 6;
    */
   retryBudget: number;
 
   /**
-   * Requests under way.
+   * The number of requests in flight.
    *
    * @generated from field: int32 in_flight = 7;
    */
   inFlight: number;
 
   /**
-   * The most requests under way.
+   * The most requests that may be in flight.
    *
    * @generated from field: int32 max_in_flight = 8;
    */
   maxInFlight: number;
 
   /**
-   * Time that the upstream asked us to wait, left. Unset when none.
+   * How long the provider still wants the server to wait. Unset when it does not.
    *
    * @generated from field: google.protobuf.Duration retry_after = 9;
    */
   retryAfter?: Duration;
 
   /**
-   * Requests that brought data, since the start.
+   * The number of requests that succeeded, since ingest started.
    *
    * @generated from field: int64 succeeded = 10;
    */
   succeeded: bigint;
 
   /**
-   * Requests that did not, by reason; each reason once.
+   * The requests that failed since ingest started, by reason; each reason at most once.
    *
    * @generated from field: repeated finstage.ingest.v1.ErrorCount failed = 11;
    */
   failed: ErrorCount[];
 
   /**
-   * The newest failures, newest first; at most 10.
+   * The last failed requests, newest first, at most 10.
    *
    * @generated from field: repeated finstage.ingest.v1.UpstreamError last_errors = 12;
    */
@@ -860,13 +948,13 @@ export declare type ProviderStatus = Message<"finstage.ingest.v1.ProviderStatus"
 export declare const ProviderStatusSchema: GenMessage<ProviderStatus>;
 
 /**
- * GetUpstreamStatusResponse holds the status.
+ * GetUpstreamStatusResponse has the state of all providers.
  *
  * @generated from message finstage.ingest.v1.GetUpstreamStatusResponse
  */
 export declare type GetUpstreamStatusResponse = Message<"finstage.ingest.v1.GetUpstreamStatusResponse"> & {
   /**
-   * The providers, in the order in which they are asked; at most 8.
+   * The providers in the order in which they are asked, at most 8.
    *
    * @generated from field: repeated finstage.ingest.v1.ProviderStatus providers = 1;
    */
@@ -880,7 +968,47 @@ export declare type GetUpstreamStatusResponse = Message<"finstage.ingest.v1.GetU
 export declare const GetUpstreamStatusResponseSchema: GenMessage<GetUpstreamStatusResponse>;
 
 /**
- * WriteMode says what a row may do.
+ * ResumeUpstreamRequest names a provider.
+ *
+ * @generated from message finstage.ingest.v1.ResumeUpstreamRequest
+ */
+export declare type ResumeUpstreamRequest = Message<"finstage.ingest.v1.ResumeUpstreamRequest"> & {
+  /**
+   * The provider's name. Empty: all providers.
+   *
+   * @generated from field: string provider = 1;
+   */
+  provider: string;
+};
+
+/**
+ * Describes the message finstage.ingest.v1.ResumeUpstreamRequest.
+ * Use `create(ResumeUpstreamRequestSchema)` to create a new message.
+ */
+export declare const ResumeUpstreamRequestSchema: GenMessage<ResumeUpstreamRequest>;
+
+/**
+ * ResumeUpstreamResponse has the state of all providers after the call.
+ *
+ * @generated from message finstage.ingest.v1.ResumeUpstreamResponse
+ */
+export declare type ResumeUpstreamResponse = Message<"finstage.ingest.v1.ResumeUpstreamResponse"> & {
+  /**
+   * The providers in the order in which they are asked, at most 8.
+   *
+   * @generated from field: repeated finstage.ingest.v1.ProviderStatus providers = 1;
+   */
+  providers: ProviderStatus[];
+};
+
+/**
+ * Describes the message finstage.ingest.v1.ResumeUpstreamResponse.
+ * Use `create(ResumeUpstreamResponseSchema)` to create a new message.
+ */
+export declare const ResumeUpstreamResponseSchema: GenMessage<ResumeUpstreamResponse>;
+
+/**
+ * WriteMode says whether rows may insert and replace bars.
  *
  * @generated from enum finstage.ingest.v1.WriteMode
  */
@@ -893,14 +1021,14 @@ export enum WriteMode {
   UNSPECIFIED = 0,
 
   /**
-   * WRITE_MODE_INSERT: a row whose open time is there already is rejected.
+   * WRITE_MODE_INSERT: insert only; a row whose open time is already stored is refused.
    *
    * @generated from enum value: WRITE_MODE_INSERT = 1;
    */
   INSERT = 1,
 
   /**
-   * WRITE_MODE_UPDATE: a row whose open time is not there is rejected.
+   * WRITE_MODE_UPDATE: replace only; a row whose open time is not stored is refused.
    *
    * @generated from enum value: WRITE_MODE_UPDATE = 2;
    */
@@ -954,58 +1082,59 @@ export enum RejectReason {
   HIGH_BELOW_LOW = 3,
 
   /**
-   * REJECT_REASON_OUTSIDE_RANGE: open or close is outside low..high by more than rounding; or an adjusted
-   * close that a client sent is 0 for a close above 0, or more than 20 times the close.
+   * REJECT_REASON_OUTSIDE_RANGE: open or close is outside low to high by more than rounding; or a client's
+   * adjusted close is 0 where the close is above 0, or more than 20 times the close.
    *
    * @generated from enum value: REJECT_REASON_OUTSIDE_RANGE = 4;
    */
   OUTSIDE_RANGE = 4,
 
   /**
-   * REJECT_REASON_UNORDERED: the open time is before the row's before it.
+   * REJECT_REASON_UNORDERED: the open time is earlier than the previous row's.
    *
    * @generated from enum value: REJECT_REASON_UNORDERED = 5;
    */
   UNORDERED = 5,
 
   /**
-   * REJECT_REASON_OFF_GRID: no bar of this interval opens at that time, or the day, week or month has one.
+   * REJECT_REASON_OFF_GRID: no bar of this interval opens at that time, or its day, week or month already has
+   * a bar.
    *
    * @generated from enum value: REJECT_REASON_OFF_GRID = 6;
    */
   OFF_GRID = 6,
 
   /**
-   * REJECT_REASON_IN_FUTURE: the bar opens after now.
+   * REJECT_REASON_IN_FUTURE: the open time is later than now.
    *
    * @generated from enum value: REJECT_REASON_IN_FUTURE = 7;
    */
   IN_FUTURE = 7,
 
   /**
-   * REJECT_REASON_DUPLICATE: the batch has that open time already; the first row was kept.
+   * REJECT_REASON_DUPLICATE: an earlier row of the batch has that open time; the first row was kept.
    *
    * @generated from enum value: REJECT_REASON_DUPLICATE = 8;
    */
   DUPLICATE = 8,
 
   /**
-   * REJECT_REASON_CONFLICT: mode INSERT, and the bar is there already.
+   * REJECT_REASON_CONFLICT: the mode is INSERT, and the bar is already stored.
    *
    * @generated from enum value: REJECT_REASON_CONFLICT = 9;
    */
   CONFLICT = 9,
 
   /**
-   * REJECT_REASON_ABSENT: mode UPDATE, and the bar is not there.
+   * REJECT_REASON_ABSENT: the mode is UPDATE, and the bar is not stored.
    *
    * @generated from enum value: REJECT_REASON_ABSENT = 10;
    */
   ABSENT = 10,
 
   /**
-   * REJECT_REASON_MALFORMED_BATCH: the batch as a whole could not be read. Only its first 1,000 rows are
-   * listed; `detail` says how many it had when these were more.
+   * REJECT_REASON_MALFORMED_BATCH: the batch was malformed as a whole. Its first 1,000 rows are listed;
+   * `detail` says how many it had when it had more.
    *
    * @generated from enum value: REJECT_REASON_MALFORMED_BATCH = 11;
    */
@@ -1038,7 +1167,7 @@ export enum BreakerState {
   UNSPECIFIED = 0,
 
   /**
-   * BREAKER_STATE_CLOSED: requests go through.
+   * BREAKER_STATE_CLOSED: requests are sent.
    *
    * @generated from enum value: BREAKER_STATE_CLOSED = 1;
    */
@@ -1052,7 +1181,7 @@ export enum BreakerState {
   OPEN = 2,
 
   /**
-   * BREAKER_STATE_HALF_OPEN: one request is tried.
+   * BREAKER_STATE_HALF_OPEN: one request is sent as a trial; the others are refused.
    *
    * @generated from enum value: BREAKER_STATE_HALF_OPEN = 3;
    */
@@ -1065,27 +1194,28 @@ export enum BreakerState {
 export declare const BreakerStateSchema: GenEnum<BreakerState>;
 
 /**
- * IngestService brings data in: it takes bars from clients and runs backfills from upstreams.
+ * IngestService brings data in: it accepts bars from clients and runs backfills from providers.
  *
- * Every RPC may also end with INVALID_ARGUMENT (BadRequest: a violation per field), UNAUTHENTICATED,
- * PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED, UNAVAILABLE
- * (SERVICE_UNAVAILABLE: the database is away) and INTERNAL. Errors are `google.rpc.Status` with details,
- * and every one has an ErrorInfo whose reason is a finstage.market.v1.ErrorReason.
+ * Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
+ * PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED, UNAVAILABLE (SERVICE_UNAVAILABLE:
+ * the database does not answer) and INTERNAL; each RPC lists its further errors. Errors are
+ * `google.rpc.Status` with details. Every error has an ErrorInfo whose reason is a
+ * finstage.market.v1.ErrorReason.
  *
  * @generated from service finstage.ingest.v1.IngestService
  */
 export declare const IngestService: GenService<{
   /**
-   * WriteBars takes batches of bars and acknowledges each when it is committed. The first message is
-   * the header; the answer to it says which batch to send next, so that a client that lost its
-   * connection sends the same header again and continues there. A row that cannot be a bar is
-   * rejected alone, with its reason; a batch that is malformed as a whole (columns of different
-   * lengths, more than 50,000 rows, a symbol or interval that is not one) is rejected whole: all its
-   * rows are counted, but at most the first 1,000 listed, for the reason is the same for all. The
-   * stream goes on. A message that is no batch, or a batch without rows, ends it with INVALID_ARGUMENT,
-   * after the batches before it are committed.
+   * WriteBars accepts batches of bars and acknowledges each one when it is committed.
    *
-   * The server takes the next batch when the one before is committed: a slow database slows the client.
+   * The first message is the header. Its response names the batch to send next: a client that lost its
+   * connection sends the same header again and continues there. The server reads a batch after it has
+   * committed the previous one, so a slow database slows the client.
+   *
+   * An invalid row is refused alone, with its reason. A malformed batch (columns of different lengths, more
+   * than 50,000 rows, an invalid symbol or interval) is refused as a whole: all its rows are counted, and the
+   * first 1,000 are listed. In both cases the stream continues. A message that is not a batch, or a batch
+   * without rows, ends the stream with INVALID_ARGUMENT after the batches before it are committed.
    *
    * Errors: FAILED_PRECONDITION (OUT_OF_SEQUENCE); ALREADY_EXISTS (KEY_REUSED; ResourceInfo).
    *
@@ -1097,9 +1227,10 @@ export declare const IngestService: GenService<{
     output: typeof WriteBarsResponseSchema;
   },
   /**
-   * CreateBackfill starts a job that brings series in from the provider.
+   * CreateBackfill creates a job that fetches series from the provider. Without an `idempotency_key` each
+   * call creates a job, so such a call must not be retried blindly.
    *
-   * Errors: ALREADY_EXISTS (KEY_REUSED; ResourceInfo) when `idempotency_key` came before with other content.
+   * Errors: ALREADY_EXISTS (KEY_REUSED; ResourceInfo) when the key was sent before with other content.
    *
    * @generated from rpc finstage.ingest.v1.IngestService.CreateBackfill
    */
@@ -1123,7 +1254,7 @@ export declare const IngestService: GenService<{
   /**
    * ListJobs returns jobs, newest first.
    *
-   * Errors of its own: none.
+   * Errors: none of its own.
    *
    * @generated from rpc finstage.ingest.v1.IngestService.ListJobs
    */
@@ -1133,7 +1264,7 @@ export declare const IngestService: GenService<{
     output: typeof ListJobsResponseSchema;
   },
   /**
-   * CancelJob stops a job. What it has committed stays.
+   * CancelJob stops a job. Bars that it has committed stay.
    *
    * Errors: NOT_FOUND (JOB_NOT_FOUND; ResourceInfo); FAILED_PRECONDITION (JOB_ENDED).
    *
@@ -1145,9 +1276,10 @@ export declare const IngestService: GenService<{
     output: typeof CancelJobResponseSchema;
   },
   /**
-   * WatchJob sends a job now, at each change, and last when it has ended; then the stream ends.
+   * WatchJob sends a job at once and after each change. The stream ends after the job has ended.
    *
-   * Errors: NOT_FOUND (JOB_NOT_FOUND; ResourceInfo).
+   * Errors: NOT_FOUND (JOB_NOT_FOUND; ResourceInfo); UNAVAILABLE (SERVICE_UNAVAILABLE) when the server
+   * stops: call again.
    *
    * @generated from rpc finstage.ingest.v1.IngestService.WatchJob
    */
@@ -1157,10 +1289,10 @@ export declare const IngestService: GenService<{
     output: typeof WatchJobResponseSchema;
   },
   /**
-   * ListRejectedBars returns rows that were refused, newest first; they are kept for 90 days (the
-   * operator's setting).
+   * ListRejectedBars returns refused rows, newest first. They are kept for 90 days, or as long as the operator
+   * has set.
    *
-   * Errors of its own: none.
+   * Errors: none of its own.
    *
    * @generated from rpc finstage.ingest.v1.IngestService.ListRejectedBars
    */
@@ -1170,9 +1302,25 @@ export declare const IngestService: GenService<{
     output: typeof ListRejectedBarsResponseSchema;
   },
   /**
-   * GetUpstreamStatus says how each provider fares: its limiter, breaker and budget.
+   * DeleteBars deletes a series, or the bars in a range of it, that should never have been stored. The series
+   * gets a new epoch, and a gap (GAP_REASON_DELETED) has the range and the reason. The provider's bars return
+   * with the next refresh or backfill that covers them; a series that was deleted as a whole is fetched again
+   * when it is next asked for. Meant for operators.
    *
-   * Errors of its own: none.
+   * Errors: NOT_FOUND (NO_DATA; ResourceInfo) when the series is not stored.
+   *
+   * @generated from rpc finstage.ingest.v1.IngestService.DeleteBars
+   */
+  deleteBars: {
+    methodKind: "unary";
+    input: typeof DeleteBarsRequestSchema;
+    output: typeof DeleteBarsResponseSchema;
+  },
+  /**
+   * GetUpstreamStatus returns the state of each provider: its rate limiter, circuit breaker, retry budget and
+   * recent errors.
+   *
+   * Errors: none of its own.
    *
    * @generated from rpc finstage.ingest.v1.IngestService.GetUpstreamStatus
    */
@@ -1180,6 +1328,19 @@ export declare const IngestService: GenService<{
     methodKind: "unary";
     input: typeof GetUpstreamStatusRequestSchema;
     output: typeof GetUpstreamStatusResponseSchema;
+  },
+  /**
+   * ResumeUpstream sends requests to a provider again although it asked the server to wait, or its circuit
+   * breaker is open. Meant for operators, when the wait was a mistake.
+   *
+   * Errors: none of its own.
+   *
+   * @generated from rpc finstage.ingest.v1.IngestService.ResumeUpstream
+   */
+  resumeUpstream: {
+    methodKind: "unary";
+    input: typeof ResumeUpstreamRequestSchema;
+    output: typeof ResumeUpstreamResponseSchema;
   },
 }>;
 

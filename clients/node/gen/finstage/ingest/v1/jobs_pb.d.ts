@@ -14,41 +14,41 @@ import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 export declare const file_finstage_ingest_v1_jobs: GenFile;
 
 /**
- * RowCounts counts rows by what became of them. sent = inserted + updated + unchanged + rejected.
+ * RowCounts counts rows by their outcome. sent = inserted + updated + unchanged + rejected.
  *
  * @generated from message finstage.ingest.v1.RowCounts
  */
 export declare type RowCounts = Message<"finstage.ingest.v1.RowCounts"> & {
   /**
-   * Rows that were sent, by a client or by a provider.
+   * All rows, from a client or a provider.
    *
    * @generated from field: int64 sent = 1;
    */
   sent: bigint;
 
   /**
-   * Rows that were new.
+   * New rows.
    *
    * @generated from field: int64 inserted = 2;
    */
   inserted: bigint;
 
   /**
-   * Rows that replaced one with other values.
+   * Rows that changed the values of a stored bar.
    *
    * @generated from field: int64 updated = 3;
    */
   updated: bigint;
 
   /**
-   * Rows that were there already, with the same values.
+   * Rows that equal a stored bar.
    *
    * @generated from field: int64 unchanged = 4;
    */
   unchanged: bigint;
 
   /**
-   * Rows that were refused; ListRejectedBars has each with its reason.
+   * Refused rows; ListRejectedBars has them with their reasons.
    *
    * @generated from field: int64 rejected = 5;
    */
@@ -75,14 +75,14 @@ export declare type ChunkFailure = Message<"finstage.ingest.v1.ChunkFailure"> & 
   symbol: string;
 
   /**
-   * The interval: "1d".
+   * The interval, as in series.proto: "1d".
    *
    * @generated from field: string interval = 2;
    */
   interval: string;
 
   /**
-   * Why.
+   * Why it failed.
    *
    * @generated from field: google.rpc.Status error = 3;
    */
@@ -96,8 +96,8 @@ export declare type ChunkFailure = Message<"finstage.ingest.v1.ChunkFailure"> & 
 export declare const ChunkFailureSchema: GenMessage<ChunkFailure>;
 
 /**
- * Job is a backfill: a set of series to bring in. It is kept in the database, and goes on after a restart
- * from its last commit.
+ * Job is a backfill: a set of series to fetch from the provider. It is stored in the database, and continues
+ * after a restart from its last commit.
  *
  * @generated from message finstage.ingest.v1.Job
  */
@@ -110,70 +110,70 @@ export declare type Job = Message<"finstage.ingest.v1.Job"> & {
   id: string;
 
   /**
-   * Where it stands.
+   * Its state.
    *
    * @generated from field: finstage.ingest.v1.JobState state = 2;
    */
   state: JobState;
 
   /**
-   * The symbols; at most 1000.
+   * The symbols, at most 1,000.
    *
    * @generated from field: repeated string symbols = 3;
    */
   symbols: string[];
 
   /**
-   * The intervals: "1d".
+   * The intervals, at most 8: "1d".
    *
    * @generated from field: repeated string intervals = 4;
    */
   intervals: string[];
 
   /**
-   * Which bars. Unset start: from as far back as the provider has them; unset end: to now.
+   * Which bars. Without a start: from the first bar that the provider has. Without an end: to now.
    *
    * @generated from field: finstage.market.v1.BarRange range = 5;
    */
   range?: BarRange;
 
   /**
-   * How many chunks it has; each commits by itself.
+   * The number of chunks; each is committed by itself.
    *
    * @generated from field: int32 chunks_total = 6;
    */
   chunksTotal: number;
 
   /**
-   * How many are done.
+   * The number of chunks that succeeded.
    *
    * @generated from field: int32 chunks_done = 7;
    */
   chunksDone: number;
 
   /**
-   * How many failed for good.
+   * The number of chunks that failed for good.
    *
    * @generated from field: int32 chunks_failed = 8;
    */
   chunksFailed: number;
 
   /**
-   * What became of the rows so far.
+   * The rows so far, by outcome.
    *
    * @generated from field: finstage.ingest.v1.RowCounts rows = 9;
    */
   rows?: RowCounts;
 
   /**
-   * Rows per second, over the time that it ran. Unset until a chunk is done.
+   * Rows per second since it started. Unset until a chunk is done.
    *
    * @generated from field: optional double rows_per_second = 10;
    */
   rowsPerSecond?: number;
 
   /**
-   * Time left, estimated from the chunks done. Unset until a chunk is done, and at the end.
+   * The estimated time left. Unset until a chunk is done, and when the job has ended.
    *
    * @generated from field: google.protobuf.Duration remaining = 11;
    */
@@ -187,7 +187,7 @@ export declare type Job = Message<"finstage.ingest.v1.Job"> & {
   createdAt?: Timestamp;
 
   /**
-   * When work on it began. Unset before.
+   * When work on it started. Unset before.
    *
    * @generated from field: google.protobuf.Timestamp started_at = 13;
    */
@@ -201,7 +201,7 @@ export declare type Job = Message<"finstage.ingest.v1.Job"> & {
   endedAt?: Timestamp;
 
   /**
-   * The chunks that failed for good; at most 100.
+   * The chunks that failed for good, at most 100.
    *
    * @generated from field: repeated finstage.ingest.v1.ChunkFailure failures = 15;
    */
@@ -215,27 +215,27 @@ export declare type Job = Message<"finstage.ingest.v1.Job"> & {
 export declare const JobSchema: GenMessage<Job>;
 
 /**
- * JobState is where a job stands.
+ * JobState is the state of a job.
  *
  * @generated from enum finstage.ingest.v1.JobState
  */
 export enum JobState {
   /**
-   * JOB_STATE_UNSPECIFIED is never sent; in a filter it means all.
+   * JOB_STATE_UNSPECIFIED is never sent; in a filter it means all states.
    *
    * @generated from enum value: JOB_STATE_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * JOB_STATE_QUEUED: not begun.
+   * JOB_STATE_QUEUED: not started yet.
    *
    * @generated from enum value: JOB_STATE_QUEUED = 1;
    */
   QUEUED = 1,
 
   /**
-   * JOB_STATE_RUNNING: being worked on, or waiting for a worker to resume it.
+   * JOB_STATE_RUNNING: started; a worker is on it, or will continue it.
    *
    * @generated from enum value: JOB_STATE_RUNNING = 2;
    */
@@ -249,14 +249,14 @@ export enum JobState {
   SUCCEEDED = 3,
 
   /**
-   * JOB_STATE_FAILED: no chunk is left to do, and at least one failed for good.
+   * JOB_STATE_FAILED: every chunk has ended, and at least one failed for good.
    *
    * @generated from enum value: JOB_STATE_FAILED = 4;
    */
   FAILED = 4,
 
   /**
-   * JOB_STATE_CANCELLED: stopped by CancelJob; what was committed stays.
+   * JOB_STATE_CANCELLED: stopped by CancelJob. Committed bars stay.
    *
    * @generated from enum value: JOB_STATE_CANCELLED = 5;
    */

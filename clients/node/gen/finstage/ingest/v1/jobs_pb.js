@@ -41,7 +41,7 @@ export const JobStateSchema = /*@__PURE__*/
   enumDesc(file_finstage_ingest_v1_jobs, 0);
 
 /**
- * JobState is where a job stands.
+ * JobState is the state of a job.
  *
  * @generated from enum finstage.ingest.v1.JobState
  */

@@ -10,9 +10,9 @@ import type { GenEnum, GenFile } from "@bufbuild/protobuf/codegenv2";
 export declare const file_finstage_market_v1_errors: GenFile;
 
 /**
- * ErrorReason is what `google.rpc.ErrorInfo.reason` says in an error of Finstage, without the
- * `ERROR_REASON_` prefix; `ErrorInfo.domain` is "finstage". Every error carries one. The gRPC code and
- * the details that go with each are named beside it; `metadata` names keys of `ErrorInfo.metadata`.
+ * ErrorReason is the `reason` of the `google.rpc.ErrorInfo` that every error has, there without the prefix
+ * `ERROR_REASON_`; its `domain` is "finstage". Each value names its gRPC code and the further details of the
+ * error; "metadata" names keys of `ErrorInfo.metadata`.
  *
  * @generated from enum finstage.market.v1.ErrorReason
  */
@@ -25,8 +25,8 @@ export enum ErrorReason {
   UNSPECIFIED = 0,
 
   /**
-   * ERROR_REASON_INVALID_FIELD: INVALID_ARGUMENT. BadRequest has one violation per field: its path,
-   * what was given, what is accepted.
+   * ERROR_REASON_INVALID_FIELD: INVALID_ARGUMENT. Fields of the request are wrong. BadRequest has one
+   * violation per field: its path, and what was given and what is accepted.
    *
    * @generated from enum value: ERROR_REASON_INVALID_FIELD = 1;
    */
@@ -41,22 +41,23 @@ export enum ErrorReason {
   SYMBOL_NOT_FOUND = 2,
 
   /**
-   * ERROR_REASON_NO_DATA: NOT_FOUND. The symbol is known, but has no quote or no bar of that interval
-   * anywhere. ResourceInfo {resource_type: "series", resource_name: "AAPL/1m"}.
+   * ERROR_REASON_NO_DATA: NOT_FOUND. The symbol is known, but has no quote, or no bars of that interval.
+   * ResourceInfo {resource_type: "series", resource_name: "AAPL/1m"}.
    *
    * @generated from enum value: ERROR_REASON_NO_DATA = 3;
    */
   NO_DATA = 3,
 
   /**
-   * ERROR_REASON_JOB_NOT_FOUND: NOT_FOUND. ResourceInfo {resource_type: "job"}.
+   * ERROR_REASON_JOB_NOT_FOUND: NOT_FOUND. There is no job with that id. ResourceInfo
+   * {resource_type: "job", resource_name: the id}.
    *
    * @generated from enum value: ERROR_REASON_JOB_NOT_FOUND = 4;
    */
   JOB_NOT_FOUND = 4,
 
   /**
-   * ERROR_REASON_UPSTREAM_RATE_LIMITED: RESOURCE_EXHAUSTED. The upstream asked us to wait, for longer
+   * ERROR_REASON_UPSTREAM_RATE_LIMITED: RESOURCE_EXHAUSTED. The upstream asked the server to wait longer
    * than the call's deadline allows. RetryInfo says how long.
    *
    * @generated from enum value: ERROR_REASON_UPSTREAM_RATE_LIMITED = 5;
@@ -64,16 +65,16 @@ export enum ErrorReason {
   UPSTREAM_RATE_LIMITED = 5,
 
   /**
-   * ERROR_REASON_OWN_LIMIT: RESOURCE_EXHAUSTED. A limit of this server (calls in flight, rate per key,
-   * message size). RetryInfo where waiting helps.
+   * ERROR_REASON_OWN_LIMIT: RESOURCE_EXHAUSTED. A limit of this server is reached: calls at once, or the
+   * length of a message. RetryInfo where waiting helps.
    *
    * @generated from enum value: ERROR_REASON_OWN_LIMIT = 6;
    */
   OWN_LIMIT = 6,
 
   /**
-   * ERROR_REASON_UPSTREAM_UNAVAILABLE: UNAVAILABLE. The upstream does not answer, answers with errors,
-   * or its circuit breaker is open. RetryInfo says when to try again.
+   * ERROR_REASON_UPSTREAM_UNAVAILABLE: UNAVAILABLE. The upstream does not answer, answers with errors, or
+   * is not asked because its circuit breaker is open. RetryInfo says when to try again.
    *
    * @generated from enum value: ERROR_REASON_UPSTREAM_UNAVAILABLE = 7;
    */
@@ -81,39 +82,39 @@ export enum ErrorReason {
 
   /**
    * ERROR_REASON_UPSTREAM_MALFORMED: UNAVAILABLE. The upstream answered with something that is not
-   * data. RetryInfo.
+   * market data. RetryInfo says when to try again.
    *
    * @generated from enum value: ERROR_REASON_UPSTREAM_MALFORMED = 8;
    */
   UPSTREAM_MALFORMED = 8,
 
   /**
-   * ERROR_REASON_UPSTREAM_UNAUTHORIZED: FAILED_PRECONDITION. The upstream refused our credentials; an
-   * operator has to mend it.
+   * ERROR_REASON_UPSTREAM_UNAUTHORIZED: FAILED_PRECONDITION. The upstream refused the server's credentials.
+   * Retrying does not help; the operator must correct them.
    *
    * @generated from enum value: ERROR_REASON_UPSTREAM_UNAUTHORIZED = 9;
    */
   UPSTREAM_UNAUTHORIZED = 9,
 
   /**
-   * ERROR_REASON_SERVICE_UNAVAILABLE: UNAVAILABLE. A service behind this one (price's ingest, the
-   * database) is away. RetryInfo.
+   * ERROR_REASON_SERVICE_UNAVAILABLE: UNAVAILABLE. The server is stopping, or a service that it needs
+   * (ingest, the database) does not answer. RetryInfo says when to try again.
    *
    * @generated from enum value: ERROR_REASON_SERVICE_UNAVAILABLE = 10;
    */
   SERVICE_UNAVAILABLE = 10,
 
   /**
-   * ERROR_REASON_DEADLINE_TOO_SHORT: DEADLINE_EXCEEDED, decided before waiting: the answer cannot be
-   * had in the time that the caller gave.
+   * ERROR_REASON_DEADLINE_TOO_SHORT: DEADLINE_EXCEEDED. The answer cannot be had before the call's deadline,
+   * which the server may say before the deadline passes.
    *
    * @generated from enum value: ERROR_REASON_DEADLINE_TOO_SHORT = 11;
    */
   DEADLINE_TOO_SHORT = 11,
 
   /**
-   * ERROR_REASON_TOO_STALE: UNAVAILABLE. There is an answer, but it is older than `max_age` and
-   * `allow_stale` was false. RetryInfo.
+   * ERROR_REASON_TOO_STALE: UNAVAILABLE. The only answer is older than `max_age`, and `allow_stale` was
+   * false. RetryInfo says when to try again.
    *
    * @generated from enum value: ERROR_REASON_TOO_STALE = 12;
    */
@@ -121,77 +122,77 @@ export enum ErrorReason {
 
   /**
    * ERROR_REASON_OUT_OF_SEQUENCE: FAILED_PRECONDITION. A batch of WriteBars skips a sequence number.
-   * metadata: "next_sequence", the number that is expected; absent where the write was never opened.
+   * metadata: "next_sequence", the expected number; absent when the write was never opened.
    *
    * @generated from enum value: ERROR_REASON_OUT_OF_SEQUENCE = 13;
    */
   OUT_OF_SEQUENCE = 13,
 
   /**
-   * ERROR_REASON_KEY_REUSED: ALREADY_EXISTS. An idempotency key came again with other content.
-   * ResourceInfo {resource_type: "idempotency_key"}. metadata: of a write that was opened with another
-   * header, "source" and "mode" of the first one.
+   * ERROR_REASON_KEY_REUSED: ALREADY_EXISTS. An idempotency key was sent again with other content.
+   * ResourceInfo {resource_type: "idempotency_key", resource_name: the key}. metadata, for a write:
+   * "source" and "mode" of its first header.
    *
    * @generated from enum value: ERROR_REASON_KEY_REUSED = 14;
    */
   KEY_REUSED = 14,
 
   /**
-   * ERROR_REASON_JOB_ENDED: FAILED_PRECONDITION. The job has ended already.
+   * ERROR_REASON_JOB_ENDED: FAILED_PRECONDITION. The job has already ended.
    *
    * @generated from enum value: ERROR_REASON_JOB_ENDED = 15;
    */
   JOB_ENDED = 15,
 
   /**
-   * ERROR_REASON_RESUME_EXPIRED: FAILED_PRECONDITION. A resume token is older than what is kept; start
-   * anew without it.
+   * ERROR_REASON_RESUME_EXPIRED: FAILED_PRECONDITION. The events after the resume token are no longer kept;
+   * call again without it.
    *
    * @generated from enum value: ERROR_REASON_RESUME_EXPIRED = 16;
    */
   RESUME_EXPIRED = 16,
 
   /**
-   * ERROR_REASON_PAGE_EXPIRED: FAILED_PRECONDITION. The series was restated between two pages; ask
-   * again from the first page.
+   * ERROR_REASON_PAGE_EXPIRED: FAILED_PRECONDITION. The series was restated between two pages; start again
+   * from the first page.
    *
    * @generated from enum value: ERROR_REASON_PAGE_EXPIRED = 17;
    */
   PAGE_EXPIRED = 17,
 
   /**
-   * ERROR_REASON_INTERNAL: INTERNAL. A fault of ours. The message has an id that the server's log
-   * carries, and nothing else.
+   * ERROR_REASON_INTERNAL: INTERNAL. The server failed. The message has only an id, which the server's log
+   * has with the cause.
    *
    * @generated from enum value: ERROR_REASON_INTERNAL = 18;
    */
   INTERNAL = 18,
 
   /**
-   * ERROR_REASON_UNAUTHENTICATED: UNAUTHENTICATED. No key, or one that is not known.
+   * ERROR_REASON_UNAUTHENTICATED: UNAUTHENTICATED. The call has no API key, or an unknown one.
    *
    * @generated from enum value: ERROR_REASON_UNAUTHENTICATED = 19;
    */
   UNAUTHENTICATED = 19,
 
   /**
-   * ERROR_REASON_PERMISSION_DENIED: PERMISSION_DENIED. The key may not make this call.
+   * ERROR_REASON_PERMISSION_DENIED: PERMISSION_DENIED. The API key does not allow this call.
    *
    * @generated from enum value: ERROR_REASON_PERMISSION_DENIED = 20;
    */
   PERMISSION_DENIED = 20,
 
   /**
-   * ERROR_REASON_UNIMPLEMENTED: UNIMPLEMENTED. The RPC is in the contract; its behaviour comes with a
-   * later release. CHANGELOG names these RPCs.
+   * ERROR_REASON_UNIMPLEMENTED: UNIMPLEMENTED. The server does not have the method, or its behaviour comes
+   * in a later release; the changelog names such RPCs.
    *
    * @generated from enum value: ERROR_REASON_UNIMPLEMENTED = 21;
    */
   UNIMPLEMENTED = 21,
 
   /**
-   * ERROR_REASON_TOO_FEW_BARS: FAILED_PRECONDITION, of one indicator of a request. The series is shorter
-   * than the indicator's lookback. metadata: "bars", "bars_needed".
+   * ERROR_REASON_TOO_FEW_BARS: FAILED_PRECONDITION, for one indicator of a request. The series has too few
+   * bars for a first value. metadata: "bars", how many it has; "bars_needed".
    *
    * @generated from enum value: ERROR_REASON_TOO_FEW_BARS = 22;
    */

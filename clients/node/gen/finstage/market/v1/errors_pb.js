@@ -17,9 +17,9 @@ export const ErrorReasonSchema = /*@__PURE__*/
   enumDesc(file_finstage_market_v1_errors, 0);
 
 /**
- * ErrorReason is what `google.rpc.ErrorInfo.reason` says in an error of Finstage, without the
- * `ERROR_REASON_` prefix; `ErrorInfo.domain` is "finstage". Every error carries one. The gRPC code and
- * the details that go with each are named beside it; `metadata` names keys of `ErrorInfo.metadata`.
+ * ErrorReason is the `reason` of the `google.rpc.ErrorInfo` that every error has, there without the prefix
+ * `ERROR_REASON_`; its `domain` is "finstage". Each value names its gRPC code and the further details of the
+ * error; "metadata" names keys of `ErrorInfo.metadata`.
  *
  * @generated from enum finstage.market.v1.ErrorReason
  */

@@ -13,77 +13,77 @@ import type { Provenance } from "./provenance_pb";
 export declare const file_finstage_market_v1_instrument: GenFile;
 
 /**
- * Instrument describes what a symbol names.
+ * Instrument describes the instrument that a symbol names.
  *
  * @generated from message finstage.market.v1.Instrument
  */
 export declare type Instrument = Message<"finstage.market.v1.Instrument"> & {
   /**
-   * The symbol, upper case, as providers write it: "AAPL", "^GSPC", "BTC-USD", "EURUSD=X".
+   * The symbol as providers write it, 1 to 32 characters, upper case: "AAPL", "^GSPC", "BTC-USD", "EURUSD=X".
    *
    * @generated from field: string symbol = 1;
    */
   symbol: string;
 
   /**
-   * Its long name; empty when the provider gives none.
+   * Its full name: "Apple Inc." Empty when unknown.
    *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
-   * Its kind.
+   * Its type.
    *
    * @generated from field: finstage.market.v1.InstrumentType type = 3;
    */
   type: InstrumentType;
 
   /**
-   * The exchange's code as the provider writes it ("NMS", "LSE"); empty when unknown.
+   * The provider's code of the exchange: "NMS", "LSE". Empty when unknown.
    *
    * @generated from field: string exchange = 4;
    */
   exchange: string;
 
   /**
-   * The exchange's name for people ("NasdaqGS"); empty when unknown.
+   * The display name of the exchange: "NasdaqGS". Empty when unknown.
    *
    * @generated from field: string exchange_name = 5;
    */
   exchangeName: string;
 
   /**
-   * The currency of its prices: ISO 4217, or the provider's code for a fraction of one ("GBp" is
-   * pence). Empty when unknown.
+   * The currency of its prices: an ISO 4217 code, or the code of a fraction ("GBp" is pence). Empty when
+   * unknown.
    *
    * @generated from field: string currency = 6;
    */
   currency: string;
 
   /**
-   * The exchange's time zone, an IANA name ("America/New_York"). Empty when unknown.
+   * The IANA name of the exchange's time zone: "America/New_York". Empty when unknown.
    *
    * @generated from field: string time_zone = 7;
    */
   timeZone: string;
 
   /**
-   * How many digits after the point its prices have. Unset when unknown.
+   * How many digits its prices have after the decimal point. Unset when unknown.
    *
    * @generated from field: optional int32 price_precision = 8;
    */
   pricePrecision?: number;
 
   /**
-   * When its first bar opened, in the longest history that the provider has. Unset when unknown.
+   * When the first bar opened of the longest history that the provider has. Unset when unknown.
    *
    * @generated from field: google.protobuf.Timestamp first_bar_time = 9;
    */
   firstBarTime?: Timestamp;
 
   /**
-   * Where this came from.
+   * Where the description came from.
    *
    * @generated from field: finstage.market.v1.Provenance provenance = 10;
    */
@@ -97,7 +97,7 @@ export declare type Instrument = Message<"finstage.market.v1.Instrument"> & {
 export declare const InstrumentSchema: GenMessage<Instrument>;
 
 /**
- * InstrumentType is the kind of thing that a symbol names.
+ * InstrumentType is the kind of an instrument.
  *
  * @generated from enum finstage.market.v1.InstrumentType
  */
@@ -110,7 +110,7 @@ export enum InstrumentType {
   UNSPECIFIED = 0,
 
   /**
-   * INSTRUMENT_TYPE_EQUITY is a share.
+   * INSTRUMENT_TYPE_EQUITY is a company's share.
    *
    * @generated from enum value: INSTRUMENT_TYPE_EQUITY = 1;
    */
@@ -124,7 +124,7 @@ export enum InstrumentType {
   ETF = 2,
 
   /**
-   * INSTRUMENT_TYPE_INDEX is an index.
+   * INSTRUMENT_TYPE_INDEX is a market index.
    *
    * @generated from enum value: INSTRUMENT_TYPE_INDEX = 3;
    */
@@ -138,14 +138,14 @@ export enum InstrumentType {
   FUTURE = 4,
 
   /**
-   * INSTRUMENT_TYPE_CURRENCY is a pair of currencies.
+   * INSTRUMENT_TYPE_CURRENCY is a currency pair.
    *
    * @generated from enum value: INSTRUMENT_TYPE_CURRENCY = 5;
    */
   CURRENCY = 5,
 
   /**
-   * INSTRUMENT_TYPE_CRYPTOCURRENCY is a crypto asset in a currency.
+   * INSTRUMENT_TYPE_CRYPTOCURRENCY is a crypto asset, priced in a currency.
    *
    * @generated from enum value: INSTRUMENT_TYPE_CRYPTOCURRENCY = 6;
    */

@@ -26,7 +26,7 @@ export const InstrumentTypeSchema = /*@__PURE__*/
   enumDesc(file_finstage_market_v1_instrument, 0);
 
 /**
- * InstrumentType is the kind of thing that a symbol names.
+ * InstrumentType is the kind of an instrument.
  *
  * @generated from enum finstage.market.v1.InstrumentType
  */

@@ -11,8 +11,9 @@ import type { MethodOptions } from "@bufbuild/protobuf/wkt";
 export declare const file_finstage_market_v1_options: GenFile;
 
 /**
- * endless marks an RPC whose stream goes on until the client ends it, or the server stops. A server
- * that stops ends it at once, with UNAVAILABLE (SERVICE_UNAVAILABLE); the client calls again.
+ * endless marks an RPC whose stream may continue until the client cancels it or the server stops. A server
+ * that stops ends it at once, with UNAVAILABLE (SERVICE_UNAVAILABLE), and the client calls again. Unset:
+ * false.
  *
  * @generated from extension: optional bool endless = 50100;
  */

@@ -19,39 +19,39 @@ export declare const file_finstage_market_v1_provenance: GenFile;
  */
 export declare type Provenance = Message<"finstage.market.v1.Provenance"> & {
   /**
-   * Who gave the data: a provider's name ("yahoo", "sim", "file"), "file:NAME" or "client:NAME" for data that
-   * was written in, several joined by "+" where a series has parts from several. Data whose source is
-   * or contains "sim" is simulated.
+   * Who gave the data: a provider ("yahoo", "sim", "file"), or "file:NAME" or "client:NAME" for data that a
+   * client wrote. The sources of a series with several are joined by "+". Where one of them is "sim", the
+   * data is simulated.
    *
    * @generated from field: string source = 1;
    */
   source: string;
 
   /**
-   * When the market made the newest datum of the answer: a quote's market time, a series' last bar's
-   * close, or the time of the live quote in its forming bar. Unset when there is no datum.
+   * The market time of the newest value in the answer: a quote's market time; for a series, the end of its
+   * last bar, or the time of the live quote in its forming bar. Unset when the answer has no value.
    *
    * @generated from field: google.protobuf.Timestamp as_of = 2;
    */
   asOf?: Timestamp;
 
   /**
-   * When it was fetched from the source (not from a cache). Unset when never.
+   * When the data was fetched from the source, not from a cache. Unset when it never was.
    *
    * @generated from field: google.protobuf.Timestamp fetched_at = 3;
    */
   fetchedAt?: Timestamp;
 
   /**
-   * What the cache had to do with it.
+   * How the cache answered.
    *
    * @generated from field: finstage.market.v1.CacheStatus cache = 4;
    */
   cache: CacheStatus;
 
   /**
-   * Who was asked for it, in order, when the answer was fetched; the last one answered. Empty when
-   * there was one provider and it answered.
+   * The providers that were asked when the data was fetched, in order; the last one answered. Empty when
+   * only one was asked and it answered.
    *
    * @generated from field: repeated finstage.market.v1.ProviderAttempt attempts = 5;
    */
@@ -92,20 +92,20 @@ export declare type ProviderAttempt = Message<"finstage.market.v1.ProviderAttemp
 export declare const ProviderAttemptSchema: GenMessage<ProviderAttempt>;
 
 /**
- * CacheStatus says how an answer came about.
+ * CacheStatus says how the cache answered.
  *
  * @generated from enum finstage.market.v1.CacheStatus
  */
 export enum CacheStatus {
   /**
-   * CACHE_STATUS_UNSPECIFIED: no cache took part.
+   * CACHE_STATUS_UNSPECIFIED: no cache was asked.
    *
    * @generated from enum value: CACHE_STATUS_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * CACHE_STATUS_HIT: from the cache, within its freshness.
+   * CACHE_STATUS_HIT: from the cache, and fresh.
    *
    * @generated from enum value: CACHE_STATUS_HIT = 1;
    */
@@ -119,14 +119,15 @@ export enum CacheStatus {
   MISS = 2,
 
   /**
-   * CACHE_STATUS_STALE: from the cache, past its freshness: a refresh runs, or the source is away.
+   * CACHE_STATUS_STALE: from the cache, older than asked for: a refresh is running, or the source does not
+   * answer.
    *
    * @generated from enum value: CACHE_STATUS_STALE = 3;
    */
   STALE = 3,
 
   /**
-   * CACHE_STATUS_COALESCED: fetched once, for this call and others that asked at the same time.
+   * CACHE_STATUS_COALESCED: fetched once for this call and for others at the same time.
    *
    * @generated from enum value: CACHE_STATUS_COALESCED = 4;
    */

@@ -33,7 +33,7 @@ export const CacheStatusSchema = /*@__PURE__*/
   enumDesc(file_finstage_market_v1_provenance, 0);
 
 /**
- * CacheStatus says how an answer came about.
+ * CacheStatus says how the cache answered.
  *
  * @generated from enum finstage.market.v1.CacheStatus
  */

@@ -19,70 +19,71 @@ export declare const file_finstage_market_v1_quote: GenFile;
  */
 export declare type Quote = Message<"finstage.market.v1.Quote"> & {
   /**
-   * The symbol.
+   * The symbol, as in Instrument.symbol.
    *
    * @generated from field: string symbol = 1;
    */
   symbol: string;
 
   /**
-   * The last regular-session price.
+   * The last price of the regular session.
    *
    * @generated from field: double price = 2;
    */
   price: number;
 
   /**
-   * The currency of every price here: ISO 4217, or a fraction of one ("GBp" is pence). Empty when unknown.
+   * The currency of all prices: an ISO 4217 code, or the code of a fraction ("GBp" is pence). Empty when
+   * unknown.
    *
    * @generated from field: string currency = 3;
    */
   currency: string;
 
   /**
-   * How many digits after the point prices of this instrument have. Unset when unknown.
+   * How many digits prices of this instrument have after the decimal point. Unset when unknown.
    *
    * @generated from field: optional int32 price_precision = 4;
    */
   pricePrecision?: number;
 
   /**
-   * The close of the session before. Unset when unknown.
+   * The close of the previous regular session. Unset when unknown.
    *
    * @generated from field: optional double previous_close = 5;
    */
   previousClose?: number;
 
   /**
-   * The current session's first price. Unset when unknown.
+   * The first price of the current or last regular session. Unset when unknown.
    *
    * @generated from field: optional double day_open = 6;
    */
   dayOpen?: number;
 
   /**
-   * The current session's highest price. Unset when unknown.
+   * The highest price of that session so far. Unset when unknown.
    *
    * @generated from field: optional double day_high = 7;
    */
   dayHigh?: number;
 
   /**
-   * The current session's lowest price. Unset when unknown.
+   * The lowest price of that session so far. Unset when unknown.
    *
    * @generated from field: optional double day_low = 8;
    */
   dayLow?: number;
 
   /**
-   * The current session's volume so far, in units of the instrument. Unset when unknown.
+   * The volume of that session so far, in units of the instrument. Unset when unknown.
    *
    * @generated from field: optional double day_volume = 9;
    */
   dayVolume?: number;
 
   /**
-   * Whether the market was open.
+   * In which session the market was at `provenance.as_of`.
    *
    * @generated from field: finstage.market.v1.MarketState market_state = 10;
    */
@@ -103,13 +104,13 @@ export declare type Quote = Message<"finstage.market.v1.Quote"> & {
 export declare const QuoteSchema: GenMessage<Quote>;
 
 /**
- * QuoteResult is the outcome for one symbol of many.
+ * QuoteResult is the quote of one symbol of many, or its error.
  *
  * @generated from message finstage.market.v1.QuoteResult
  */
 export declare type QuoteResult = Message<"finstage.market.v1.QuoteResult"> & {
   /**
-   * The symbol as it was asked for.
+   * The symbol as it was requested.
    *
    * @generated from field: string symbol = 1;
    */
@@ -130,7 +131,7 @@ export declare type QuoteResult = Message<"finstage.market.v1.QuoteResult"> & {
     case: "quote";
   } | {
     /**
-     * The error that the same call for this symbol alone would have ended with.
+     * The error that a call for this symbol alone would end with.
      *
      * @generated from field: google.rpc.Status error = 3;
      */
@@ -146,7 +147,7 @@ export declare type QuoteResult = Message<"finstage.market.v1.QuoteResult"> & {
 export declare const QuoteResultSchema: GenMessage<QuoteResult>;
 
 /**
- * MarketState says whether the instrument's exchange traded at the quote's market time.
+ * MarketState says in which session the instrument's market was at the quote's market time.
  *
  * @generated from enum finstage.market.v1.MarketState
  */
@@ -159,28 +160,28 @@ export enum MarketState {
   UNSPECIFIED = 0,
 
   /**
-   * MARKET_STATE_PRE: before the regular session.
+   * MARKET_STATE_PRE: the session before the regular one.
    *
    * @generated from enum value: MARKET_STATE_PRE = 1;
    */
   PRE = 1,
 
   /**
-   * MARKET_STATE_REGULAR: in the regular session.
+   * MARKET_STATE_REGULAR: the regular session.
    *
    * @generated from enum value: MARKET_STATE_REGULAR = 2;
    */
   REGULAR = 2,
 
   /**
-   * MARKET_STATE_POST: after the regular session.
+   * MARKET_STATE_POST: the session after the regular one.
    *
    * @generated from enum value: MARKET_STATE_POST = 3;
    */
   POST = 3,
 
   /**
-   * MARKET_STATE_CLOSED: outside all sessions.
+   * MARKET_STATE_CLOSED: no session.
    *
    * @generated from enum value: MARKET_STATE_CLOSED = 4;
    */

@@ -33,7 +33,7 @@ export const MarketStateSchema = /*@__PURE__*/
   enumDesc(file_finstage_market_v1_quote, 0);
 
 /**
- * MarketState says whether the instrument's exchange traded at the quote's market time.
+ * MarketState says in which session the instrument's market was at the quote's market time.
  *
  * @generated from enum finstage.market.v1.MarketState
  */

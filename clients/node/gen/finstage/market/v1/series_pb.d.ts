@@ -2,12 +2,13 @@
 // @generated from file finstage/market/v1/series.proto (package finstage.market.v1, syntax proto3)
 /* eslint-disable */
 
-// Interval strings name the time that one bar covers: "1m", "5m", "15m", "30m", "1h", "1d", "1w", "1mo",
-// lower case ("1M" is not a month, and is refused). The set is open: later releases may accept more.
+// An interval is a string that names how long a bar lasts: "1m", "5m", "15m", "30m", "1h", "1d", "1w" or
+// "1mo", in lower case ("1M" is refused, because it could be a minute or a month). The set is open: later
+// releases may accept more.
 //
-// A bar's open time is the start of the time it covers: the start of the minute, of the hour counted from
-// the session's start, of the session's day, of the week (Monday) or of the month. Days, weeks and months
-// start at midnight in the exchange's time zone or at the session's start, as the provider stamps them.
+// A bar's open time is the start of the time that it covers: of the minutes or the hour, counted from the
+// start of the session; of the day; of the week (Monday); of the month. Days, weeks and months start at
+// midnight in the exchange's time zone or at the start of the session, as the provider stamps them.
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
@@ -20,20 +21,20 @@ import type { Provenance } from "./provenance_pb";
 export declare const file_finstage_market_v1_series: GenFile;
 
 /**
- * BarRange is the bars that opened in [start, end).
+ * BarRange selects the bars that opened in [start, end).
  *
  * @generated from message finstage.market.v1.BarRange
  */
 export declare type BarRange = Message<"finstage.market.v1.BarRange"> & {
   /**
-   * Bars that opened at or after this. Unset: from the first bar.
+   * The earliest open time, inclusive. Unset: from the first bar.
    *
    * @generated from field: google.protobuf.Timestamp start = 1;
    */
   start?: Timestamp;
 
   /**
-   * Bars that opened before this. Unset: to the newest bar.
+   * The end of the open times, exclusive; after `start`. Unset: to the newest bar.
    *
    * @generated from field: google.protobuf.Timestamp end = 2;
    */
@@ -47,22 +48,22 @@ export declare type BarRange = Message<"finstage.market.v1.BarRange"> & {
 export declare const BarRangeSchema: GenMessage<BarRange>;
 
 /**
- * SeriesVersion identifies the content of a series (one symbol, one interval). Two equal versions mean
- * equal final bars.
+ * SeriesVersion identifies the content of a series, which is one symbol at one interval. Equal versions
+ * have equal final bars.
  *
  * @generated from message finstage.market.v1.SeriesVersion
  */
 export declare type SeriesVersion = Message<"finstage.market.v1.SeriesVersion"> & {
   /**
-   * Grows when any final bar was changed, removed or added before the last one: a restatement.
-   * Nothing that was computed from another epoch holds. Starts at 1.
+   * Grows with every restatement: when a final bar is changed or removed, or one is added before the last.
+   * Discard everything that was computed from another epoch. Starts at 1.
    *
    * @generated from field: int64 epoch = 1;
    */
   epoch: bigint;
 
   /**
-   * Grows with every commit to the series, restatement or not, also across epochs. Starts at 1.
+   * Grows with every commit to the series; a new epoch does not reset it. Starts at 1.
    *
    * @generated from field: int64 revision = 2;
    */
@@ -76,49 +77,49 @@ export declare type SeriesVersion = Message<"finstage.market.v1.SeriesVersion"> 
 export declare const SeriesVersionSchema: GenMessage<SeriesVersion>;
 
 /**
- * BarColumns holds bars as columns over one time axis. All columns have the same length, `open_time_ms`
- * grows strictly, and no value is NaN or infinite.
+ * BarColumns has bars as columns. All columns have the same length, `open_time_ms` is strictly increasing,
+ * and no value is NaN or infinite.
  *
  * @generated from message finstage.market.v1.BarColumns
  */
 export declare type BarColumns = Message<"finstage.market.v1.BarColumns"> & {
   /**
-   * When each bar opened: milliseconds since 1970-01-01T00:00:00Z (negative before it).
+   * The open time of each bar: milliseconds since 1970-01-01T00:00:00Z, negative before.
    *
    * @generated from field: repeated sfixed64 open_time_ms = 1;
    */
   openTimeMs: bigint[];
 
   /**
-   * First prices.
+   * The first price of each bar.
    *
    * @generated from field: repeated double open = 2;
    */
   open: number[];
 
   /**
-   * Highest prices.
+   * The highest price of each bar.
    *
    * @generated from field: repeated double high = 3;
    */
   high: number[];
 
   /**
-   * Lowest prices.
+   * The lowest price of each bar.
    *
    * @generated from field: repeated double low = 4;
    */
   low: number[];
 
   /**
-   * Last prices.
+   * The last price of each bar.
    *
    * @generated from field: repeated double close = 5;
    */
   close: number[];
 
   /**
-   * Units traded (may be fractional); 0 where none were reported.
+   * How many units were traded in each bar, 0 or more, perhaps fractional. 0 where no volume was reported.
    *
    * @generated from field: repeated double volume = 6;
    */
@@ -132,41 +133,41 @@ export declare type BarColumns = Message<"finstage.market.v1.BarColumns"> & {
 export declare const BarColumnsSchema: GenMessage<BarColumns>;
 
 /**
- * Gap is a stretch of a series without bars.
+ * Gap is a time range of a series without bars.
  *
  * @generated from message finstage.market.v1.Gap
  */
 export declare type Gap = Message<"finstage.market.v1.Gap"> & {
   /**
-   * Where it starts: the open time of the first missing bar, or the start of the range.
+   * Its start: the open time of the first missing bar, or the start of the requested range.
    *
    * @generated from field: google.protobuf.Timestamp start = 1;
    */
   start?: Timestamp;
 
   /**
-   * Where it ends, exclusive.
+   * Its end, exclusive.
    *
    * @generated from field: google.protobuf.Timestamp end = 2;
    */
   end?: Timestamp;
 
   /**
-   * Why.
+   * Why the bars are missing.
    *
    * @generated from field: finstage.market.v1.GapReason reason = 3;
    */
   reason: GapReason;
 
   /**
-   * How many bars are missing. Unset when it cannot be known.
+   * How many bars are missing. Unset when unknown.
    *
    * @generated from field: optional int64 missing_bars = 4;
    */
   missingBars?: bigint;
 
   /**
-   * More, for people; may be empty.
+   * A further explanation for people. May be empty.
    *
    * @generated from field: string detail = 5;
    */
@@ -180,7 +181,7 @@ export declare type Gap = Message<"finstage.market.v1.Gap"> & {
 export declare const GapSchema: GenMessage<Gap>;
 
 /**
- * BarFlag marks a bar that was kept although something is odd about it.
+ * BarFlag marks a bar that was kept although something about it is unusual.
  *
  * @generated from message finstage.market.v1.BarFlag
  */
@@ -193,14 +194,14 @@ export declare type BarFlag = Message<"finstage.market.v1.BarFlag"> & {
   openTime?: Timestamp;
 
   /**
-   * What is odd.
+   * What is unusual.
    *
    * @generated from field: finstage.market.v1.FlagReason reason = 2;
    */
   reason: FlagReason;
 
   /**
-   * More, for people.
+   * A further explanation for people. May be empty.
    *
    * @generated from field: string detail = 3;
    */
@@ -214,41 +215,41 @@ export declare type BarFlag = Message<"finstage.market.v1.BarFlag"> & {
 export declare const BarFlagSchema: GenMessage<BarFlag>;
 
 /**
- * Coverage says which part of the asked range the bars cover, and where and why not.
+ * Coverage says which range the response describes, and where and why bars are missing in it.
  *
  * @generated from message finstage.market.v1.Coverage
  */
 export declare type Coverage = Message<"finstage.market.v1.Coverage"> & {
   /**
-   * The start of the range that the answer speaks of: as asked, or the first bar's open time.
+   * The start of the range: as requested, or else the first bar's open time.
    *
    * @generated from field: google.protobuf.Timestamp start = 1;
    */
   start?: Timestamp;
 
   /**
-   * Its end, exclusive: as asked, or the moment of the answer.
+   * The end of the range, exclusive: as requested, or else the time of the response.
    *
    * @generated from field: google.protobuf.Timestamp end = 2;
    */
   end?: Timestamp;
 
   /**
-   * The gaps in it, in order of time; at most 1000, the newest ones.
+   * The gaps in the range, oldest first. At most 1,000; older ones are left out.
    *
    * @generated from field: repeated finstage.market.v1.Gap gaps = 3;
    */
   gaps: Gap[];
 
   /**
-   * How many older gaps were left out of `gaps`.
+   * How many gaps were left out of `gaps`.
    *
    * @generated from field: int32 gaps_left_out = 4;
    */
   gapsLeftOut: number;
 
   /**
-   * Bars in the range that are odd, in order of time; at most 1000, the newest ones.
+   * The unusual bars in the range, oldest first. At most 1,000; older ones are left out.
    *
    * @generated from field: repeated finstage.market.v1.BarFlag flags = 5;
    */
@@ -262,13 +263,13 @@ export declare type Coverage = Message<"finstage.market.v1.Coverage"> & {
 export declare const CoverageSchema: GenMessage<Coverage>;
 
 /**
- * BarSeries is a part of a series, with what is known of it.
+ * BarSeries is some bars of a series, with their version, coverage and provenance.
  *
  * @generated from message finstage.market.v1.BarSeries
  */
 export declare type BarSeries = Message<"finstage.market.v1.BarSeries"> & {
   /**
-   * The symbol.
+   * The symbol, as in Instrument.symbol.
    *
    * @generated from field: string symbol = 1;
    */
@@ -282,14 +283,14 @@ export declare type BarSeries = Message<"finstage.market.v1.BarSeries"> & {
   interval: string;
 
   /**
-   * What prices are corrected for; never UNSPECIFIED.
+   * What prices are adjusted for; never UNSPECIFIED.
    *
    * @generated from field: finstage.market.v1.Adjustment adjustment = 3;
    */
   adjustment: Adjustment;
 
   /**
-   * The version of the series that these bars were read from.
+   * The version of the series that the bars are from.
    *
    * @generated from field: finstage.market.v1.SeriesVersion version = 4;
    */
@@ -303,14 +304,14 @@ export declare type BarSeries = Message<"finstage.market.v1.BarSeries"> & {
   columns?: BarColumns;
 
   /**
-   * Whether the last bar of `columns` is final. False: it is the forming bar. All others are final.
+   * Whether the last bar is final. False: it is still forming. All earlier bars are final.
    *
    * @generated from field: bool last_is_final = 6;
    */
   lastIsFinal: boolean;
 
   /**
-   * What the range covers.
+   * Which range the bars cover, and the gaps in it.
    *
    * @generated from field: finstage.market.v1.Coverage coverage = 7;
    */
@@ -324,14 +325,15 @@ export declare type BarSeries = Message<"finstage.market.v1.BarSeries"> & {
   provenance?: Provenance;
 
   /**
-   * The currency of the prices (ISO 4217, or a fraction: "GBp"). Empty when unknown.
+   * The currency of the prices: an ISO 4217 code, or the code of a fraction ("GBp" is pence). Empty when
+   * unknown.
    *
    * @generated from field: string currency = 9;
    */
   currency: string;
 
   /**
-   * The exchange's time zone, an IANA name. Empty when unknown.
+   * The IANA name of the exchange's time zone: "America/New_York". Empty when unknown.
    *
    * @generated from field: string time_zone = 10;
    */
@@ -345,7 +347,7 @@ export declare type BarSeries = Message<"finstage.market.v1.BarSeries"> & {
 export declare const BarSeriesSchema: GenMessage<BarSeries>;
 
 /**
- * Heartbeat is sent on a stream that has nothing to say, so that a silent stream is seen.
+ * Heartbeat is sent on a stream without events, so that the client knows that the stream is alive.
  *
  * @generated from message finstage.market.v1.Heartbeat
  */
@@ -358,7 +360,7 @@ export declare type Heartbeat = Message<"finstage.market.v1.Heartbeat"> & {
   sentAt?: Timestamp;
 
   /**
-   * The market time of the last datum sent on this stream. Unset when none was.
+   * The market time of the last value that was sent on this stream. Unset when none was.
    *
    * @generated from field: google.protobuf.Timestamp last_data_at = 2;
    */
@@ -372,28 +374,28 @@ export declare type Heartbeat = Message<"finstage.market.v1.Heartbeat"> & {
 export declare const HeartbeatSchema: GenMessage<Heartbeat>;
 
 /**
- * Adjustment says which corporate actions prices are corrected for.
+ * Adjustment says which corporate actions prices are adjusted for.
  *
  * @generated from enum finstage.market.v1.Adjustment
  */
 export enum Adjustment {
   /**
-   * ADJUSTMENT_UNSPECIFIED means SPLITS in a request, and is never in an answer.
+   * ADJUSTMENT_UNSPECIFIED means SPLITS in a request, and is never in a response.
    *
    * @generated from enum value: ADJUSTMENT_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * ADJUSTMENT_SPLITS: prices and volumes before a split are in today's shares.
+   * ADJUSTMENT_SPLITS: prices and volumes before a split are in terms of today's shares.
    *
    * @generated from enum value: ADJUSTMENT_SPLITS = 1;
    */
   SPLITS = 1,
 
   /**
-   * ADJUSTMENT_ALL: for dividends too (total return): each price before a dividend's day is lowered by
-   * the dividend's part of the close before it.
+   * ADJUSTMENT_ALL: for splits and dividends (total return). Prices before an ex-dividend day are lowered
+   * by the ratio of the dividend to the close before that day.
    *
    * @generated from enum value: ADJUSTMENT_ALL = 2;
    */
@@ -419,44 +421,44 @@ export enum GapReason {
   UNSPECIFIED = 0,
 
   /**
-   * GAP_REASON_MARKET_CLOSED: there was no session (holiday, halt of the exchange).
+   * GAP_REASON_MARKET_CLOSED: there was no session (a holiday, or the exchange was halted).
    *
    * @generated from enum value: GAP_REASON_MARKET_CLOSED = 1;
    */
   MARKET_CLOSED = 1,
 
   /**
-   * GAP_REASON_NO_TRADES: a session, but nothing traded.
+   * GAP_REASON_NO_TRADES: there was a session without trades.
    *
    * @generated from enum value: GAP_REASON_NO_TRADES = 2;
    */
   NO_TRADES = 2,
 
   /**
-   * GAP_REASON_PROVIDER_MISSING: the provider gave no bar, or one without values, where there should
-   * be one.
+   * GAP_REASON_PROVIDER_MISSING: the provider gave no bar, or one without values, for a time that should
+   * have one.
    *
    * @generated from enum value: GAP_REASON_PROVIDER_MISSING = 3;
    */
   PROVIDER_MISSING = 3,
 
   /**
-   * GAP_REASON_PROVIDER_LIMIT: the provider does not reach back so far for this interval.
+   * GAP_REASON_PROVIDER_LIMIT: the provider's history at this interval does not go back that far.
    *
    * @generated from enum value: GAP_REASON_PROVIDER_LIMIT = 4;
    */
   PROVIDER_LIMIT = 4,
 
   /**
-   * GAP_REASON_NOT_FETCHED: not asked of any provider yet.
+   * GAP_REASON_NOT_FETCHED: no provider has been asked yet.
    *
    * @generated from enum value: GAP_REASON_NOT_FETCHED = 5;
    */
   NOT_FETCHED = 5,
 
   /**
-   * GAP_REASON_REJECTED: the provider gave a bar that cannot be one (high below low, a negative
-   * price); ListRejectedBars of ingest has it.
+   * GAP_REASON_REJECTED: the provider gave an invalid bar (high below low, say), which was refused;
+   * IngestService.ListRejectedBars has it.
    *
    * @generated from enum value: GAP_REASON_REJECTED = 6;
    */
@@ -468,6 +470,13 @@ export enum GapReason {
    * @generated from enum value: GAP_REASON_BEFORE_LISTING = 7;
    */
   BEFORE_LISTING = 7,
+
+  /**
+   * GAP_REASON_DELETED: an operator deleted the bars. `detail` says why.
+   *
+   * @generated from enum value: GAP_REASON_DELETED = 8;
+   */
+  DELETED = 8,
 }
 
 /**
@@ -476,7 +485,7 @@ export enum GapReason {
 export declare const GapReasonSchema: GenEnum<GapReason>;
 
 /**
- * FlagReason says what is odd about a bar that was kept.
+ * FlagReason says what is unusual about a bar that was kept.
  *
  * @generated from enum finstage.market.v1.FlagReason
  */
@@ -489,23 +498,23 @@ export enum FlagReason {
   UNSPECIFIED = 0,
 
   /**
-   * FLAG_REASON_SUSPICIOUS_JUMP: the price moved by about a factor of 100, or by more than any market
-   * explains, without a split. Kept as the provider gave it.
+   * FLAG_REASON_SUSPICIOUS_JUMP: without a split that explains it, the price changed by about a factor of
+   * 100, or by more than markets do. Kept as the provider gave it.
    *
    * @generated from enum value: FLAG_REASON_SUSPICIOUS_JUMP = 1;
    */
   SUSPICIOUS_JUMP = 1,
 
   /**
-   * FLAG_REASON_ZERO_PRICE: a price of zero.
+   * FLAG_REASON_ZERO_PRICE: a price is zero.
    *
    * @generated from enum value: FLAG_REASON_ZERO_PRICE = 2;
    */
   ZERO_PRICE = 2,
 
   /**
-   * FLAG_REASON_OHLC_ROUNDED: open or close lay outside low..high by no more than rounding; low or high
-   * was widened to hold them.
+   * FLAG_REASON_OHLC_ROUNDED: open or close was outside low to high by no more than rounding; low or high
+   * was moved to include it.
    *
    * @generated from enum value: FLAG_REASON_OHLC_ROUNDED = 3;
    */

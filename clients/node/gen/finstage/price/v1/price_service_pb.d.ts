@@ -15,29 +15,29 @@ import type { Instrument, InstrumentType } from "../../market/v1/instrument_pb";
 export declare const file_finstage_price_v1_price_service: GenFile;
 
 /**
- * GetQuoteRequest asks for one quote.
+ * GetQuoteRequest names a symbol, and how old its quote may be.
  *
  * @generated from message finstage.price.v1.GetQuoteRequest
  */
 export declare type GetQuoteRequest = Message<"finstage.price.v1.GetQuoteRequest"> & {
   /**
-   * The symbol, 1 to 32 characters of A-Z 0-9 . - = ^ & and _ ; lower case is taken as upper case.
+   * The symbol: 1 to 32 characters of A-Z, 0-9 and . - = ^ & _ ; lower case is accepted as upper case.
    *
    * @generated from field: string symbol = 1;
    */
   symbol: string;
 
   /**
-   * How old, since it was fetched, a quote may be without asking the source again; 0 asks always.
-   * Unset: the server's own (60 s). At most 7 days.
+   * How long ago a served quote may have been fetched, 0 to 7 days; an older quote is fetched again. 0 always
+   * fetches. Unset: the server's default (60 s).
    *
    * @generated from field: google.protobuf.Duration max_age = 2;
    */
   maxAge?: Duration;
 
   /**
-   * Whether an older quote, marked CACHE_STATUS_STALE, is better than an error when the source does not
-   * answer. Unset: true.
+   * Whether to return an older quote, marked CACHE_STATUS_STALE, instead of an error when the source does
+   * not answer. Unset: true.
    *
    * @generated from field: optional bool allow_stale = 3;
    */
@@ -51,7 +51,7 @@ export declare type GetQuoteRequest = Message<"finstage.price.v1.GetQuoteRequest
 export declare const GetQuoteRequestSchema: GenMessage<GetQuoteRequest>;
 
 /**
- * GetQuoteResponse holds the quote.
+ * GetQuoteResponse has the quote.
  *
  * @generated from message finstage.price.v1.GetQuoteResponse
  */
@@ -71,27 +71,27 @@ export declare type GetQuoteResponse = Message<"finstage.price.v1.GetQuoteRespon
 export declare const GetQuoteResponseSchema: GenMessage<GetQuoteResponse>;
 
 /**
- * BatchGetQuotesRequest asks for several quotes.
+ * BatchGetQuotesRequest names the symbols, and how old their quotes may be.
  *
  * @generated from message finstage.price.v1.BatchGetQuotesRequest
  */
 export declare type BatchGetQuotesRequest = Message<"finstage.price.v1.BatchGetQuotesRequest"> & {
   /**
-   * 1 to 500 symbols.
+   * 1 to 500 symbols, each as in GetQuoteRequest.
    *
    * @generated from field: repeated string symbols = 1;
    */
   symbols: string[];
 
   /**
-   * As in GetQuoteRequest.
+   * As in GetQuoteRequest, for each quote.
    *
    * @generated from field: google.protobuf.Duration max_age = 2;
    */
   maxAge?: Duration;
 
   /**
-   * As in GetQuoteRequest.
+   * As in GetQuoteRequest, for each quote.
    *
    * @generated from field: optional bool allow_stale = 3;
    */
@@ -105,13 +105,13 @@ export declare type BatchGetQuotesRequest = Message<"finstage.price.v1.BatchGetQ
 export declare const BatchGetQuotesRequestSchema: GenMessage<BatchGetQuotesRequest>;
 
 /**
- * BatchGetQuotesResponse holds one result per symbol.
+ * BatchGetQuotesResponse has one result for each symbol.
  *
  * @generated from message finstage.price.v1.BatchGetQuotesResponse
  */
 export declare type BatchGetQuotesResponse = Message<"finstage.price.v1.BatchGetQuotesResponse"> & {
   /**
-   * One result for each of the request's symbols, in its order.
+   * One result for each symbol of the request, in the same order.
    *
    * @generated from field: repeated finstage.market.v1.QuoteResult results = 1;
    */
@@ -125,20 +125,20 @@ export declare type BatchGetQuotesResponse = Message<"finstage.price.v1.BatchGet
 export declare const BatchGetQuotesResponseSchema: GenMessage<BatchGetQuotesResponse>;
 
 /**
- * WatchQuotesRequest subscribes to quotes.
+ * WatchQuotesRequest names the symbols to watch.
  *
  * @generated from message finstage.price.v1.WatchQuotesRequest
  */
 export declare type WatchQuotesRequest = Message<"finstage.price.v1.WatchQuotesRequest"> & {
   /**
-   * 1 to 500 symbols.
+   * 1 to 500 symbols, each as in GetQuoteRequest.
    *
    * @generated from field: repeated string symbols = 1;
    */
   symbols: string[];
 
   /**
-   * Time between heartbeats on a silent stream, 1 s to 5 min. Unset: 15 s.
+   * How long the stream may be silent before a heartbeat is sent, 1 s to 5 min. Unset: 15 s.
    *
    * @generated from field: google.protobuf.Duration heartbeat_interval = 2;
    */
@@ -164,7 +164,7 @@ export declare type WatchQuotesResponse = Message<"finstage.price.v1.WatchQuotes
    */
   event: {
     /**
-     * A quote that is new or changed, or the error of a symbol that has none.
+     * A new or changed quote, or the error of a symbol without a quote.
      *
      * @generated from field: finstage.market.v1.QuoteResult result = 1;
      */
@@ -172,7 +172,7 @@ export declare type WatchQuotesResponse = Message<"finstage.price.v1.WatchQuotes
     case: "result";
   } | {
     /**
-     * Nothing, for the time asked.
+     * Nothing happened for `heartbeat_interval`.
      *
      * @generated from field: finstage.market.v1.Heartbeat heartbeat = 2;
      */
@@ -188,7 +188,7 @@ export declare type WatchQuotesResponse = Message<"finstage.price.v1.WatchQuotes
 export declare const WatchQuotesResponseSchema: GenMessage<WatchQuotesResponse>;
 
 /**
- * GetBarsRequest asks for bars of a series.
+ * GetBarsRequest names a series, and which of its bars to return.
  *
  * @generated from message finstage.price.v1.GetBarsRequest
  */
@@ -201,14 +201,14 @@ export declare type GetBarsRequest = Message<"finstage.price.v1.GetBarsRequest">
   symbol: string;
 
   /**
-   * The interval: "1d".
+   * The interval, as in series.proto: "1d".
    *
    * @generated from field: string interval = 2;
    */
   interval: string;
 
   /**
-   * What prices are corrected for. Unset: SPLITS.
+   * What prices are adjusted for. Unset: SPLITS.
    *
    * @generated from field: finstage.market.v1.Adjustment adjustment = 3;
    */
@@ -221,7 +221,7 @@ export declare type GetBarsRequest = Message<"finstage.price.v1.GetBarsRequest">
    */
   bars: {
     /**
-     * The bars of a range.
+     * The bars that opened in a range. Without bounds: as if `bars` were unset.
      *
      * @generated from field: finstage.market.v1.BarRange range = 4;
      */
@@ -229,7 +229,7 @@ export declare type GetBarsRequest = Message<"finstage.price.v1.GetBarsRequest">
     case: "range";
   } | {
     /**
-     * The newest N bars, 1 to 1,000,000.
+     * This many of the newest bars, 1 to 1,000,000.
      *
      * @generated from field: int32 limit = 5;
      */
@@ -238,37 +238,39 @@ export declare type GetBarsRequest = Message<"finstage.price.v1.GetBarsRequest">
   } | { case: undefined; value?: undefined };
 
   /**
-   * How many bars a page holds at most; more than 50,000 are cut to 50,000 (2.4 MB; a page never passes
-   * 3 MiB). 0: 50,000.
+   * The most bars in a page, 0 or more. 0, and values above 50,000: 50,000 (2.4 MB). A page never exceeds
+   * 3 MiB and may have fewer bars than asked for.
    *
    * @generated from field: int32 page_size = 6;
    */
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before, the other fields as they were. Empty: the first page.
+   * The `next_page_token` of the previous page; all other fields must be as in its request. Empty: the first
+   * page.
    *
    * @generated from field: string page_token = 7;
    */
   pageToken: string;
 
   /**
-   * How long ago the series may have been refreshed. Unset: the server's own (60 s, or one interval if
-   * that is shorter). At most 7 days.
+   * How long ago the series may have been refreshed from its source, 0 to 7 days; otherwise it is refreshed
+   * now. Unset: the server's default (60 s, or one interval where that is shorter).
    *
    * @generated from field: google.protobuf.Duration max_age = 8;
    */
   maxAge?: Duration;
 
   /**
-   * As in GetQuoteRequest. Unset: true.
+   * Whether to return older bars, marked CACHE_STATUS_STALE, instead of an error when the source does not
+   * answer. Unset: true.
    *
    * @generated from field: optional bool allow_stale = 9;
    */
   allowStale?: boolean;
 
   /**
-   * Leave the forming bar out. Unset: false.
+   * Leave out the forming bar. Unset: false.
    *
    * @generated from field: bool final_only = 10;
    */
@@ -282,27 +284,27 @@ export declare type GetBarsRequest = Message<"finstage.price.v1.GetBarsRequest">
 export declare const GetBarsRequestSchema: GenMessage<GetBarsRequest>;
 
 /**
- * GetBarsResponse holds one page.
+ * GetBarsResponse has one page of bars.
  *
  * @generated from message finstage.price.v1.GetBarsResponse
  */
 export declare type GetBarsResponse = Message<"finstage.price.v1.GetBarsResponse"> & {
   /**
-   * The bars of this page, oldest first; `coverage` speaks of this page's part of the range.
+   * The bars of this page, oldest first; its `coverage` describes this page's part of the range.
    *
    * @generated from field: finstage.market.v1.BarSeries series = 1;
    */
   series?: BarSeries;
 
   /**
-   * Token for the next page; empty on the last.
+   * The token of the next page. Empty: this is the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
 
   /**
-   * How many bars the whole answer has, over all pages.
+   * The number of bars in all pages together.
    *
    * @generated from field: int64 total_bars = 3;
    */
@@ -316,7 +318,7 @@ export declare type GetBarsResponse = Message<"finstage.price.v1.GetBarsResponse
 export declare const GetBarsResponseSchema: GenMessage<GetBarsResponse>;
 
 /**
- * StreamBarsRequest asks for a range of a series, as in GetBarsRequest.
+ * StreamBarsRequest names a series, and which of its bars to stream.
  *
  * @generated from message finstage.price.v1.StreamBarsRequest
  */
@@ -329,14 +331,14 @@ export declare type StreamBarsRequest = Message<"finstage.price.v1.StreamBarsReq
   symbol: string;
 
   /**
-   * The interval: "1d".
+   * The interval, as in series.proto: "1d".
    *
    * @generated from field: string interval = 2;
    */
   interval: string;
 
   /**
-   * What prices are corrected for. Unset: SPLITS.
+   * What prices are adjusted for. Unset: SPLITS.
    *
    * @generated from field: finstage.market.v1.Adjustment adjustment = 3;
    */
@@ -349,7 +351,7 @@ export declare type StreamBarsRequest = Message<"finstage.price.v1.StreamBarsReq
    */
   bars: {
     /**
-     * The bars of a range.
+     * The bars that opened in a range. Without bounds: as if `bars` were unset.
      *
      * @generated from field: finstage.market.v1.BarRange range = 4;
      */
@@ -357,7 +359,7 @@ export declare type StreamBarsRequest = Message<"finstage.price.v1.StreamBarsReq
     case: "range";
   } | {
     /**
-     * The newest N bars, 1 or more.
+     * This many of the newest bars, 1 or more.
      *
      * @generated from field: int32 limit = 5;
      */
@@ -394,7 +396,7 @@ export declare type StreamBarsRequest = Message<"finstage.price.v1.StreamBarsReq
 export declare const StreamBarsRequestSchema: GenMessage<StreamBarsRequest>;
 
 /**
- * StreamBarsResponse is the header, once, then chunks.
+ * StreamBarsResponse is the header, once, then chunks of bars.
  *
  * @generated from message finstage.price.v1.StreamBarsResponse
  */
@@ -406,7 +408,7 @@ export declare type StreamBarsResponse = Message<"finstage.price.v1.StreamBarsRe
    */
   part: {
     /**
-     * First: all that is known of the series, without columns.
+     * The first message: the series without its columns.
      *
      * @generated from field: finstage.market.v1.BarSeries header = 1;
      */
@@ -414,7 +416,7 @@ export declare type StreamBarsResponse = Message<"finstage.price.v1.StreamBarsRe
     case: "header";
   } | {
     /**
-     * Then: bars, oldest first, each chunk after the one before.
+     * Every further message: the next bars, oldest first.
      *
      * @generated from field: finstage.market.v1.BarColumns columns = 2;
      */
@@ -430,7 +432,7 @@ export declare type StreamBarsResponse = Message<"finstage.price.v1.StreamBarsRe
 export declare const StreamBarsResponseSchema: GenMessage<StreamBarsResponse>;
 
 /**
- * WatchBarsRequest subscribes to one series.
+ * WatchBarsRequest names the series to watch.
  *
  * @generated from message finstage.price.v1.WatchBarsRequest
  */
@@ -443,28 +445,29 @@ export declare type WatchBarsRequest = Message<"finstage.price.v1.WatchBarsReque
   symbol: string;
 
   /**
-   * The interval: "1d".
+   * The interval, as in series.proto: "1d".
    *
    * @generated from field: string interval = 2;
    */
   interval: string;
 
   /**
-   * What prices are corrected for. Unset: SPLITS.
+   * What prices are adjusted for. Unset: SPLITS.
    *
    * @generated from field: finstage.market.v1.Adjustment adjustment = 3;
    */
   adjustment: Adjustment;
 
   /**
-   * How many of the newest bars the snapshot holds, 0 to 50,000. Unset: 500.
+   * How many of the newest bars the snapshot has, 0 to 50,000. Unset: 500.
    *
    * @generated from field: optional int32 snapshot_limit = 4;
    */
   snapshotLimit?: number;
 
   /**
-   * Continue after this event of an earlier stream, instead of a snapshot. Empty: start anew.
+   * The `resume_token` of the last event of an earlier stream: continue after it, without a snapshot. Empty:
+   * start with a snapshot.
    *
    * @generated from field: string resume_token = 5;
    */
@@ -478,7 +481,7 @@ export declare type WatchBarsRequest = Message<"finstage.price.v1.WatchBarsReque
   finalOnly: boolean;
 
   /**
-   * Time between heartbeats on a silent stream, 1 s to 5 min. Unset: 15 s.
+   * How long the stream may be silent before a heartbeat is sent, 1 s to 5 min. Unset: 15 s.
    *
    * @generated from field: google.protobuf.Duration heartbeat_interval = 7;
    */
@@ -504,7 +507,8 @@ export declare type WatchBarsResponse = Message<"finstage.price.v1.WatchBarsResp
    */
   event: {
     /**
-     * First, without a resume token: the newest bars. Again after each restatement, with the new epoch.
+     * The newest bars. Sent first, unless a resume token was given, and after each restatement, with the new
+     * epoch.
      *
      * @generated from field: finstage.market.v1.BarSeries snapshot = 1;
      */
@@ -512,7 +516,7 @@ export declare type WatchBarsResponse = Message<"finstage.price.v1.WatchBarsResp
     case: "snapshot";
   } | {
     /**
-     * Bars that are new or changed since the event before; replace by open time.
+     * Bars that are new or changed since the previous event. A bar replaces the one with its open time.
      *
      * @generated from field: finstage.market.v1.BarSeries update = 2;
      */
@@ -520,7 +524,7 @@ export declare type WatchBarsResponse = Message<"finstage.price.v1.WatchBarsResp
     case: "update";
   } | {
     /**
-     * Nothing, for the time asked.
+     * Nothing happened for `heartbeat_interval`.
      *
      * @generated from field: finstage.market.v1.Heartbeat heartbeat = 3;
      */
@@ -529,7 +533,7 @@ export declare type WatchBarsResponse = Message<"finstage.price.v1.WatchBarsResp
   } | { case: undefined; value?: undefined };
 
   /**
-   * Pass it to continue after this event. Empty on heartbeats.
+   * The token to continue after this event. Empty in heartbeats.
    *
    * @generated from field: string resume_token = 4;
    */
@@ -543,7 +547,7 @@ export declare type WatchBarsResponse = Message<"finstage.price.v1.WatchBarsResp
 export declare const WatchBarsResponseSchema: GenMessage<WatchBarsResponse>;
 
 /**
- * GetInstrumentRequest asks for one instrument.
+ * GetInstrumentRequest names a symbol.
  *
  * @generated from message finstage.price.v1.GetInstrumentRequest
  */
@@ -563,7 +567,7 @@ export declare type GetInstrumentRequest = Message<"finstage.price.v1.GetInstrum
 export declare const GetInstrumentRequestSchema: GenMessage<GetInstrumentRequest>;
 
 /**
- * GetInstrumentResponse holds the instrument.
+ * GetInstrumentResponse has the instrument.
  *
  * @generated from message finstage.price.v1.GetInstrumentResponse
  */
@@ -583,27 +587,27 @@ export declare type GetInstrumentResponse = Message<"finstage.price.v1.GetInstru
 export declare const GetInstrumentResponseSchema: GenMessage<GetInstrumentResponse>;
 
 /**
- * SearchInstrumentsRequest searches.
+ * SearchInstrumentsRequest says what to search for.
  *
  * @generated from message finstage.price.v1.SearchInstrumentsRequest
  */
 export declare type SearchInstrumentsRequest = Message<"finstage.price.v1.SearchInstrumentsRequest"> & {
   /**
-   * A part of a symbol or a name, 1 to 64 characters.
+   * Part of a symbol or name, 1 to 64 characters.
    *
    * @generated from field: string query = 1;
    */
   query: string;
 
   /**
-   * Only these kinds. Empty: all.
+   * Return only instruments of these types. Empty: all types.
    *
    * @generated from field: repeated finstage.market.v1.InstrumentType types = 2;
    */
   types: InstrumentType[];
 
   /**
-   * How many to return, 1 to 50. Unset: 10.
+   * The most instruments to return, 1 to 50. Unset: 10.
    *
    * @generated from field: optional int32 limit = 3;
    */
@@ -617,13 +621,13 @@ export declare type SearchInstrumentsRequest = Message<"finstage.price.v1.Search
 export declare const SearchInstrumentsRequestSchema: GenMessage<SearchInstrumentsRequest>;
 
 /**
- * SearchInstrumentsResponse holds what was found.
+ * SearchInstrumentsResponse has the matches.
  *
  * @generated from message finstage.price.v1.SearchInstrumentsResponse
  */
 export declare type SearchInstrumentsResponse = Message<"finstage.price.v1.SearchInstrumentsResponse"> & {
   /**
-   * Best match first.
+   * The matches, best first.
    *
    * @generated from field: repeated finstage.market.v1.Instrument instruments = 1;
    */
@@ -637,13 +641,13 @@ export declare type SearchInstrumentsResponse = Message<"finstage.price.v1.Searc
 export declare const SearchInstrumentsResponseSchema: GenMessage<SearchInstrumentsResponse>;
 
 /**
- * PriceService serves quotes and bars, fast and with their provenance. It holds no data of its own: it
- * caches what ingest has, and goes on serving it, marked stale, while ingest or the upstream is away.
+ * PriceService serves quotes and bars with their provenance. It stores nothing: it caches what ingest
+ * has, and keeps serving it, marked as stale, while ingest or the upstream is unavailable.
  *
- * Every RPC may also end with INVALID_ARGUMENT (BadRequest: a violation per field), UNAUTHENTICATED,
- * PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED and INTERNAL; the errors named
- * at an RPC are those that are its own. Errors are `google.rpc.Status` with details, and every one has
- * an ErrorInfo whose reason is a finstage.market.v1.ErrorReason.
+ * Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
+ * PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED and INTERNAL; each RPC lists its
+ * further errors. Errors are `google.rpc.Status` with details. Every error has an ErrorInfo whose reason
+ * is a finstage.market.v1.ErrorReason.
  *
  * @generated from service finstage.price.v1.PriceService
  */
@@ -663,10 +667,10 @@ export declare const PriceService: GenService<{
     output: typeof GetQuoteResponseSchema;
   },
   /**
-   * BatchGetQuotes returns quotes of up to 500 symbols, in the order asked, each a quote or the error
-   * that GetQuote would have ended with. A symbol that appears twice is answered twice.
+   * BatchGetQuotes returns one result for each symbol, in the order of the request: the quote, or the
+   * error that GetQuote would end with. A symbol that is listed twice has two results.
    *
-   * Errors of its own: none; those of single symbols are in their results.
+   * Errors: none of its own; a symbol's error is in its result.
    *
    * @generated from rpc finstage.price.v1.PriceService.BatchGetQuotes
    */
@@ -676,8 +680,8 @@ export declare const PriceService: GenService<{
     output: typeof BatchGetQuotesResponseSchema;
   },
   /**
-   * WatchQuotes sends the current quote of each symbol, then each change, until the call is cancelled.
-   * A symbol without a quote is answered once with its error; the stream goes on for the others.
+   * WatchQuotes sends the current quote of each symbol and then every change, until the client cancels.
+   * For a symbol without a quote it sends the error once; the stream continues for the others.
    *
    * Errors: UNAVAILABLE (SERVICE_UNAVAILABLE) when the server stops; call again.
    *
@@ -689,10 +693,10 @@ export declare const PriceService: GenService<{
     output: typeof WatchQuotesResponseSchema;
   },
   /**
-   * GetBars returns bars of one series: those that opened in [start, end), or the last `limit`. A reply
-   * holds one page; the pages of a range are of one epoch of the series.
+   * GetBars returns bars of one series: those that opened in [start, end), or the newest `limit`. A
+   * response holds one page; all pages of an answer come from one epoch of the series.
    *
-   * A series that nobody asked for before is fetched, as far back as the provider has it.
+   * A series that is not stored yet is fetched first, as far back as the provider has it.
    *
    * Errors: NOT_FOUND (SYMBOL_NOT_FOUND, NO_DATA; ResourceInfo); FAILED_PRECONDITION (PAGE_EXPIRED);
    * RESOURCE_EXHAUSTED (UPSTREAM_RATE_LIMITED; RetryInfo); UNAVAILABLE (UPSTREAM_UNAVAILABLE,
@@ -706,9 +710,9 @@ export declare const PriceService: GenService<{
     output: typeof GetBarsResponseSchema;
   },
   /**
-   * StreamBars returns the bars that GetBars would, of any number, in chunks of columns.
+   * StreamBars returns what GetBars would, without pages: a header, then chunks of columns.
    *
-   * Errors: as GetBars, before the first message.
+   * Errors: those of GetBars except PAGE_EXPIRED, before the first message.
    *
    * @generated from rpc finstage.price.v1.PriceService.StreamBars
    */
@@ -718,10 +722,10 @@ export declare const PriceService: GenService<{
     output: typeof StreamBarsResponseSchema;
   },
   /**
-   * WatchBars sends what is there (snapshot, or what was missed since `resume_token`), then each change
-   * as it is committed, until the call is cancelled.
+   * WatchBars sends the newest bars (or, with `resume_token`, the changes since that event), then every
+   * change as it is committed, until the client cancels.
    *
-   * Errors: as GetBars, before the first message; FAILED_PRECONDITION (RESUME_EXPIRED); UNAVAILABLE
+   * Errors: those of GetBars, before the first message; FAILED_PRECONDITION (RESUME_EXPIRED); UNAVAILABLE
    * (SERVICE_UNAVAILABLE) when the server stops: call again with the last `resume_token`.
    *
    * @generated from rpc finstage.price.v1.PriceService.WatchBars
@@ -732,9 +736,9 @@ export declare const PriceService: GenService<{
     output: typeof WatchBarsResponseSchema;
   },
   /**
-   * GetInstrument describes what a symbol names.
+   * GetInstrument describes the instrument that a symbol names.
    *
-   * Errors: NOT_FOUND (SYMBOL_NOT_FOUND; ResourceInfo); RESOURCE_EXHAUSTED, UNAVAILABLE as GetQuote.
+   * Errors: NOT_FOUND (SYMBOL_NOT_FOUND; ResourceInfo); RESOURCE_EXHAUSTED and UNAVAILABLE as for GetQuote.
    *
    * @generated from rpc finstage.price.v1.PriceService.GetInstrument
    */
@@ -744,9 +748,10 @@ export declare const PriceService: GenService<{
     output: typeof GetInstrumentResponseSchema;
   },
   /**
-   * SearchInstruments finds instruments by a part of their symbol or name, best match first.
+   * SearchInstruments finds instruments by part of their symbol or name, best match first. When nothing
+   * matches, the response is empty.
    *
-   * Errors: RESOURCE_EXHAUSTED, UNAVAILABLE as GetQuote. Nothing found is an empty answer.
+   * Errors: RESOURCE_EXHAUSTED and UNAVAILABLE as for GetQuote.
    *
    * @generated from rpc finstage.price.v1.PriceService.SearchInstruments
    */

@@ -128,13 +128,13 @@ export const SearchInstrumentsResponseSchema = /*@__PURE__*/
   messageDesc(file_finstage_price_v1_price_service, 15);
 
 /**
- * PriceService serves quotes and bars, fast and with their provenance. It holds no data of its own: it
- * caches what ingest has, and goes on serving it, marked stale, while ingest or the upstream is away.
+ * PriceService serves quotes and bars with their provenance. It stores nothing: it caches what ingest
+ * has, and keeps serving it, marked as stale, while ingest or the upstream is unavailable.
  *
- * Every RPC may also end with INVALID_ARGUMENT (BadRequest: a violation per field), UNAUTHENTICATED,
- * PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED and INTERNAL; the errors named
- * at an RPC are those that are its own. Errors are `google.rpc.Status` with details, and every one has
- * an ErrorInfo whose reason is a finstage.market.v1.ErrorReason.
+ * Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
+ * PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED and INTERNAL; each RPC lists its
+ * further errors. Errors are `google.rpc.Status` with details. Every error has an ErrorInfo whose reason
+ * is a finstage.market.v1.ErrorReason.
  *
  * @generated from service finstage.price.v1.PriceService
  */

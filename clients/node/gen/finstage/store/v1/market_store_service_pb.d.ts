@@ -16,13 +16,13 @@ import type { Instrument, InstrumentType } from "../../market/v1/instrument_pb";
 export declare const file_finstage_store_v1_market_store_service: GenFile;
 
 /**
- * FetchQuotesRequest asks for quotes.
+ * FetchQuotesRequest names the symbols.
  *
  * @generated from message finstage.store.v1.FetchQuotesRequest
  */
 export declare type FetchQuotesRequest = Message<"finstage.store.v1.FetchQuotesRequest"> & {
   /**
-   * 1 to 500 symbols.
+   * 1 to 500 symbols, each as in Instrument.symbol.
    *
    * @generated from field: repeated string symbols = 1;
    */
@@ -36,13 +36,13 @@ export declare type FetchQuotesRequest = Message<"finstage.store.v1.FetchQuotesR
 export declare const FetchQuotesRequestSchema: GenMessage<FetchQuotesRequest>;
 
 /**
- * FetchQuotesResponse holds one result per symbol.
+ * FetchQuotesResponse has one result for each symbol.
  *
  * @generated from message finstage.store.v1.FetchQuotesResponse
  */
 export declare type FetchQuotesResponse = Message<"finstage.store.v1.FetchQuotesResponse"> & {
   /**
-   * In the request's order.
+   * One result for each symbol of the request, in the same order.
    *
    * @generated from field: repeated finstage.market.v1.QuoteResult results = 1;
    */
@@ -56,7 +56,7 @@ export declare type FetchQuotesResponse = Message<"finstage.store.v1.FetchQuotes
 export declare const FetchQuotesResponseSchema: GenMessage<FetchQuotesResponse>;
 
 /**
- * ReadBarsRequest asks for stored bars of a series.
+ * ReadBarsRequest names a series, and which of its bars to send.
  *
  * @generated from message finstage.store.v1.ReadBarsRequest
  */
@@ -69,14 +69,14 @@ export declare type ReadBarsRequest = Message<"finstage.store.v1.ReadBarsRequest
   symbol: string;
 
   /**
-   * The interval: "1d".
+   * The interval, as in series.proto: "1d".
    *
    * @generated from field: string interval = 2;
    */
   interval: string;
 
   /**
-   * What prices are corrected for. Unset: SPLITS.
+   * What prices are adjusted for. Unset: SPLITS.
    *
    * @generated from field: finstage.market.v1.Adjustment adjustment = 3;
    */
@@ -89,7 +89,7 @@ export declare type ReadBarsRequest = Message<"finstage.store.v1.ReadBarsRequest
    */
   bars: {
     /**
-     * The bars of a range.
+     * The bars that opened in a range. Without bounds: as if `bars` were unset.
      *
      * @generated from field: finstage.market.v1.BarRange range = 4;
      */
@@ -97,7 +97,7 @@ export declare type ReadBarsRequest = Message<"finstage.store.v1.ReadBarsRequest
     case: "range";
   } | {
     /**
-     * The newest N bars, 1 or more.
+     * This many of the newest bars, 1 or more.
      *
      * @generated from field: int32 limit = 5;
      */
@@ -106,8 +106,8 @@ export declare type ReadBarsRequest = Message<"finstage.store.v1.ReadBarsRequest
   } | { case: undefined; value?: undefined };
 
   /**
-   * How long ago the series may have been refreshed, at most; 0 refreshes it now. Unset: any time ago, and
-   * nothing is asked of the provider.
+   * How long ago the series may have been refreshed from the provider, 0 to 7 days; otherwise it is refreshed
+   * now. 0 always refreshes. Unset: never refreshes; only stored bars are read.
    *
    * @generated from field: google.protobuf.Duration max_age = 6;
    */
@@ -121,20 +121,20 @@ export declare type ReadBarsRequest = Message<"finstage.store.v1.ReadBarsRequest
 export declare const ReadBarsRequestSchema: GenMessage<ReadBarsRequest>;
 
 /**
- * ReadBarsHeader is what is known of the series.
+ * ReadBarsHeader describes the series that the bars are from.
  *
  * @generated from message finstage.store.v1.ReadBarsHeader
  */
 export declare type ReadBarsHeader = Message<"finstage.store.v1.ReadBarsHeader"> & {
   /**
-   * The series, without columns. `coverage` speaks of the range asked for.
+   * The series without its columns; its `coverage` describes the requested range.
    *
    * @generated from field: finstage.market.v1.BarSeries series = 1;
    */
   series?: BarSeries;
 
   /**
-   * Why the refresh that `max_age` asked for failed. Unset: it did not fail, or none was due.
+   * Why the refresh failed that `max_age` asked for. Unset: it succeeded, or none was needed.
    *
    * @generated from field: google.rpc.Status refresh_error = 2;
    */
@@ -148,7 +148,7 @@ export declare type ReadBarsHeader = Message<"finstage.store.v1.ReadBarsHeader">
 export declare const ReadBarsHeaderSchema: GenMessage<ReadBarsHeader>;
 
 /**
- * ReadBarsResponse is the header, once, then chunks.
+ * ReadBarsResponse is the header, once, then chunks of bars.
  *
  * @generated from message finstage.store.v1.ReadBarsResponse
  */
@@ -160,7 +160,7 @@ export declare type ReadBarsResponse = Message<"finstage.store.v1.ReadBarsRespon
    */
   part: {
     /**
-     * First.
+     * The first message.
      *
      * @generated from field: finstage.store.v1.ReadBarsHeader header = 1;
      */
@@ -168,7 +168,7 @@ export declare type ReadBarsResponse = Message<"finstage.store.v1.ReadBarsRespon
     case: "header";
   } | {
     /**
-     * Then: bars, oldest first.
+     * Every further message: the next bars, oldest first.
      *
      * @generated from field: finstage.market.v1.BarColumns columns = 2;
      */
@@ -184,20 +184,20 @@ export declare type ReadBarsResponse = Message<"finstage.store.v1.ReadBarsRespon
 export declare const ReadBarsResponseSchema: GenMessage<ReadBarsResponse>;
 
 /**
- * WatchCommitsRequest subscribes to commits.
+ * WatchCommitsRequest says where to start.
  *
  * @generated from message finstage.store.v1.WatchCommitsRequest
  */
 export declare type WatchCommitsRequest = Message<"finstage.store.v1.WatchCommitsRequest"> & {
   /**
-   * Continue after this commit. Empty: from now.
+   * The `resume_token` of the last event of an earlier stream: continue after it. Empty: start now.
    *
    * @generated from field: string resume_token = 1;
    */
   resumeToken: string;
 
   /**
-   * Time between heartbeats on a silent stream, 1 s to 5 min. Unset: 15 s.
+   * How long the stream may be silent before a heartbeat is sent, 1 s to 5 min. Unset: 15 s.
    *
    * @generated from field: google.protobuf.Duration heartbeat_interval = 2;
    */
@@ -224,35 +224,35 @@ export declare type Commit = Message<"finstage.store.v1.Commit"> & {
   symbol: string;
 
   /**
-   * The interval: "1d".
+   * The interval, as in series.proto: "1d".
    *
    * @generated from field: string interval = 2;
    */
   interval: string;
 
   /**
-   * The version after it.
+   * The version of the series after the commit.
    *
    * @generated from field: finstage.market.v1.SeriesVersion version = 3;
    */
   version?: SeriesVersion;
 
   /**
-   * Whether it was a restatement: the epoch grew.
+   * Whether the commit restated the series: its epoch grew.
    *
    * @generated from field: bool restated = 4;
    */
   restated: boolean;
 
   /**
-   * Open time of the earliest bar that it added or changed.
+   * The open time of the earliest bar that was added or changed.
    *
    * @generated from field: google.protobuf.Timestamp first_changed = 5;
    */
   firstChanged?: Timestamp;
 
   /**
-   * Open time of the latest bar that it added or changed.
+   * The open time of the latest bar that was added or changed.
    *
    * @generated from field: google.protobuf.Timestamp last_changed = 6;
    */
@@ -293,7 +293,8 @@ export declare type WatchCommitsResponse = Message<"finstage.store.v1.WatchCommi
     case: "commit";
   } | {
     /**
-     * Nothing, for the time asked; also at once where no resume_token was given, so that there is one.
+     * Nothing happened for `heartbeat_interval`. Without a resume token the first event is a heartbeat, sent
+     * at once, so that the client has a token.
      *
      * @generated from field: finstage.market.v1.Heartbeat heartbeat = 2;
      */
@@ -302,7 +303,7 @@ export declare type WatchCommitsResponse = Message<"finstage.store.v1.WatchCommi
   } | { case: undefined; value?: undefined };
 
   /**
-   * Pass it to continue after this event.
+   * The token to continue after this event.
    *
    * @generated from field: string resume_token = 3;
    */
@@ -316,7 +317,7 @@ export declare type WatchCommitsResponse = Message<"finstage.store.v1.WatchCommi
 export declare const WatchCommitsResponseSchema: GenMessage<WatchCommitsResponse>;
 
 /**
- * GetInstrumentRequest asks for one instrument.
+ * GetInstrumentRequest names a symbol.
  *
  * @generated from message finstage.store.v1.GetInstrumentRequest
  */
@@ -336,7 +337,7 @@ export declare type GetInstrumentRequest = Message<"finstage.store.v1.GetInstrum
 export declare const GetInstrumentRequestSchema: GenMessage<GetInstrumentRequest>;
 
 /**
- * GetInstrumentResponse holds the instrument.
+ * GetInstrumentResponse has the instrument.
  *
  * @generated from message finstage.store.v1.GetInstrumentResponse
  */
@@ -356,27 +357,27 @@ export declare type GetInstrumentResponse = Message<"finstage.store.v1.GetInstru
 export declare const GetInstrumentResponseSchema: GenMessage<GetInstrumentResponse>;
 
 /**
- * SearchInstrumentsRequest searches.
+ * SearchInstrumentsRequest says what to search for.
  *
  * @generated from message finstage.store.v1.SearchInstrumentsRequest
  */
 export declare type SearchInstrumentsRequest = Message<"finstage.store.v1.SearchInstrumentsRequest"> & {
   /**
-   * A part of a symbol or a name, 1 to 64 characters.
+   * Part of a symbol or name, 1 to 64 characters.
    *
    * @generated from field: string query = 1;
    */
   query: string;
 
   /**
-   * Only these kinds. Empty: all.
+   * Return only instruments of these types. Empty: all types.
    *
    * @generated from field: repeated finstage.market.v1.InstrumentType types = 2;
    */
   types: InstrumentType[];
 
   /**
-   * How many to return, 1 to 50. Unset: 10.
+   * The most instruments to return, 1 to 50. Unset: 10.
    *
    * @generated from field: optional int32 limit = 3;
    */
@@ -390,13 +391,13 @@ export declare type SearchInstrumentsRequest = Message<"finstage.store.v1.Search
 export declare const SearchInstrumentsRequestSchema: GenMessage<SearchInstrumentsRequest>;
 
 /**
- * SearchInstrumentsResponse holds what was found.
+ * SearchInstrumentsResponse has the matches.
  *
  * @generated from message finstage.store.v1.SearchInstrumentsResponse
  */
 export declare type SearchInstrumentsResponse = Message<"finstage.store.v1.SearchInstrumentsResponse"> & {
   /**
-   * Best match first.
+   * The matches, best first.
    *
    * @generated from field: repeated finstage.market.v1.Instrument instruments = 1;
    */
@@ -410,19 +411,21 @@ export declare type SearchInstrumentsResponse = Message<"finstage.store.v1.Searc
 export declare const SearchInstrumentsResponseSchema: GenMessage<SearchInstrumentsResponse>;
 
 /**
- * MarketStoreService is what price reads: what ingest holds, and what it can fetch. It is an inner
- * contract: clients call PriceService.
+ * MarketStoreService gives PriceService what ingest has stored and what it can fetch. It is internal:
+ * clients call PriceService.
  *
- * Every RPC may also end with INVALID_ARGUMENT (BadRequest), UNAUTHENTICATED, PERMISSION_DENIED,
- * RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED, UNAVAILABLE (SERVICE_UNAVAILABLE) and INTERNAL.
+ * Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
+ * PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED, UNAVAILABLE (SERVICE_UNAVAILABLE)
+ * and INTERNAL; each RPC lists its further errors.
  *
  * @generated from service finstage.store.v1.MarketStoreService
  */
 export declare const MarketStoreService: GenService<{
   /**
-   * FetchQuotes fetches quotes from the provider, one result per symbol, in the order asked.
+   * FetchQuotes fetches quotes from the provider and returns one result for each symbol, in the order of
+   * the request.
    *
-   * Errors of its own: none; those of single symbols are in their results.
+   * Errors: none of its own; a symbol's error is in its result.
    *
    * @generated from rpc finstage.store.v1.MarketStoreService.FetchQuotes
    */
@@ -432,14 +435,14 @@ export declare const MarketStoreService: GenService<{
     output: typeof FetchQuotesResponseSchema;
   },
   /**
-   * ReadBars reads stored bars: a header, then chunks of columns, of one version of the series. With
-   * `max_age` the series is refreshed from the provider first, where it is not there or is older. If that
-   * fails and the series is there, what is stored is sent, and the header says why in `refresh_error`.
+   * ReadBars sends the stored bars of one version of a series: a header, then chunks of columns. With
+   * `max_age`, a series that is not stored, or was refreshed longer ago, is first refreshed from the
+   * provider. When that fails, the stored bars are sent, and `refresh_error` in the header says why.
    *
-   * Errors: NOT_FOUND (NO_DATA; ResourceInfo) when the series is not there. With `max_age` also NOT_FOUND
-   * (SYMBOL_NOT_FOUND), RESOURCE_EXHAUSTED (UPSTREAM_RATE_LIMITED; RetryInfo), UNAVAILABLE
-   * (UPSTREAM_UNAVAILABLE, UPSTREAM_MALFORMED; RetryInfo) and FAILED_PRECONDITION (UPSTREAM_UNAUTHORIZED),
-   * when the series is not there and cannot be fetched.
+   * Errors: NOT_FOUND (NO_DATA; ResourceInfo) when the series is not stored. With `max_age`, when the series
+   * is not stored and cannot be fetched, also NOT_FOUND (SYMBOL_NOT_FOUND; ResourceInfo), RESOURCE_EXHAUSTED
+   * (UPSTREAM_RATE_LIMITED; RetryInfo), UNAVAILABLE (UPSTREAM_UNAVAILABLE, UPSTREAM_MALFORMED; RetryInfo)
+   * and FAILED_PRECONDITION (UPSTREAM_UNAUTHORIZED).
    *
    * @generated from rpc finstage.store.v1.MarketStoreService.ReadBars
    */
@@ -449,12 +452,13 @@ export declare const MarketStoreService: GenService<{
     output: typeof ReadBarsResponseSchema;
   },
   /**
-   * WatchCommits sends each commit, at least once, in order of `token`, from `resume_token` on or from
-   * now.
+   * WatchCommits sends every commit at least once, in commit order, from `resume_token` or from now, until
+   * the client cancels.
    *
-   * Errors: FAILED_PRECONDITION (RESUME_EXPIRED): commits behind the token are no longer kept, or the
-   * token is of another database, or of one that was put back to before it. What was read from this
-   * stream is then to be read anew.
+   * Errors: FAILED_PRECONDITION (RESUME_EXPIRED) when the commits after the token are no longer kept, or
+   * the token is from another database or from a later state of a restored one: the client must then read
+   * again everything that it keeps current by this stream. UNAVAILABLE (SERVICE_UNAVAILABLE) when the
+   * server stops: call again with the last `resume_token`.
    *
    * @generated from rpc finstage.store.v1.MarketStoreService.WatchCommits
    */
@@ -464,9 +468,9 @@ export declare const MarketStoreService: GenService<{
     output: typeof WatchCommitsResponseSchema;
   },
   /**
-   * GetInstrument describes what a symbol names, from the store, or else from the provider.
+   * GetInstrument describes the instrument that a symbol names, from the store or else from the provider.
    *
-   * Errors: NOT_FOUND (SYMBOL_NOT_FOUND; ResourceInfo); RESOURCE_EXHAUSTED, UNAVAILABLE as ReadBars.
+   * Errors: NOT_FOUND (SYMBOL_NOT_FOUND; ResourceInfo); RESOURCE_EXHAUSTED and UNAVAILABLE as for ReadBars.
    *
    * @generated from rpc finstage.store.v1.MarketStoreService.GetInstrument
    */
@@ -476,9 +480,10 @@ export declare const MarketStoreService: GenService<{
     output: typeof GetInstrumentResponseSchema;
   },
   /**
-   * SearchInstruments asks the provider, and looks in the store.
+   * SearchInstruments searches at the provider and in the store.
    *
-   * Errors: RESOURCE_EXHAUSTED, UNAVAILABLE as ReadBars, when the store has no match either.
+   * Errors: when the provider fails and the store has no match, RESOURCE_EXHAUSTED and UNAVAILABLE as for
+   * ReadBars.
    *
    * @generated from rpc finstage.store.v1.MarketStoreService.SearchInstruments
    */

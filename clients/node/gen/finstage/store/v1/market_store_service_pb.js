@@ -101,11 +101,12 @@ export const SearchInstrumentsResponseSchema = /*@__PURE__*/
   messageDesc(file_finstage_store_v1_market_store_service, 11);
 
 /**
- * MarketStoreService is what price reads: what ingest holds, and what it can fetch. It is an inner
- * contract: clients call PriceService.
+ * MarketStoreService gives PriceService what ingest has stored and what it can fetch. It is internal:
+ * clients call PriceService.
  *
- * Every RPC may also end with INVALID_ARGUMENT (BadRequest), UNAUTHENTICATED, PERMISSION_DENIED,
- * RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED, UNAVAILABLE (SERVICE_UNAVAILABLE) and INTERNAL.
+ * Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
+ * PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED, UNAVAILABLE (SERVICE_UNAVAILABLE)
+ * and INTERNAL; each RPC lists its further errors.
  *
  * @generated from service finstage.store.v1.MarketStoreService
  */
