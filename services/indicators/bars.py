@@ -22,7 +22,7 @@ _COLUMNS_PART = price_pb2.StreamBarsResponse.DESCRIPTOR.fields_by_name["columns"
 
 @dataclass(frozen=True, slots=True)
 class SeriesQuery:
-    """Which series, and how fresh: a series from its first bar to those that opened before end_ms.
+    """A series to read, from its first bar to the last that opened before end_ms, and how fresh it must be.
 
     max_age: as in GetBarsRequest; None: price's own. final_only: leave the forming bar out.
     """
@@ -38,7 +38,7 @@ class SeriesQuery:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Series:
-    """The bars that a query asked for, and what is known of them.
+    """The bars of a query, and what is known of them.
 
     header: all of finstage.market.v1.BarSeries but the columns.
     columns: finite numbers, in strictly growing order of time.
@@ -49,16 +49,19 @@ class Series:
 
 
 class BarsSource(Protocol):
-    """What the service needs of price."""
+    """The part of price that the service needs."""
 
     async def read(self, query: SeriesQuery) -> Series:
-        """The series. Raises the domain errors that GetBars names, and Unavailable (SERVICE_UNAVAILABLE)
-        when price is away."""
+        """Return the series.
+
+        Raises:
+            FinstageError: as GetBars, or Unavailable (SERVICE_UNAVAILABLE) when price is away.
+        """
         ...
 
 
 class PriceBars:
-    """BarsSource over the channel to price: one StreamBars a read, of at most timeout_s."""
+    """BarsSource over a channel to price: each read is one StreamBars of at most timeout_s."""
 
     def __init__(self, channel: Channel, *, timeout_s: float) -> None:
         self._channel = channel

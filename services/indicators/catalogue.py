@@ -179,8 +179,10 @@ class Catalogue:
         return self._by_name.get(ALIASES.get(text, text))
 
     def search(self, *, query: str, group: str) -> list[Indicator]:
-        """Return those whose name or display name contains `query` in any case, of the group exactly `group`;
-        an empty one is no condition."""
+        """Return the rows of exactly `group` whose name or display name contains `query` in any case.
+
+        An empty one is no condition.
+        """
         text = query.strip().lower()
         return [
             row

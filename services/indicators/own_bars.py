@@ -35,8 +35,10 @@ def split_request(request: bytes) -> tuple[pb.ComputeOnBarsRequest, dict[str, np
 
 
 def read_bars(fields: Fields, arrays: dict[str, npt.NDArray[Any]], specs: Sequence[Spec]) -> Columns:
-    """Return the bars of `arrays`; each wrong column is noted. A column that is left out has zeros, and no
-    spec may read it."""
+    """Return the bars of `arrays`. Each wrong column is noted in `fields`.
+
+    A column that is left out has zeros, and no spec may read it.
+    """
     times = arrays["open_time_ms"]
     arrays_given = {name for name in VALUES if len(arrays[name])}
     fields.count("columns.open_time_ms", cast("Sequence[object]", times), least=1, most=MAX_BARS, what="bars")
@@ -61,8 +63,7 @@ def read_bars(fields: Fields, arrays: dict[str, npt.NDArray[Any]], specs: Sequen
 
 
 def read_time_zone(fields: Fields, name: str, specs: Sequence[Spec]) -> str:
-    """Return the zone in which the bars' days begin; UTC where none is given and no spec starts over each
-    day."""
+    """Return the zone in which the bars' days begin; UTC where none is given and none is needed."""
     if name:
         try:
             return zoneinfo.ZoneInfo(name).key
@@ -79,8 +80,7 @@ def read_time_zone(fields: Fields, name: str, specs: Sequence[Spec]) -> str:
 
 
 def _first_impossible(columns: Columns, *, given: Collection[str]) -> tuple[str, int, str] | None:
-    """Return the first bar whose high is below its low, or whose volume is negative: (column, row, what is
-    wrong)."""
+    """Return (column, row, what is wrong) of the first bar with a high below its low or a negative volume."""
     faults = []
     below = columns.high < columns.low
     if "high" in given and "low" in given and below.any():

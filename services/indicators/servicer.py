@@ -171,10 +171,7 @@ class IndicatorServicer:
 
 
 def indicator_service(servicer: IndicatorServicer) -> Service:
-    """Return the service of a server.
-
-    ComputeOnBars takes its request as bytes, for the sake of its columns.
-    """
+    """Return the service of a server. ComputeOnBars takes its request as bytes, for its columns' sake."""
     descriptor = pb.DESCRIPTOR.services_by_name["IndicatorService"]
     return Service(descriptor, servicer, raw_requests=frozenset({"ComputeOnBars"}))
 
@@ -191,8 +188,7 @@ def _coverage(series: Series, start_ms: int | None, axis: slice) -> series_pb2.C
 
 
 def _identity(series: Series) -> tuple[object, ...]:
-    """Return what is the same for equal bars only: a version speaks of final bars, and the last may still
-    change."""
+    """Return a key of the bars. A version speaks of final bars only, so the last bar is a part of it."""
     header, columns = series.header, series.columns
     last = [columns.open_time_ms[-1:].tobytes(), *(getattr(columns, name)[-1:].tobytes() for name in VALUES)]
     return (

@@ -176,7 +176,8 @@ def _inputs(input_names: dict[str, str | list[str]]) -> list[str]:
     """Return the columns in the order in which the function takes them.
 
     "price" is the one that a spec chooses; "price0" and "price1" are high and low, TA-Lib's own choice,
-    since a spec has one source."""
+    since a spec has one source.
+    """
     names: list[str] = []
     for key, value in input_names.items():
         if isinstance(value, list):
