@@ -2,11 +2,16 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+import finstage_client
+from finstage_market import errors
 
 SERVER_PARTS = ("finstage_rpc", "finstage_cache", "finstage_runtime", "services", "sim", "pydantic")
 OPTIONAL = ("pandas", "typer", "rich", "finstage_barfile", "pyarrow", "grpc_health")
@@ -106,10 +111,25 @@ def test_each_command_needs_only_what_it_uses(environment: dict[str, str]) -> No
         assert (done.returncode, done.stdout, done.stderr) == (1, "", line)
 
 
-def test_every_error_and_value_that_callers_need_is_in_the_package() -> None:
-    import finstage_client
-    from finstage_market import errors
+def test_up_says_in_one_line_that_it_needs_a_checkout(tmp_path: Path) -> None:
+    installed = tmp_path / "site-packages"
+    shutil.copytree(Path(finstage_client.__file__).parent, installed / "finstage_client")
+    done = subprocess.run(
+        [sys.executable, "-m", "finstage_client", "up"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    start = "error: `finstage up` runs the services from a checkout of Finstage, and there is none here"
+    assert done.stderr.startswith(start)
+    assert done.stderr.count("\n") == 1
 
+
+def test_every_error_and_value_that_callers_need_is_in_the_package() -> None:
     kinds = [
         kind
         for kind in vars(errors).values()
