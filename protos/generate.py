@@ -1,4 +1,4 @@
-"""Generates the Python code of the contracts beside their .proto files.
+"""Generate the Python code of the contracts beside their .proto files.
 
 python protos/generate.py            writes it there
 python protos/generate.py FOLDER     writes it under FOLDER instead, for the drift test
@@ -16,10 +16,10 @@ WELL_KNOWN = Path(grpc_tools.__file__).parent / "_proto"
 
 
 def generate(out: Path) -> None:
-    """Writes *_pb2.py, *_pb2.pyi and, for files with a service, *_pb2_grpc.py under `out`.
+    """Write *_pb2.py, *_pb2.pyi and, for files with a service, *_pb2_grpc.py under `out`.
 
     Raises:
-        RuntimeError: protoc found an error; it has printed it.
+        RuntimeError: protoc found errors, which it printed.
     """
     sources = sorted(PROTOS.rglob("*.proto"))
     plain = ["protoc", f"-I{PROTOS}", f"-I{THIRD_PARTY}", f"-I{WELL_KNOWN}"]

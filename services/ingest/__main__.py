@@ -167,6 +167,7 @@ def _ingest_service(
         universes=config.universes,
         wake=jobs.wake,
         upstream_status=providers.status,
+        resume=providers.resume,
     )
     return Service(ingest_servicer.SERVICE, writes, ingest_servicer.RAW_REQUESTS)
 

@@ -12,6 +12,7 @@ from finstage_market.times import timestamp
 from finstage_rpc.errors import to_status
 from services.ingest.market_store_messages import DATA, error_reason
 from services.ingest.series import RejectedRow
+from services.ingest.store.deletions import Deletion
 from services.ingest.store.values import Batch, BatchResult, ChunkFailure, Job, RowCounts, StoredRejection
 from services.ingest.upstream.guard import ProviderStatus
 
@@ -51,6 +52,16 @@ def rejected_bar(of: StoredRejection) -> pb.RejectedBar:
     """A refused row as it is listed."""
     return _rejected(
         of.row, symbol=of.symbol, interval=of.interval, source=of.source, at_ms=of.rejected_at_ms
+    )
+
+
+def deletion(of: Deletion) -> pb.DeleteBarsResponse:
+    """Bars that were deleted, or would be."""
+    return pb.DeleteBarsResponse(
+        deleted_bars=of.bars,
+        first_open_time=_time(of.first_ms),
+        last_open_time=_time(of.last_ms),
+        version=series_pb2.SeriesVersion(epoch=of.epoch, revision=of.revision),
     )
 
 

@@ -6,13 +6,14 @@ from contextlib import aclosing
 
 from finstage.ingest.v1 import ingest_service_pb2 as pb
 from finstage.ingest.v1 import jobs_pb2
-from finstage_market.errors import NotFound
+from finstage_market.errors import NotFound, no_data
 from finstage_rpc.call import Context
 from finstage_rpc.fields import Fields, shown
 from finstage_runtime.clock import Clock
 from finstage_runtime.executor import BoundedExecutor
 from services.ingest import ingest_messages as messages
 from services.ingest.providers.catalogue import PROVIDERS
+from services.ingest.series import SeriesKey
 from services.ingest.store.api import Store
 from services.ingest.store.values import Job, JobSpec, JobState, WriteHeader, WriteMode
 from services.ingest.upstream.guard import ProviderStatus
@@ -28,6 +29,7 @@ MAX_INTERVALS = 8
 MAX_NAME = 128
 MAX_JOBS = 200
 MAX_REJECTED = 1000
+MAX_REASON = 200
 WATCH_S = 0.25
 
 
@@ -38,6 +40,7 @@ class IngestServicer:
     universes: the lists of symbols that CreateBackfill knows by name.
     wake: told when there is a new job.
     upstream_status: how each provider fares, in the order in which they are asked; does not block.
+    resume: asks the provider of that name again from now on, or all when it is empty; does not block.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class IngestServicer:
         universes: Mapping[str, Sequence[str]],
         wake: Callable[[], None],
         upstream_status: Callable[[], Sequence[ProviderStatus]],
+        resume: Callable[[str], None],
     ) -> None:
         self._store = store
         self._database = database
@@ -58,6 +62,7 @@ class IngestServicer:
         self._universes = universes
         self._wake = wake
         self._upstream_status = upstream_status
+        self._resume = resume
 
     async def WriteBars(
         self, requests: AsyncIterator[bytes], context: Context
@@ -91,7 +96,7 @@ class IngestServicer:
         key = fields.text("idempotency_key", request.idempotency_key, least=0, most=MAX_NAME)
         fields.done()
         spec = JobSpec(tuple(dict.fromkeys(symbols)), tuple(dict.fromkeys(intervals)), start_ms, end_ms)
-        job = await self._writing.run(self._store.jobs.create, spec, request_id=key)
+        job = await self._writing.run(self._store.jobs.create, spec, idempotency_key=key)
         self._wake()
         return pb.CreateBackfillResponse(job=self._job(job))
 
@@ -168,10 +173,44 @@ class IngestServicer:
             next_page_token=str(page[-1].id) if len(found) > limit else "",
         )
 
+    async def DeleteBars(self, request: pb.DeleteBarsRequest, context: Context) -> pb.DeleteBarsResponse:
+        fields = Fields()
+        symbol = fields.symbol("symbol", request.symbol)
+        interval = fields.interval("interval", request.interval)
+        start_ms, end_ms = fields.time_range(request.range)
+        if request.HasField("range") and start_ms is None and end_ms is None:
+            fields.wrong("range", "it has neither start nor end; leave it out to delete the whole series")
+        reason = fields.text("reason", request.reason, least=1, most=MAX_REASON)
+        fields.done()
+        key, deletions = SeriesKey(symbol, interval), self._store.deletions
+        if request.dry_run:
+            found = await self._database.run(deletions.preview, key, start_ms=start_ms, end_ms=end_ms)
+        else:
+            found = await self._writing.run(
+                deletions.delete, key, start_ms=start_ms, end_ms=end_ms, reason=reason
+            )
+        if found is None:
+            raise no_data(symbol, interval)
+        return messages.deletion(found)
+
     async def GetUpstreamStatus(
         self, request: pb.GetUpstreamStatusRequest, context: Context
     ) -> pb.GetUpstreamStatusResponse:
         return pb.GetUpstreamStatusResponse(
+            providers=[messages.provider_status(each) for each in self._upstream_status()]
+        )
+
+    async def ResumeUpstream(
+        self, request: pb.ResumeUpstreamRequest, context: Context
+    ) -> pb.ResumeUpstreamResponse:
+        names = [each.provider for each in self._upstream_status()]
+        fields = Fields()
+        if request.provider and request.provider not in names:
+            accepted = ", ".join(names) or "none, for no provider has an upstream"
+            fields.wrong("provider", f"{shown(request.provider)} was given; accepted: {accepted}")
+        fields.done()
+        self._resume(request.provider)
+        return pb.ResumeUpstreamResponse(
             providers=[messages.provider_status(each) for each in self._upstream_status()]
         )
 

@@ -32,6 +32,7 @@ class GapReason(StrEnum):
     NOT_FETCHED = "NOT_FETCHED"
     REJECTED = "REJECTED"
     BEFORE_LISTING = "BEFORE_LISTING"
+    DELETED = "DELETED"
 
 
 @dataclass(frozen=True, slots=True)

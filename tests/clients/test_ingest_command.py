@@ -193,6 +193,7 @@ def target(tmp_path: Path) -> Iterator[str]:
             universes={},
             wake=lambda: None,
             upstream_status=list,
+            resume=lambda name: None,
         )
         with serving(Service(SERVICE, servicer, RAW_REQUESTS)) as (target,):
             yield target

@@ -71,7 +71,7 @@ async def test_a_backfill_stores_every_series_and_reports_progress(store: Store)
     assert last.state == jobs_pb2.JOB_STATE_SUCCEEDED
     assert (last.chunks_done, last.chunks_failed, last.rows.sent, last.rows.inserted) == (4, 0, 12, 12)
     assert last.rows_per_second > 0
-    assert not last.HasField("remaining_s")
+    assert not last.HasField("remaining")
     assert milliseconds(last.ended_at) >= milliseconds(last.started_at) >= milliseconds(last.created_at)
     assert closes(tail(store, SeriesKey("MSFT", Interval.W1), 9)) == {0: 10, 1: 11, 2: 12}
 

@@ -35,8 +35,8 @@ PERIOD_MS = {
 LAG_MS = 5_000
 # After the close, for the last prices to be there.
 SETTLE_MS = 30 * MINUTE_MS
-# Seconds before a series whose refresh failed is tried again, unless the failure asks for more. They double up
-# to the greatest with each failure in a row that time alone does not mend, such as an unknown symbol.
+# Seconds before a series whose refresh failed is tried again, unless the failure asks for more. They double,
+# up to the greatest, with each failure in a row that time alone does not mend, such as an unknown symbol.
 RETRY_S = 60.0
 MAX_RETRY_S = 3600.0
 REFRESH_DEADLINE_S = 60.0

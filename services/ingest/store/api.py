@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from services.ingest.store.client_writes import ClientWriter
 from services.ingest.store.commits import CommitLog
 from services.ingest.store.database import Database
+from services.ingest.store.deletions import Deletions
 from services.ingest.store.fetched import FetchedWriter
 from services.ingest.store.instruments import Instruments
 from services.ingest.store.jobs import JobLedger
@@ -36,6 +37,7 @@ class Store:
     """What ingest keeps, by subject. Each attribute can be used, and passed on, without the others.
 
     bars: reads series. fetched: writes what providers brought. writes: writes what clients send.
+    deletions: deletes bars that should never have been stored.
     rejections: the rows that were refused. commits: the log of changes to series.
     jobs: backfills and who works on them. maintenance: what is to be done from time to time.
     """
@@ -43,6 +45,7 @@ class Store:
     bars: BarReader
     fetched: FetchedWriter
     writes: ClientWriter
+    deletions: Deletions
     rejections: Rejections
     instruments: Instruments
     commits: CommitLog

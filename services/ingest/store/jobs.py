@@ -43,18 +43,18 @@ class JobLedger:
         self._database = database
         self._clock = clock
 
-    def create(self, spec: JobSpec, *, request_id: str = "") -> Job:
-        """Keep a job with a chunk for each symbol and interval; the same job for the same request_id.
+    def create(self, spec: JobSpec, *, idempotency_key: str = "") -> Job:
+        """Keep a job with a chunk for each symbol and interval; the same job for the same idempotency_key.
 
         When that job has failed, its failed chunks are tried again.
 
         Raises:
-            AlreadyExists: KEY_REUSED: request_id was used before with another spec.
+            AlreadyExists: KEY_REUSED: the key was used before with another spec.
         """
         created_ms, job_id = now_ms(self._clock), uuid.uuid4().hex
         row = {
             "id": job_id,
-            "request_id": request_id or None,
+            "request_id": idempotency_key or None,
             "state": JobState.QUEUED.value,
             "symbols": list(spec.symbols),
             "intervals": [interval.value for interval in spec.intervals],
@@ -63,12 +63,15 @@ class JobLedger:
             "created_at_ms": created_ms,
         }
         with self._database.write() as connection:
-            if request_id:
-                self._database.lock(connection, [f"job {request_id}"])
-                known = connection.execute(select(jobs).where(jobs.c.request_id == request_id)).first()
+            if idempotency_key:
+                self._database.lock(connection, [f"job {idempotency_key}"])
+                ours = jobs.c.request_id == idempotency_key
+                known = connection.execute(select(jobs).where(ours)).first()
                 if known is not None:
                     if _spec(known) != spec:
-                        raise key_reused("request_id", request_id, "was used before with other content")
+                        raise key_reused(
+                            "idempotency_key", idempotency_key, "was used before with another request"
+                        )
                     return self._retry_failed(connection, known.id)
             made = connection.execute(insert(jobs).values(row)).inserted_primary_key
             assert made is not None
@@ -115,7 +118,7 @@ class JobLedger:
     def find(
         self, *, state: JobState | None = None, before: str | None = None, limit: int = 50
     ) -> tuple[Job, ...]:
-        """Return jobs, newest first, without their failures.
+        """Return jobs, newest first.
 
         before: continue after the job with that id.
 
@@ -135,12 +138,14 @@ class JobLedger:
 
         Raises:
             NotFound: JOB_NOT_FOUND.
-            PreconditionFailed: JOB_ENDED.
+            PreconditionFailed: JOB_ENDED: it has succeeded or failed. A cancelled job is returned as it is.
         """
         with self._database.write() as connection:
             _find(connection, job_id)
             number = lock_job(connection, job_id)
             row = _find(connection, job_id)
+            if row.state == JobState.CANCELLED.value:
+                return _job(connection, row)
             if JobState(row.state).has_ended:
                 raise PreconditionFailed(Reason.JOB_ENDED, f"job {job_id} has ended: {row.state}")
             ended = {"state": JobState.CANCELLED.value, "ended_at_ms": now_ms(self._clock)}
@@ -282,23 +287,12 @@ def _spec(row: Row[Any]) -> JobSpec:
 
 
 def _job(connection: Connection, row: Row[Any]) -> Job:
-    """Return a job with its failures."""
     (job,) = _jobs(connection, [row])
-    query = (
-        select(job_chunks)
-        .where(job_chunks.c.job_number == row.number, job_chunks.c.state == FAILED)
-        .order_by(job_chunks.c.chunk)
-        .limit(MAX_FAILURES)
-    )
-    failures = tuple(
-        ChunkFailure(SeriesKey(chunk.symbol, Interval(chunk.interval)), Reason(chunk.reason), chunk.message)
-        for chunk in connection.execute(query)
-    )
-    return replace(job, failures=failures)
+    return job
 
 
 def _jobs(connection: Connection, rows: Sequence[Row[Any]]) -> list[Job]:
-    """Return jobs with the sums over their chunks."""
+    """Return jobs with the sums over their chunks, and with their failures."""
     chunks = job_chunks.c
     query = (
         select(
@@ -311,10 +305,25 @@ def _jobs(connection: Connection, rows: Sequence[Row[Any]]) -> list[Job]:
         .group_by(chunks.job_number)
     )
     sums = {found.job_number: found for found in connection.execute(query)}
-    return [_with_sums(row, sums[row.number]) for row in rows]
+    failures = {number: _failures(connection, number) for number, found in sums.items() if found.FAILED}
+    return [_with_sums(row, sums[row.number], failures.get(row.number, ())) for row in rows]
 
 
-def _with_sums(row: Row[Any], sums: Row[Any]) -> Job:
+def _failures(connection: Connection, number: int) -> tuple[ChunkFailure, ...]:
+    """Return the first chunks of a job that failed for good."""
+    query = (
+        select(job_chunks)
+        .where(job_chunks.c.job_number == number, job_chunks.c.state == FAILED)
+        .order_by(job_chunks.c.chunk)
+        .limit(MAX_FAILURES)
+    )
+    return tuple(
+        ChunkFailure(SeriesKey(chunk.symbol, Interval(chunk.interval)), Reason(chunk.reason), chunk.message)
+        for chunk in connection.execute(query)
+    )
+
+
+def _with_sums(row: Row[Any], sums: Row[Any], failures: tuple[ChunkFailure, ...]) -> Job:
     return Job(
         id=row.id,
         state=JobState(row.state),
@@ -326,4 +335,5 @@ def _with_sums(row: Row[Any], sums: Row[Any]) -> Job:
         created_at_ms=row.created_at_ms,
         started_at_ms=row.started_at_ms,
         ended_at_ms=row.ended_at_ms,
+        failures=failures,
     )

@@ -107,6 +107,17 @@ def ownership_after(
     return after
 
 
+def ownership_without(before: list[OwnedRange], start_ms: int, end_ms: int) -> list[OwnedRange]:
+    """Return the ranges without [start_ms, end_ms), where no bars are left."""
+    outside: list[OwnedRange] = []
+    for each in before:
+        if each.start_ms < start_ms:
+            outside.append(replace(each, end_ms=min(each.end_ms, start_ms - 1)))
+        if each.end_ms >= end_ms:
+            outside.append(replace(each, start_ms=max(each.start_ms, end_ms)))
+    return sorted(outside, key=lambda each: each.start_ms)
+
+
 def _merged(one: Int64s, other: Int64s) -> Int64s:
     """Return the times of both, each once. As both are ordered, a stable sort merges; np.union1d does not."""
     both = np.sort(np.concatenate([one, other]), kind="stable")

@@ -233,6 +233,19 @@ job_chunks = Table(
     Index("job_chunks_by_due", "state", "due_ms"),
 )
 
+deletions = Table(
+    "deletions",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("symbol", Text, nullable=False),
+    Column("interval", Text, nullable=False),
+    Column("first_ms", BigInteger, nullable=False),
+    Column("last_ms", BigInteger, nullable=False),
+    Column("bar_count", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("deleted_at_ms", BigInteger, nullable=False),
+)
+
 outbox = Table(
     "outbox",
     metadata,

@@ -8,6 +8,7 @@ from services.ingest.store.api import Store
 from services.ingest.store.client_writes import ClientWriter
 from services.ingest.store.commits import CommitLog
 from services.ingest.store.database import Database
+from services.ingest.store.deletions import Deletions
 from services.ingest.store.fetched import FetchedWriter
 from services.ingest.store.instruments import Instruments
 from services.ingest.store.jobs import JobLedger
@@ -51,6 +52,7 @@ def open_store(
         bars=BarReader(database),
         fetched=FetchedWriter(database, clock, commits, metrics),
         writes=ClientWriter(database, clock, commits, metrics),
+        deletions=Deletions(database, clock, commits),
         rejections=Rejections(database),
         instruments=Instruments(database),
         commits=commits,

@@ -42,6 +42,7 @@ class Write:
     last_is_final: of the last bar.
     replaced: stored bars in this range [start, end) that are not among `bars` are removed.
     reads_changed_before_ms: stored bars before this read differently from now on: a dividend came to light.
+    restates: whether the epoch grows with any change.
     """
 
     bars: Bars
@@ -50,6 +51,7 @@ class Write:
     mode: WriteMode = WriteMode.UPSERT
     replaced: tuple[int, int] | None = None
     reads_changed_before_ms: int | None = None
+    restates: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,7 +154,7 @@ def plan_write(held: Held, write: Write, grid: Grid) -> WritePlan:
         removed=removed,
         extent=extent,
         ownership=ownership,
-        restated=restated,
+        restated=restated or (write.restates and bool(changed)),
         changed=(min(changed), max(changed)) if changed else None,
     )
 
