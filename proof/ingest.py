@@ -31,6 +31,7 @@ from bench import report
 from bench.report import sized
 from proof.ingest_harm import Harm, cut, full, killed, small_disk, without_postgres
 from proof.ingest_place import Place, place
+from proof.ingest_process import fork_context
 from proof.ingest_work import Backfill, Work, Write, written_by_two
 from sim.clock import FakeClock, epoch
 from sim.server import start as start_market
@@ -135,7 +136,7 @@ def prove(*, runs: int, seed: int) -> list[Finding]:
             with psycopg.connect(postgres.url, autocommit=True) as connection:
                 location = disk.folder("tables", of_process=postgres.pid)
                 connection.execute(f"CREATE TABLESPACE small LOCATION '{location}'")
-        numbers = count()
+        numbers, context = count(), fork_context()
 
         @contextmanager
         def sqlite(where: Path = folder) -> Iterator[str]:
@@ -156,7 +157,7 @@ def prove(*, runs: int, seed: int) -> list[Finding]:
 
             @contextmanager
             def new_place() -> Iterator[Place]:
-                with database() as url, place(url, market.url, logs) as at:
+                with database() as url, place(url, market.url, logs, context) as at:
                     yield at
 
             return new_place

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from sqlalchemy import Connection, create_engine, make_url, select
 from finstage_market.columns import Columns
 from finstage_market.interval import Interval
 from finstage_runtime.clock import SYSTEM
+from proof.ingest_process import IngestProcess
 from services.ingest.series import SeriesKey
 from services.ingest.store.schema import identity, metadata, series, writes
 from services.ingest.store.sql import open_store
@@ -98,12 +100,12 @@ def _names(connection: Connection, key: Any, name: Any) -> dict[Any, Any]:
 
 
 @contextmanager
-def place(url: str, upstream: str, folder: Path) -> Iterator[Place]:
+def place(url: str, upstream: str, folder: Path, context: ForkServerContext) -> Iterator[Place]:
     """Run ingest on a database."""
-    ingest = ServiceProcess(
-        "ingest",
+    ingest = IngestProcess(
+        context,
         folder,
-        *free_ports(2),
+        free_ports(2),
         PROVIDER="sim",
         SIM_URL=upstream,
         DATABASE_URL=url,

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 REPO = Path(__file__).resolve().parents[2]
-BENCHES = sorted(path.stem for path in (REPO / "bench").glob("*.py") if "__main__" in path.read_text())
+BENCHES = sorted(
+    path.stem for path in (REPO / "bench").glob("*.py") if 'if __name__ == "__main__"' in path.read_text()
+)
 STORES = ("SQLite", "PostgreSQL")
 POLICIES = ("memory", "LRU", "theine", "Belady's optimum")
 MEASUREMENTS: dict[str, set[str]] = {

@@ -11,7 +11,7 @@ import urllib.request
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 START_S = 90
 
@@ -64,6 +64,17 @@ def wait_for(text: str, log: Path, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.1)
 
 
+class Running(Protocol):
+    """The part of subprocess.Popen that ServiceProcess needs."""
+
+    pid: int
+
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+
+
 class ServiceProcess:
     """A service as a process of its own."""
 
@@ -77,7 +88,7 @@ class ServiceProcess:
             "FINSTAGE_METRICS_LISTEN": f"127.0.0.1:{metrics_port}",
             **{f"FINSTAGE_{setting}": value for setting, value in settings.items()},
         }
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Running | None = None
 
     @property
     def pid(self) -> int:
@@ -87,10 +98,7 @@ class ServiceProcess:
 
     def start(self) -> None:
         """Start it, and wait until it serves."""
-        with self._log.open("a") as log:
-            self._process = subprocess.Popen(
-                self._command, env=self._environment, stdout=log, stderr=subprocess.STDOUT
-            )
+        self._process = self._launch()
         end = time.monotonic() + START_S
         while True:
             try:
@@ -100,6 +108,12 @@ class ServiceProcess:
                 assert self._process.poll() is None, self._log.read_text()
                 assert time.monotonic() < end, self._log.read_text()
                 time.sleep(0.05)
+
+    def _launch(self) -> Running:
+        with self._log.open("a") as log:
+            return subprocess.Popen(
+                self._command, env=self._environment, stdout=log, stderr=subprocess.STDOUT
+            )
 
     def stop(self, *, within_s: float) -> int:
         """Stop it by SIGTERM; return the exit code."""

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 REPO = Path(__file__).resolve().parents[2]
-PROOFS = {path.stem for path in (REPO / "proof").glob("*.py") if "__main__" in path.read_text()}
+PROOFS = {
+    path.stem for path in (REPO / "proof").glob("*.py") if 'if __name__ == "__main__"' in path.read_text()
+}
 Findings = dict[str, dict[str, Any]]
 
 
