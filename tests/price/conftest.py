@@ -1,4 +1,4 @@
-"""price on a port, before a market store that the test moves by hand."""
+"""price on a port, in front of a market store that the test controls."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -34,9 +34,9 @@ COUNT = 1000
 class HandMovedStore:
     """A market store that holds A (1000 days, the last one forming) and knows no other symbol.
 
-    fetched_ms: when it fetched A from its provider; None: clients wrote it. It fetches it again where it is
-        older than asked for, but with a refresh_error, which it then answers with.
-    gate: while it is closed, series have to wait, after the provider was asked.
+    fetched_ms: when it fetched A from its provider; None: clients wrote it. It fetches A again for a caller
+        that wants it younger, unless there is a refresh_error, which is then in the answer.
+    gate: while it is closed, answers with a series wait, after the request to the provider.
     """
 
     clock: ManualClock
@@ -133,7 +133,7 @@ class HandMovedStore:
 
 @dataclass
 class Price:
-    """The service on a port, and the way to it."""
+    """The service on a port, and a channel to it."""
 
     store: HandMovedStore
     channel: Channel
@@ -152,7 +152,7 @@ class Price:
 
 @asynccontextmanager
 async def running_price(cache: Cache, clock: ManualClock) -> AsyncIterator[Price]:
-    """The service over a cache."""
+    """Run the service over a cache."""
     store = HandMovedStore(clock)
     store.gate.set()
     market = MarketCache(cache, store, fresh_s=60, stale_for_s=3600, now_s=clock.wall)

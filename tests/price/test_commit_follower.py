@@ -1,4 +1,4 @@
-"""Following commits, over the wire: from a server that says what the test wants said."""
+"""The follower of commits, over the wire, from a server with scripted messages."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -37,8 +37,10 @@ def heartbeat(token: str) -> pb.WatchCommitsResponse:
 
 @dataclass
 class Streams:
-    """Each call gets the next stream: events; an error ends it, and SILENT keeps it open. The last one stays
-    open."""
+    """Each call gets the next scripted stream.
+
+    A stream is a list of events; an error ends it, and SILENT keeps it open. The last stream stays open.
+    """
 
     streams: list[Sequence[Event]]
     tokens: list[str] = field(default_factory=list)
@@ -60,7 +62,7 @@ class Streams:
 async def following(
     *streams: Sequence[Event], silence_s: float = 60.0
 ) -> AsyncIterator[tuple[Streams, list[object]]]:
-    """The streams, and what the follower told of them."""
+    """The streams, and the follower's reports about them."""
     served, told = Streams(list(streams)), []
 
     async def changed(symbol: str, interval: Interval, revision: int) -> None:
@@ -99,14 +101,14 @@ async def test_it_resumes_after_the_last_commit(how: str) -> None:
         assert told == [("A", Interval.D1, 1), ("A", Interval.D1, 2)]
 
 
-async def test_it_resumes_at_a_heartbeat_also_before_the_first_commit() -> None:
+async def test_it_resumes_at_a_heartbeat_even_before_the_first_commit() -> None:
     async with following([heartbeat("at")], [heartbeat("")], [heartbeat("on")]) as (streams, told):
         await until(lambda: len(streams.tokens) == 4)
         assert streams.tokens == ["", "at", "at", "on"]
         assert told == []
 
 
-async def test_where_it_cannot_resume_it_says_that_all_is_lost_and_goes_on() -> None:
+async def test_when_it_cannot_resume_it_reports_that_and_continues() -> None:
     expired = PreconditionFailed(Reason.RESUME_EXPIRED, "no longer kept")
     async with following([commit(1, "a")], [expired], [commit(9, "z"), SILENT]) as (streams, told):
         await until(lambda: len(told) == 3)
@@ -114,7 +116,7 @@ async def test_where_it_cannot_resume_it_says_that_all_is_lost_and_goes_on() -> 
         assert told == [("A", Interval.D1, 1), "lost", ("A", Interval.D1, 9)]
 
 
-async def test_a_stream_that_falls_silent_is_left_for_another() -> None:
+async def test_a_silent_stream_is_replaced_by_another() -> None:
     async with following([commit(1, "a"), SILENT], [commit(2, "b"), SILENT], silence_s=0.3) as (
         streams,
         told,
@@ -123,7 +125,7 @@ async def test_a_stream_that_falls_silent_is_left_for_another() -> None:
         assert streams.tokens[:2] == ["", "a"]
 
 
-async def test_an_interval_of_a_newer_ingest_is_passed_over() -> None:
+async def test_an_unknown_interval_of_a_newer_ingest_is_skipped() -> None:
     with capture_logs() as logs:
         async with following([commit(1, "a", "7h"), commit(2, "b"), SILENT]) as (streams, told):
             await until(lambda: len(told) == 1)

@@ -1,4 +1,4 @@
-"""What price asks of ingest, over the wire."""
+"""The calls from price to ingest, over the wire."""
 
 from collections.abc import AsyncIterator
 
@@ -16,7 +16,7 @@ from services.price.market_store import SERVICE, IngestMarketStore
 
 
 class Ingest:
-    """It answers with one page of a series, which it could not refresh."""
+    """A store that answers with one page of a series that it could not refresh."""
 
     def __init__(self) -> None:
         self.requests: list[pb.ReadBarsRequest] = []

@@ -1,4 +1,4 @@
-"""How old an answer of price may be, and what it says when that cannot be had."""
+"""The age of price's answers, and the errors when none is young enough."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ NO_ANSWER = Unavailable(Reason.UPSTREAM_UNAVAILABLE, "the upstream does not answ
 
 
 async def bars(price: Price, max_age_s: float | None = None, **more: object) -> series_pb2.BarSeries:
-    """The last bars of A."""
+    """Return the last bars of A."""
     if max_age_s is not None:
         more["max_age"] = Duration(seconds=int(max_age_s))
     return (await price.bars(limit=3, **more)).series
@@ -32,7 +32,7 @@ async def bars(price: Price, max_age_s: float | None = None, **more: object) -> 
 
 @pytest.fixture(params=["memory", "redis", "memory+redis"])
 async def shared(request: pytest.FixtureRequest) -> AsyncIterator[Price]:
-    """price over a cache of each kind."""
+    """price over each kind of cache."""
     url = "memory://"
     if request.param != "memory":
         server = request.getfixturevalue("redis_url").partition(":")[2].partition("?")[0]
@@ -43,7 +43,7 @@ async def shared(request: pytest.FixtureRequest) -> AsyncIterator[Price]:
         await cache.clear()
 
 
-async def test_a_series_is_as_old_as_its_data_not_as_its_stay_in_the_cache(shared: Price) -> None:
+async def test_the_age_of_a_series_is_that_of_its_data_not_of_its_cache_entry(shared: Price) -> None:
     shared.store.fetched_ms = NOW_MS - 3_000_000
     assert (await bars(shared, 3600)).provenance.cache == MISS
     assert (await bars(shared, 3600)).provenance.cache == HIT
@@ -55,7 +55,7 @@ async def test_a_series_is_as_old_as_its_data_not_as_its_stay_in_the_cache(share
     assert (await bars(shared, 60)).provenance.fetched_at.ToMilliseconds() == NOW_MS + 61_000
 
 
-async def test_a_series_that_was_loaded_old_is_fresh_for_the_rest_only(price: Price) -> None:
+async def test_a_series_loaded_old_is_fresh_only_for_the_remaining_time(price: Price) -> None:
     price.store.fetched_ms = NOW_MS - 40_000
     assert (await bars(price)).provenance.cache == MISS
     price.clock.advance(19)
@@ -65,7 +65,7 @@ async def test_a_series_that_was_loaded_old_is_fresh_for_the_rest_only(price: Pr
     assert fetched_at.ToMilliseconds() == NOW_MS + 21_000
 
 
-async def test_who_waits_for_the_load_of_a_laxer_caller_asks_again(price: Price) -> None:
+async def test_a_caller_that_joined_the_load_of_a_laxer_one_asks_again(price: Price) -> None:
     price.store.fetched_ms = NOW_MS - 3_000_000
     price.store.gate.clear()
     lax = asyncio.create_task(bars(price, 3600))
@@ -99,7 +99,7 @@ async def test_a_clock_of_ingest_that_is_behind_does_not_make_every_call_a_load(
     assert (await bars(price)).provenance.cache == HIT
 
 
-async def test_while_ingest_is_away_what_is_held_is_served_as_stale(price: Price) -> None:
+async def test_while_ingest_is_away_cached_series_are_served_as_stale(price: Price) -> None:
     await price.quote()
     await price.bars()
     price.store.down = AWAY
@@ -128,7 +128,7 @@ async def test_a_series_that_ingest_could_not_refresh_is_stale_once_it_is_older_
     assert raised.value.reason is Reason.TOO_STALE
 
 
-async def test_what_could_not_be_refreshed_is_not_asked_for_by_every_call(price: Price) -> None:
+async def test_a_failed_refresh_is_not_repeated_by_every_call(price: Price) -> None:
     price.store.refresh_error = NO_ANSWER
     price.store.fetched_ms = NOW_MS - 100_000
     for _ in range(5):
@@ -150,12 +150,12 @@ async def test_a_committed_revision_is_loaded_by_the_next_call_and_only_then(pri
     price.store.down = Unavailable(Reason.SERVICE_UNAVAILABLE, "ingest does not answer")
     assert (await price.bars()).series.provenance.cache == provenance_pb2.CACHE_STATUS_STALE
     price.store.down = None
-    price.clock.advance(2)  # a load that failed is not tried again at once
+    price.clock.advance(2)  # a failed load is not repeated at once
     assert (await price.bars()).series.version.revision == 2
 
 
-async def test_what_is_too_old_is_told_with_its_own_time(price: Price) -> None:
-    """Neither a commit nor a refresh that failed makes it look younger."""
+async def test_an_error_about_an_old_series_names_its_time(price: Price) -> None:
+    """Neither a commit nor a failed refresh makes it look younger."""
     price.store.fetched_ms = NOW_MS - 30_000
     await bars(price)
     price.clock.advance(10)
@@ -174,7 +174,7 @@ async def test_what_is_too_old_is_told_with_its_own_time(price: Price) -> None:
         await bars(price, allow_stale=False)
 
 
-async def test_commits_do_not_lengthen_how_long_what_is_held_is_served(price: Price) -> None:
+async def test_commits_do_not_prolong_the_life_of_a_cached_series(price: Price) -> None:
     await bars(price)
     price.store.down = AWAY
     for revision in range(2, 9):
@@ -217,7 +217,7 @@ async def test_a_load_that_read_before_a_commit_is_not_kept(shared: Price) -> No
     assert len(shared.store.calls) == 2
 
 
-async def test_a_symbol_that_is_there_now_is_no_longer_unknown(price: Price) -> None:
+async def test_a_new_symbol_is_no_longer_unknown(price: Price) -> None:
     price.store.symbols = {"B"}
     with pytest.raises(NotFound):
         await bars(price)
@@ -226,8 +226,8 @@ async def test_a_symbol_that_is_there_now_is_no_longer_unknown(price: Price) -> 
     assert (await bars(price)).provenance.cache == MISS
 
 
-async def test_a_refresh_before_the_end_brings_something_newer() -> None:
-    """It may begin shortly before, the likelier the longer the last one took; here it is certain to."""
+async def test_an_early_refresh_brings_a_newer_series() -> None:
+    """An early refresh is the likelier the longer the last load took; here it is certain."""
     clock = ManualClock(NOW_MS / 1000)
     surely_early = Cache(MemoryBackend(clock=clock), clock=clock, random=lambda: 0.99)
     async with surely_early as cache, running_price(cache, clock) as price:
@@ -245,7 +245,7 @@ async def test_a_refresh_before_the_end_brings_something_newer() -> None:
 
 
 async def test_a_quote_is_as_old_as_its_load(price: Price) -> None:
-    """ingest keeps none: each load fetches it."""
+    """ingest stores no quotes: each load fetches one."""
     await price.quote(max_age=Duration(seconds=3600))
     price.clock.advance(59)
     assert (await price.quote()).provenance.cache == HIT
@@ -253,7 +253,7 @@ async def test_a_quote_is_as_old_as_its_load(price: Price) -> None:
     assert (await price.quote()).provenance.cache == MISS
 
 
-async def test_a_caller_gets_what_is_held_before_its_time_is_over(price: Price) -> None:
+async def test_a_caller_gets_the_cached_series_before_its_deadline(price: Price) -> None:
     await price.bars()
     price.store.gate.clear()
     request = pb.GetBarsRequest(symbol="A", interval="1d", limit=3, max_age=Duration())
@@ -263,7 +263,7 @@ async def test_a_caller_gets_what_is_held_before_its_time_is_over(price: Price) 
     price.store.gate.set()
 
 
-async def test_a_caller_for_whom_nothing_is_held_is_told_why_before_its_time_is_over(price: Price) -> None:
+async def test_a_caller_without_a_cached_series_gets_the_reason_before_its_deadline(price: Price) -> None:
     price.store.gate.clear()
     ask = price.channel.grpc.unary_unary("/finstage.price.v1.PriceService/GetBars")
     request = pb.GetBarsRequest(symbol="A", interval="1d").SerializeToString()

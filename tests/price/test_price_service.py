@@ -1,4 +1,4 @@
-"""price over the wire: a real server and channel before a market store that the test moves by hand."""
+"""price over the wire: a real server and channel, in front of a market store that the test controls."""
 
 from collections.abc import Sequence
 
@@ -36,7 +36,7 @@ async def test_an_unknown_symbol_is_not_found_and_not_asked_again_at_once(price:
     assert price.store.calls == ["quotes NOSUCH"]
 
 
-async def test_a_batch_keeps_order_and_asks_once_for_all_that_is_missing(price: Price) -> None:
+async def test_a_batch_keeps_order_and_loads_all_missing_quotes_in_one_call(price: Price) -> None:
     await price.quote("A")
     request = pb.BatchGetQuotesRequest(symbols=["B", "NOSUCH", "a", "B", "no good"])
     path = "/finstage.price.v1.PriceService/BatchGetQuotes"
@@ -73,7 +73,7 @@ async def test_a_range_is_half_open_and_its_coverage_is_cut_to_it(price: Price) 
     assert not elsewhere.coverage.gaps
 
 
-async def test_an_empty_range_is_no_error(price: Price) -> None:
+async def test_an_empty_range_is_not_an_error(price: Price) -> None:
     response = await price.bars(range=series_pb2.BarRange(end=timestamp(0)))
     assert (len(response.series.columns.close), response.total_bars) == (0, 0)
     assert not response.series.provenance.HasField("as_of")

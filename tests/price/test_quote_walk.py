@@ -1,4 +1,4 @@
-"""How much code answers a quote that is held."""
+"""The number of files that answer a cached quote."""
 
 import sys
 from pathlib import Path
@@ -11,9 +11,9 @@ REPO = Path(__file__).resolve().parents[2]
 MAX_FILES = 10
 
 
-async def test_a_quote_that_is_held_is_answered_by_ten_files(price: Price) -> None:
-    """One more file on this path is one more that everybody reads who follows a quote."""
-    # Through gRPC's own channel: Finstage's would be walked too.
+async def test_at_most_ten_files_answer_a_cached_quote(price: Price) -> None:
+    """Whoever follows a quote through the code has to read each of these files."""
+    # gRPC's own channel: Finstage's would add files of its own.
     ask = price.channel.grpc.unary_unary("/finstage.price.v1.PriceService/GetQuote")
     request = pb.GetQuoteRequest(symbol="A").SerializeToString()
     await ask(request)
@@ -21,7 +21,7 @@ async def test_a_quote_that_is_held_is_answered_by_ten_files(price: Price) -> No
 
     def note(frame: FrameType, event: str, arg: object) -> None:
         file = Path(frame.f_code.co_filename)
-        # The clock of tests is code of ours, the machine's is not.
+        # The machine's clock: the tests' clock would add a file of its own.
         if file.is_relative_to(REPO) and file.name != "clock.py":
             walked.add(file.relative_to(REPO))
 

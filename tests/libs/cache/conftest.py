@@ -46,7 +46,7 @@ def url_of(request: pytest.FixtureRequest) -> Callable[[str], str]:
 async def open_kind(
     url_of: Callable[[str], str], clock: ManualClock
 ) -> AsyncIterator[Callable[..., "Cache"]]:
-    """Opens caches of a kind, each as another process would, and closes them."""
+    """Opens caches of one kind, each as another process would, and closes them."""
     opened: list[Cache] = []
 
     async def open_kind(kind: str, *, random: Callable[[], float] | None = None, **options: object) -> Cache:

@@ -18,7 +18,7 @@ assert dogpile_adapter
 
 
 class OnRedis:
-    """Names the session's Redis, before dogpile's own `setup_class` wants it."""
+    """Name the session's Redis before dogpile's own `setup_class` needs it."""
 
     backend = BACKEND
     config_args: ClassVar[dict[str, Any]] = {"arguments": {"url": "memory://"}}

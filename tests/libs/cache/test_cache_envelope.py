@@ -1,4 +1,4 @@
-"""The envelope: it opens as it was sealed, and anything else raises one of its two errors."""
+"""The envelope: it opens as it was sealed; anything else raises one of two errors."""
 
 import contextlib
 import struct
@@ -50,7 +50,7 @@ def test_absence_is_sealed_too() -> None:
 
 
 def test_the_form_is_fixed() -> None:
-    """Written out: a change here would make every stored entry a miss, and needs another VERSION."""
+    """The bytes are written out: a change would make every stored entry a miss, and needs another VERSION."""
     sealed = seal(b"k", answer(b"payload"), BYTES)
     assert sealed.hex() == (
         "66430100ce4399b1"  # magic, version, flags, schema
@@ -95,7 +95,7 @@ def test_another_format_version_is_another_schema() -> None:
 
 
 def resealed(magic: bytes, version: int, flags: int, *times: float, payload: bytes = b"") -> bytes:
-    """An envelope of the BYTES codec with a right checksum around any contents."""
+    """Return an envelope of the BYTES codec with a valid checksum around any contents."""
     body = struct.pack("<2sBBIddddd", magic, version, flags, crc32(b"bytes"), *times) + payload
     return body + struct.pack("<I", crc32(body, crc32(b"k")))
 
@@ -134,7 +134,7 @@ def test_unknown_flags_and_absence_with_a_payload_are_damage(flags: int, payload
 @pytest.mark.parametrize("codec", [JSON, protobuf(Quote), ARRAYS])
 @given(payload=st.binary(max_size=60))
 def test_a_payload_that_the_codec_cannot_read_is_damage(codec: Codec[object], payload: bytes) -> None:
-    """Or it opens as a value. There is never another error."""
+    """It may also open as a value. No other error is raised."""
     body = struct.pack("<2sBBIddddd", b"fC", 1, 0, crc32(codec.schema.encode()), 0, 1, 0, 1, 0) + payload
     sealed = body + struct.pack("<I", crc32(body, crc32(b"k")))
     with contextlib.suppress(Damaged):
@@ -177,7 +177,7 @@ def test_big_endian_arrays_are_stored_little_endian() -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_no_input_breaks_the_decoder(seed: int) -> None:
-    """The short form of `make proof-cache`, which tries a million."""
+    """This is the short form of `make proof-cache`, which tries a million inputs."""
     fuzz = Fuzz(seed)
     fuzz.run(5_000)
     assert fuzz.failures == []

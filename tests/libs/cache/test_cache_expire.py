@@ -1,4 +1,4 @@
-"""Expiring: the held answer is no longer fresh, and otherwise unchanged."""
+"""Expiring: the held answer is no longer fresh, but otherwise unchanged."""
 
 import asyncio
 import random
@@ -97,7 +97,7 @@ async def test_a_load_under_way_goes_on_and_is_stored_if_its_value_is_new(cache:
 
 @pytest.mark.parametrize("kind", ["redis", "memory+redis", "redis+cluster"])
 async def test_an_answer_expired_while_it_is_stored_does_not_stay_fresh(open_kind: Open, kind: str) -> None:
-    """For many rounds, loads that return old values, and an expiry at any moment of them."""
+    """It runs many rounds of loads that return old values, with an expiry at any moment."""
     cache = await open_kind(kind)
     chance = random.Random(5)
     entered = asyncio.Event()

@@ -1,5 +1,5 @@
-"""Redis killed, paused and started again under load: no error reaches a caller, waits are bounded, and it
-recovers."""
+"""Redis killed, paused and started again under load: no error reaches a caller, waits are bounded, and the
+cache recovers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -27,8 +27,8 @@ async def cache(request: pytest.FixtureRequest, server: RedisServer) -> AsyncIte
 
 
 @pytest.mark.parametrize("fault", ["kill", "pause"])
-async def test_under_load_redis_may_go_and_come_back(cache: Cache, server: RedisServer, fault: str) -> None:
-    """No error, no two loads of a key at once, a p99 of a few timeouts: `make proof-cache` in short."""
+async def test_under_load_redis_may_fail_and_return(cache: Cache, server: RedisServer, fault: str) -> None:
+    """No error, no two loads of a key at once, a p99 of a few timeouts: a short `make proof-cache`."""
     load = Load(cache)
     load.start(50)
     await until(lambda: len(load.waits) > 500)
@@ -39,7 +39,7 @@ async def test_under_load_redis_may_go_and_come_back(cache: Cache, server: Redis
 
 
 async def test_while_redis_is_away_upstream_is_still_protected(cache: Cache, server: RedisServer) -> None:
-    """A thousand callers of one key are one load in this process."""
+    """A thousand callers of one key cause one load in this process."""
     await cache.get("connect")
     server.kill()
     calls = 0
@@ -85,7 +85,7 @@ async def test_a_cluster_may_lose_a_node_and_get_it_back(prefix: str) -> None:
 
 
 async def all_stored(cache: Cache) -> bool:
-    """Whether every node stores and returns values."""
+    """Return whether every node stores and returns values."""
     values = {f"probe{number}": b"v" for number in range(30)}
     if await cache.set_many(values, POLICY.replace(fresh_s=60)) < len(values):
         return False
@@ -93,7 +93,7 @@ async def all_stored(cache: Cache) -> bool:
 
 
 async def test_while_the_breaker_is_open_nothing_is_asked_of_redis(server: RedisServer) -> None:
-    """Of a hundred calls after three failures, a Redis that was paused finds none when it wakes up."""
+    """After three failures, none of a hundred calls reaches a paused Redis, even when it wakes up."""
     async with open_cache(server.url + "?timeout_s=0.25&retry_s=3000") as cache:
         await cache.get("connect")
         server.pause()
@@ -109,7 +109,7 @@ async def test_while_the_breaker_is_open_nothing_is_asked_of_redis(server: Redis
 
 
 async def test_a_redis_that_refuses_writes_still_answers_reads(server: RedisServer) -> None:
-    """Out of memory is an error of that call alone: the breaker stays closed."""
+    """Out of memory fails that call alone: the breaker stays closed."""
     async with open_cache(server.url) as cache:
         assert await cache.set("k", b"v", POLICY.replace(fresh_s=60))
         client = cache.backend.client  # type: ignore[attr-defined]

@@ -44,7 +44,7 @@ class Level(IntEnum):
     ],
 )
 def test_the_text_of_a_key_is_fixed(parts: tuple[object, ...], expected: str) -> None:
-    """Written out: a change here would make every stored entry a miss."""
+    """The text is written out: a change would make every stored entry a miss."""
     assert key("ns", *parts) == expected
 
 
@@ -92,8 +92,10 @@ PARTS = st.recursive(
 
 
 def shape(part: object) -> object:
-    """A value that is equal for two parts exactly when their keys must be: types count, list or tuple does
-    not."""
+    """Return a value that is equal for two parts exactly when their keys must be equal.
+
+    Types count; list or tuple does not.
+    """
     match part:
         case list() | tuple():
             return ("sequence", *map(shape, part))
@@ -141,7 +143,7 @@ def test_a_wrong_version_is_an_error(version: int) -> None:
 
 
 def test_keys_are_the_same_in_another_process() -> None:
-    """With another hash seed, locale and time zone."""
+    """The other process has another hash seed, locale and time zone."""
     program = (
         "from finstage_cache.keys import key; "
         "print(key('ns', {'b': 1, 'a': frozenset({'x', 'y', 'z'})}, 1.1, 'é', b'1'))"

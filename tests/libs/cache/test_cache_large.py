@@ -1,4 +1,4 @@
-"""Entries too large for Redis: they are not stored there, and do no harm to others."""
+"""Entries too large for Redis: they are not stored there, and do not harm others."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -72,7 +72,7 @@ async def test_the_memory_over_redis_holds_it(open_kind: Open, kind: str) -> Non
 
 @pytest.mark.parametrize("prefix", ["", "memory+"])
 async def test_an_entry_too_large_to_arrive_in_time_is_not_sent(prefix: str) -> None:
-    """Five series of a million bars at once: the breaker stays closed, and other keys are served."""
+    """With five series of a million bars at once, the breaker stays closed and other keys are served."""
     with RedisServer() as server:
         async with open_cache(f"{prefix}{server.url}?timeout_s=0.25") as cache:
             series = bytes(48_000_000)

@@ -28,7 +28,7 @@ POLICY = Policy(fresh_s=60, stale_s=30, stale_on_error_s=600, negative_s=10, ear
 
 
 class Upstream:
-    """A loader that counts its calls, and does as the test tells it."""
+    """A loader that counts its calls and does as scripted."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -46,7 +46,7 @@ class Upstream:
 
 
 class NotFound(Exception):
-    """An error like those of services: its constructor takes other parameters than its args."""
+    """An error like those of services, whose constructor takes other parameters than its args."""
 
     def __init__(self, *, symbol: str) -> None:
         super().__init__(f"no symbol {symbol}")
@@ -131,7 +131,7 @@ async def test_a_caller_who_may_not_wait_for_the_load_gets_the_old_answer_and_th
     assert upstream.calls == 2
 
 
-async def test_a_caller_who_has_nothing_to_fall_back_on_is_told_when_its_wait_ends(
+async def test_a_caller_without_a_held_answer_gets_an_error_when_its_wait_ends(
     cache: Cache, upstream: Upstream
 ) -> None:
     upstream.gate.clear()
@@ -184,7 +184,9 @@ async def test_after_a_failure_the_old_answer_is_served_without_asking_again_at_
     assert upstream.calls == 3
 
 
-async def test_a_failed_refresh_rests_too(cache: Cache, upstream: Upstream, clock: ManualClock) -> None:
+async def test_a_failed_refresh_is_not_repeated_at_once(
+    cache: Cache, upstream: Upstream, clock: ManualClock
+) -> None:
     await cache.get_or_load("k", upstream, POLICY)
     clock.advance(70)
     upstream.error = OSError("down")
@@ -328,7 +330,7 @@ async def test_a_caller_who_joined_a_load_and_got_too_old_an_answer_asks_again(
     assert upstream.calls == 2
 
 
-async def test_a_caller_who_asks_again_in_vain_gets_the_answer_there_is(
+async def test_a_caller_who_asks_again_in_vain_gets_the_held_answer(
     cache: Cache, upstream: Upstream, clock: ManualClock
 ) -> None:
     upstream.value = Loaded(b"old", stored=clock.wall() - 50)
@@ -347,7 +349,7 @@ async def test_a_caller_who_asks_again_in_vain_gets_the_answer_there_is(
 async def test_the_storing_policy_bounds_the_reading_one(
     cache: Cache, upstream: Upstream, clock: ManualClock
 ) -> None:
-    """A reader can shorten the times that the writer allowed, and not extend them."""
+    """A reader can shorten the times that the writer allowed, but not extend them."""
     await cache.get_or_load("k", upstream, Policy(fresh_s=10, stale_on_error_s=100))
     clock.advance(11)
     upstream.value = b"v2"
@@ -435,7 +437,7 @@ async def test_a_blocking_loader_runs_in_the_executor(cache: Cache) -> None:
 async def test_a_plain_function_that_returns_an_awaitable_is_refused(
     cache: Cache, upstream: Upstream
 ) -> None:
-    """It would run in another thread, where the objects of the loop must not be used."""
+    """It would run in another thread, where objects of the loop must not be used."""
     with pytest.raises(TypeError, match="write it as async def"):
         await cache.get_or_load("k", lambda: upstream(), POLICY)
 

@@ -70,7 +70,7 @@ async def test_live_objects_are_held_as_they_are_and_weighed_by_the_caller() -> 
 
 
 def test_expired_entries_leave_first() -> None:
-    """However recently they were requested, and whatever else is held."""
+    """They leave however recently they were requested, and whatever else is held."""
     memory, clock = store(entries=10)
     for i in range(5):
         memory.put(f"long{i}", answer(lasts=1000))
@@ -96,7 +96,7 @@ def test_an_expired_entry_is_never_served() -> None:
 
 
 def test_the_wall_clock_may_jump() -> None:
-    """Here only the monotonic clock decides."""
+    """The monotonic clock alone decides."""
     memory, clock = store()
     memory.put("k", answer(lasts=10))
     clock.set_wall(clock.wall() + 1e6)
@@ -208,7 +208,7 @@ def zipf(*, accesses: int, keys: int) -> list[int]:
 
 
 def test_its_hit_ratio_beats_lru() -> None:
-    """Under Zipf(1.0) with room for a tenth of the keys; bench/cache.py measures it against others."""
+    """Measured under Zipf(1.0) with room for a tenth of the keys; bench/cache.py has more peers."""
     trace = zipf(accesses=60_000, keys=5_000)
     memory, _ = store(entries=500)
     lru: OrderedDict[int, None] = OrderedDict()

@@ -1,4 +1,4 @@
-"""Every backend against a plain model: a dict, a clock, and the rules written a second time."""
+"""Every backend against a plain model: a dict, a clock, and a second implementation of the rules."""
 
 import asyncio
 import uuid
@@ -36,7 +36,7 @@ class Down(Exception):
 
 @dataclass
 class Kept:
-    """What the model holds for a key: fresh_s and lasts_s count from `at`, stale_s from fresh_s."""
+    """The model's entry for a key: fresh_s and lasts_s count from `at`, stale_s from fresh_s."""
 
     value: bytes | Absent
     at: float
@@ -179,7 +179,7 @@ class Model(RuleBasedStateMachine):
                 self.keep(key, value, policy, age)
 
     def expected(self, key: str, value: bytes | Absent | Down, policy: Policy) -> tuple[object, int]:
-        """The right answer of the call, and its number of loads."""
+        """Return the right answer of the call, and its number of loads."""
         fallback = False
         if key in self.kept:
             kept, age = self.kept[key], self.age(key)

@@ -1,4 +1,4 @@
-"""Opening caches: valid URLs and policies work, invalid ones are errors where they are written."""
+"""Opening caches: valid URLs and policies work; invalid ones are errors at the line that has them."""
 
 import asyncio
 import math
@@ -60,13 +60,13 @@ async def test_a_url_opens_its_backend_and_connects_to_nothing(url: str, kind: t
         ("redis://x/one", "database"),
     ],
 )
-def test_a_wrong_url_is_an_error_that_names_what_and_what_is_accepted(url: str, says: str) -> None:
+def test_a_wrong_url_is_an_error_that_names_the_part_and_the_accepted_values(url: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         backend_from_url(url)
 
 
 @pytest.mark.parametrize("name", ["", "a:b", "a*"])
-def test_a_wrong_name_of_a_cache_in_redis_is_an_error(name: str) -> None:
+def test_an_invalid_cache_name_for_redis_is_an_error(name: str) -> None:
     with pytest.raises(ValueError, match="the name of a cache in Redis must be letters"):
         open_cache("redis://x", name=name)
 

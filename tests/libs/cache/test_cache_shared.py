@@ -1,4 +1,4 @@
-"""One load among processes: two caches over one Redis, each as another process would be."""
+"""One load among processes: two caches over one Redis, each like another process."""
 
 import asyncio
 import functools
@@ -44,7 +44,7 @@ async def test_two_processes_load_a_key_once(open_kind: Open, kind: str) -> None
 
 @pytest.mark.parametrize("kind", SHARED_KINDS)
 async def test_overlapping_batches_load_each_key_once(open_kind: Open, kind: str) -> None:
-    """Neither waits for the other while it holds keys: no deadlock."""
+    """Neither waits for the other while it holds keys, so there is no deadlock."""
     first, second = await open_kind(kind), await open_kind(kind)
     asked: list[str] = []
 
@@ -78,7 +78,7 @@ async def test_a_holder_that_dies_does_not_block_the_key(open_kind: Open, kind: 
 
 @pytest.mark.parametrize("kind", SHARED_KINDS)
 async def test_a_slow_load_keeps_its_claim(open_kind: Open, kind: str) -> None:
-    """It takes three times as long as a claim lasts, and still no one else loads."""
+    """It takes three times as long as a claim lasts, and no one else loads."""
     first, second = await open_kind(kind, claim_s=0.3), await open_kind(kind, claim_s=0.3)
     calls = 0
 
@@ -111,7 +111,7 @@ async def test_a_waiter_takes_a_stale_answer_if_there_is_one(
 
 @pytest.mark.parametrize("kind", SHARED_KINDS)
 async def test_a_failed_load_releases_its_claim(open_kind: Open, kind: str) -> None:
-    """The other process loads for itself at once, with its own outcome."""
+    """The other process loads at once, with its own outcome."""
     first, second = await open_kind(kind, claim_s=60), await open_kind(kind, claim_s=60)
     entered = asyncio.Event()
 

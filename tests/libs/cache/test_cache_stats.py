@@ -31,7 +31,7 @@ async def failing() -> bytes:
 
 
 async def exercised(clock: ManualClock, **options: object) -> Cache:
-    """A cache that has seen one of everything: 1 of most, 2 misses."""
+    """A cache with one of every event, and two misses."""
     cache = Cache(MemoryBackend(clock=clock), clock=clock, name="quotes", **options)  # type: ignore[arg-type]
     await asyncio.gather(*[cache.get_or_load("k", value, POLICY) for _ in range(2)])  # miss, coalesced
     await cache.get_or_load("k", value, POLICY)  # hit
@@ -121,7 +121,7 @@ async def test_events_say_what_happened(clock: ManualClock) -> None:
     ]
 
 
-async def test_above_debug_only_failures_are_told(clock: ManualClock) -> None:
+async def test_above_debug_only_failures_are_logged(clock: ManualClock) -> None:
     log, captured = logger(logging.INFO)
     await exercised(clock, log=log)
     assert [call.kwargs["event"] for call in captured.calls] == ["cache_refresh_failed"]

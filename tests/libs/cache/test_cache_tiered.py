@@ -27,7 +27,7 @@ def in_memory(cache: Cache, key: str) -> bool:
 
 
 async def warm(cache: Cache, key: str) -> None:
-    """Read until memory has it: our own write is announced to us too, and drops it once."""
+    """Read until memory has it: the announcement of our own write drops it once."""
     await until(lambda: _warm(cache, key))
 
 
@@ -39,7 +39,7 @@ async def _warm(cache: Cache, key: str) -> bool:
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_hit_comes_from_memory(open_kind: Open, kind: str) -> None:
-    """Once read, it comes from this process, without a call of Redis."""
+    """After the first read it comes from this process, without a call to Redis."""
     cache = await open_kind(kind)
     await cache.set("k", b"v", POLICY)
     await warm(cache, "k")
@@ -81,7 +81,7 @@ async def test_a_change_elsewhere_reaches_memory(open_kind: Open, kind: str, cha
 
 
 async def test_a_change_by_another_program_reaches_memory(open_kind: Open) -> None:
-    """A delete in Redis by an operator or by eviction is heard."""
+    """This process hears of a delete in Redis by an operator or by eviction."""
     cache = await open_kind("memory+redis")
     backend = cache.backend
     assert isinstance(backend, TieredBackend)
@@ -112,7 +112,7 @@ async def test_flushing_redis_empties_memory() -> None:
 
 
 async def test_an_entry_that_changes_while_it_is_read_does_not_stay(open_kind: Open) -> None:
-    """For many rounds, readers and a writer at once: after each round all see the last value."""
+    """It runs many rounds of concurrent readers and a writer; after each round all see the last value."""
     here, there = await open_kind("memory+redis"), await open_kind("memory+redis")
     for i in range(100):
         new = str(i).encode()
@@ -128,7 +128,7 @@ async def test_an_entry_that_changes_while_it_is_read_does_not_stay(open_kind: O
 async def test_memory_is_fresh_only_for_the_lag_before_changes_are_heard(
     url_of: Callable[..., str], clock: ManualClock
 ) -> None:
-    """A cache that has not heard anything asks Redis again after lag_s."""
+    """A cache without news asks Redis again after lag_s."""
     async with (
         open_cache(url_of("memory+redis", lag_s=0.5), clock=clock) as deaf,
         open_cache(url_of("redis"), clock=clock) as other,
@@ -148,7 +148,7 @@ async def test_memory_is_fresh_only_for_the_lag_before_changes_are_heard(
 async def test_a_broken_invalidation_message_does_not_end_the_listening(
     open_kind: Open, clock: ManualClock
 ) -> None:
-    """Someone publishes a message in that channel that Redis never would."""
+    """Another client publishes a message in that channel that Redis never sends."""
     here, there = await open_kind("memory+redis", lag_s=0.3), await open_kind("redis")
     backend = here.backend
     assert isinstance(backend, TieredBackend)

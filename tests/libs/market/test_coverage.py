@@ -27,12 +27,12 @@ def whole(**more: int) -> series_pb2.Coverage:
     )
 
 
-def test_the_range_is_the_part_s() -> None:
+def test_the_range_is_that_of_the_part() -> None:
     cut = cut_coverage(whole(), start_ms=250, end_ms=600)
     assert (cut.start, cut.end) == (timestamp(250), timestamp(600))
 
 
-def test_gaps_within_are_kept_as_they_are_and_those_outside_are_not() -> None:
+def test_gaps_within_are_kept_and_those_outside_are_not() -> None:
     assert list(cut_coverage(whole(), start_ms=200, end_ms=700).gaps) == [gap(300, 500)]
 
 
@@ -45,18 +45,18 @@ def test_a_gap_that_reaches_over_an_end_is_cut_and_its_count_is_unknown() -> Non
     assert (first.reason, first.detail) == (MISSING, "x")
 
 
-def test_flags_are_those_of_bars_within() -> None:
+def test_only_flags_of_bars_within_are_kept() -> None:
     assert list(cut_coverage(whole(), start_ms=400, end_ms=600).flags) == [flag(400)]
 
 
 def test_gaps_left_out_are_older_than_those_listed() -> None:
-    """A part that starts within the list has all of its own."""
+    """A part that starts within the list has all its gaps."""
     assert cut_coverage(whole(gaps_left_out=7), start_ms=0, end_ms=600).gaps_left_out == 7
     assert cut_coverage(whole(gaps_left_out=7), start_ms=100, end_ms=600).gaps_left_out == 0
     assert cut_coverage(whole(), start_ms=0, end_ms=600).gaps_left_out == 0
 
 
-def test_what_was_given_is_not_changed() -> None:
+def test_the_given_coverage_is_not_changed() -> None:
     given = whole()
     cut_coverage(given, start_ms=400, end_ms=450)
     assert given == whole()
@@ -74,6 +74,6 @@ def test_the_parts_of_a_range_that_were_not_fetched_are_gaps() -> None:
     assert list(cut_coverage(whole(), start_ms=-200, end_ms=-100).gaps) == [unfetched(-200, -100)]
 
 
-def test_bars_that_are_not_due_yet_are_not_missed() -> None:
+def test_bars_that_are_not_due_yet_are_not_gaps() -> None:
     assert not cut_coverage(whole(), start_ms=950, end_ms=1100, due_ms=1000).gaps
     assert list(cut_coverage(whole(), start_ms=950, end_ms=1100, due_ms=1050).gaps) == [unfetched(1000, 1050)]

@@ -1,4 +1,4 @@
-"""Symbols, intervals, columns, errors, and enums that say what the contract's say."""
+"""Symbols, intervals, columns, errors, and enums that repeat the contract's."""
 
 import copy
 import pickle
@@ -49,7 +49,7 @@ from services.ingest.series import FlagReason, GapReason, RejectReason
         ("X" * 32, "X" * 32),
     ],
 )
-def test_what_is_a_symbol(text: str, symbol: str) -> None:
+def test_valid_symbols(text: str, symbol: str) -> None:
     assert parse_symbol(text) == symbol
     assert parse_symbol(symbol) == symbol
 
@@ -76,7 +76,7 @@ def test_what_is_a_symbol(text: str, symbol: str) -> None:
         "１",
     ],
 )
-def test_what_is_no_symbol(text: str) -> None:
+def test_invalid_symbols(text: str) -> None:
     with pytest.raises(ValueError, match="1 to 32 characters"):
         parse_symbol(text)
 
@@ -102,7 +102,7 @@ def test_an_interval_is_its_text(interval: Interval) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "7h", "1M", "1D", " 1d", "INTERVAL_1D", "1d\n"])
-def test_other_text_is_refused_with_the_intervals_that_there_are(text: str) -> None:
+def test_other_text_is_refused_with_the_supported_intervals(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not supported; use 1m, 5m, 15m, 30m, 1h, 1d, 1w, 1mo$"):
         Interval.parse(text)
 
@@ -175,7 +175,7 @@ def test_rows_are_chosen_by_slice_mask_or_index() -> None:
     assert columns[np.array([3, 0])].volume.tolist() == [4, 1]
 
 
-def test_columns_of_different_lengths_are_none() -> None:
+def test_columns_of_different_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="'volume': 1"):
         Columns.of([1, 2], [1, 2], [1, 2], [1, 2], [1, 2], [1])
 
@@ -203,5 +203,5 @@ def test_an_error_is_the_same_when_copied(error: FinstageError, again: Any) -> N
     assert (vars(other), str(other)) == (vars(error), str(error))
 
 
-def test_an_invalid_request_tells_of_all_its_fields() -> None:
+def test_an_invalid_request_names_all_its_fields() -> None:
     assert str(ERRORS[0]) == "a: b; c: d"

@@ -1,4 +1,4 @@
-"""The wire form of columns: what protobuf itself writes and reads."""
+"""The wire form of columns, compared with protobuf's own."""
 
 import struct
 
@@ -29,7 +29,7 @@ NAMES = ("open_time_ms", *VALUES)
 COLUMNS_FIELD = series_pb2.BarSeries.DESCRIPTOR.fields_by_name["columns"].number
 
 int64s = st.integers(-(2**63), 2**63 - 1)
-# Every bit pattern: what is no bar is refused at ingest, not lost on the wire.
+# Every bit pattern: invalid bars are refused at ingest, not lost on the wire.
 doubles = st.floats(width=64)
 
 
@@ -45,7 +45,7 @@ def message_of(bars: Columns) -> series_pb2.BarColumns:
 
 
 def same(a: Columns, b: Columns) -> bool:
-    """Whether all bits are the same, those of NaN and of the sign of zero too."""
+    """Return whether all bits are equal, including those of NaN and of the sign of zero."""
     return all(getattr(a, name).tobytes() == getattr(b, name).tobytes() for name in NAMES)
 
 
@@ -60,7 +60,7 @@ def test_columns_come_back_bit_for_bit(bars: Columns) -> None:
     assert same(columns_from_wire(memoryview(message_of(bars).SerializeToString())), bars)
 
 
-def test_what_comes_back_is_aligned_contiguous_and_writable() -> None:
+def test_arrays_come_back_aligned_contiguous_and_writable() -> None:
     bars = columns_from_wire(b"\x7a\x01x" + joined(columns_parts(Columns.of(*[np.arange(5)] * 6))))
     for name in NAMES:
         array = getattr(bars, name)
@@ -85,7 +85,7 @@ def test_arrays_of_any_layout_are_written(layout: str) -> None:
 
 
 def encoded(name: str, values: list[float], packed: bool) -> bytes:
-    """A run of a column's values, packed into one field or as a field each."""
+    """Return some of a column's values, packed into one field or with a field each."""
     number = series_pb2.BarColumns.DESCRIPTOR.fields_by_name[name].number
     letter = "q" if name == "open_time_ms" else "d"
     if packed:
@@ -132,7 +132,7 @@ def test_damaged_bytes_are_a_value_error_or_columns_and_nothing_else(
 
 
 @given(st.binary(max_size=200))
-def test_what_is_read_without_an_error_is_what_protobuf_reads(data: bytes) -> None:
+def test_bytes_that_are_accepted_are_read_as_by_protobuf(data: bytes) -> None:
     try:
         found = columns_from_wire(data)
     except ValueError:
@@ -140,7 +140,7 @@ def test_what_is_read_without_an_error_is_what_protobuf_reads(data: bytes) -> No
     try:
         message = series_pb2.BarColumns.FromString(data)
     except DecodeError:
-        # protobuf also minds what it does not know: the insides of groups, numbers of fields past its limit.
+        # protobuf also checks unknown fields: the contents of groups, and field numbers past its limit.
         return
     assert len(found) == len(message.open_time_ms)
     assert found.close.tobytes() == np.array(message.close).tobytes()
@@ -175,7 +175,7 @@ def test_what_is_read_without_an_error_is_what_protobuf_reads(data: bytes) -> No
         "columns of different lengths",
     ],
 )
-def test_what_is_no_columns_is_a_value_error(data: bytes) -> None:
+def test_bytes_that_are_not_columns_are_a_value_error(data: bytes) -> None:
     with pytest.raises(ValueError):
         columns_from_wire(data)
 
@@ -232,7 +232,7 @@ def test_a_field_that_comes_twice_is_merged_as_protobuf_merges(first: Columns, s
     assert joined(columns_parts(columns_from_wire(payload))) == merged.SerializeToString()
 
 
-def test_columns_in_more_fields_than_are_walked_are_read_all_the_same() -> None:
+def test_columns_in_any_number_of_fields_are_read() -> None:
     n = MAX_FIELDS
     bars = Columns.of(np.arange(n), *[np.arange(float(n)) + i for i in range(5)])
     wire = b"".join(encoded(name, getattr(bars, name).tolist(), packed=False) for name in NAMES)
@@ -247,7 +247,7 @@ def test_a_message_of_more_fields_than_any_of_ours_is_refused() -> None:
         take_field(UNKNOWN[3] * (MAX_FIELDS + 1), COLUMNS_FIELD)
 
 
-def test_a_field_that_is_not_there_is_none() -> None:
+def test_a_missing_field_is_none() -> None:
     assert take_field(header().SerializeToString(), COLUMNS_FIELD) == (header().SerializeToString(), None)
 
 

@@ -1,4 +1,4 @@
-"""Work that a service does beside its calls."""
+"""Background work of a service."""
 
 import asyncio
 from functools import partial

@@ -47,13 +47,13 @@ def test_one_probe_at_a_time_decides() -> None:
     assert [after for _, after in seen] == [BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.CLOSED]
 
 
-def test_a_lost_probe_is_followed_by_one_other_and_not_by_all() -> None:
+def test_a_lost_probe_is_followed_by_one_other_probe() -> None:
     clock = ManualClock()
     made, _ = breaker(clock)
     for _ in range(5):
         made.failed()
     clock.advance(2.0)
-    assert made.allow()  # never heard of again
+    assert made.allow()  # a probe without an answer
     clock.advance(29.9)
     assert not made.allow()
     clock.advance(0.1)
@@ -84,7 +84,7 @@ def test_failures_of_calls_that_began_before_it_opened_do_not_prolong_it() -> No
 
 @given(st.lists(st.tuples(st.sampled_from(["ask", "ok", "fail"]), st.floats(0, 3)), max_size=60))
 def test_it_is_closed_exactly_while_there_are_fewer_failures_in_a_row(steps: list[tuple[str, float]]) -> None:
-    """And otherwise it lets at most one call pass per `open_s`."""
+    """Otherwise at most one call passes per `open_s`."""
     clock = ManualClock()
     made, seen = breaker(clock, BreakerPolicy(failures=3, open_s=1.0, max_open_s=1.0))
     failures, passed_at = 0, -1.0

@@ -1,4 +1,4 @@
-"""Single flight: one piece of work for all who ask at the same time."""
+"""Single flight: one piece of work for all concurrent callers."""
 
 import asyncio
 import contextvars
@@ -11,11 +11,11 @@ from finstage_runtime.flight import SingleFlight, fresh_copy
 
 
 class OutOfTime(Exception):
-    """What more time may avoid."""
+    """A failure that more time might avoid."""
 
 
 class Work:
-    """Waits until the test lets it end, and counts how often it was begun."""
+    """Work that waits until the test ends it, and counts its starts."""
 
     def __init__(self) -> None:
         self.deadlines: list[float | None] = []
@@ -49,7 +49,7 @@ async def test_a_thousand_callers_are_one_piece_of_work_and_the_next_is_another(
     assert await flights.do("k", work, deadline=None) == "answer 2"
 
 
-async def test_it_goes_on_when_callers_leave_the_first_one_too() -> None:
+async def test_it_continues_when_callers_leave_even_the_first() -> None:
     flights: SingleFlight[str, str] = SingleFlight()
     work = Work()
     first, second, third = [await begin(flights, work) for _ in range(3)]
@@ -62,7 +62,7 @@ async def test_it_goes_on_when_callers_leave_the_first_one_too() -> None:
     assert second.cancelled()
 
 
-async def test_a_failure_that_nobody_waits_for_is_not_told_of_by_the_loop() -> None:
+async def test_a_failure_without_a_waiting_caller_is_not_reported_by_the_loop() -> None:
     told: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, what: told.append(what))
     flights: SingleFlight[str, str] = SingleFlight()
@@ -95,7 +95,7 @@ async def test_followers_get_copies_of_an_error_each_with_its_own_traceback() ->
         assert "__call__" not in "".join(traceback.format_exception(other))
 
 
-async def test_a_caller_with_more_time_flies_again_and_one_without_does_not() -> None:
+async def test_only_a_caller_with_more_time_starts_another_flight() -> None:
     flights: SingleFlight[str, str] = SingleFlight(retry_on=(OutOfTime,))
     work = Work()
     work.errors = [OutOfTime()]
@@ -144,7 +144,7 @@ async def test_work_that_is_cancelled_ends_the_wait_of_all() -> None:
 
 
 class Awkward(Exception):
-    """Its constructor wants other things than its args."""
+    """An error whose constructor takes other parameters than its args."""
 
     def __init__(self, *, symbol: str) -> None:
         super().__init__(f"no symbol {symbol}")
