@@ -13,7 +13,7 @@ class Quick:
 
     async def GetQuote(self, request: pb.GetQuoteRequest, context: Any) -> pb.GetQuoteResponse:
         if not request.symbol:
-            raise Unavailable(Reason.TOO_STALE, "old")
+            raise Unavailable(Reason.TOO_STALE, "old", retry_after_s=5.0)
         return pb.GetQuoteResponse(quote=quote_pb2.Quote(symbol=request.symbol, price=1.5, currency="USD"))
 
     async def StreamBars(self, request: pb.StreamBarsRequest, context: Any) -> AsyncIterator[bytes]:
