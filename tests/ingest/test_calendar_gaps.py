@@ -249,3 +249,23 @@ def test_a_slow_calendar_does_not_delay_requests_for_others(calendars: Calendars
     end.set()
     waiting.join()
     assert slow.of(TEL_AVIV) is made
+
+
+@pytest.mark.parametrize(
+    ("instrument", "interval", "last", "is_missing"),
+    [
+        (NOWHERE, Interval.D1, "2024-07-12", False),
+        (NOWHERE, Interval.D1, "2024-07-01", True),
+        (NOWHERE, Interval.H1, "2024-07-01", True),
+        (NASDAQ, Interval.W1, "2024-07-08", False),
+        (NASDAQ, Interval.W1, "2024-06-24", True),
+        (NASDAQ, Interval.MO1, "2024-06-03", False),
+        (NASDAQ, Interval.MO1, "2024-05-01", True),
+    ],
+)
+def test_a_long_time_after_the_last_bar_is_told_without_a_calendar_too(
+    calendars: Calendars, instrument: Instrument, interval: Interval, last: str, is_missing: bool
+) -> None:
+    bars = fetched(instrument, interval, days(last), now="2024-07-18T12:00")
+    told = [(gap[1], gap[2]) for gap in gaps(with_gaps(bars, calendars))]
+    assert told == ([("07-18T12:00", "PROVIDER_MISSING")] if is_missing else [])

@@ -16,8 +16,12 @@ from services.ingest.series import FetchedBars, Gap, GapReason, SeriesKey
 
 # A session whose close is longer ago than this has its bars, or will not get them.
 _SETTLED_MS = HOUR_MS
-# A longer time without bars at the head of a range is the begin of the provider's history.
+# After a longer time without bars at the head of a range the provider's history begins.
 _LONG_MS = 45 * DAY_MS
+# The detail of the gap before it.
+HISTORY_BEGINS = "the provider's history of this interval begins here"
+# Without a calendar, bars are missing after the last one when no holidays are as long as this.
+_NO_HOLIDAYS_MS = 12 * DAY_MS
 
 
 def with_gaps(fetched: FetchedBars, calendars: Calendars) -> FetchedBars:
@@ -31,8 +35,8 @@ def with_gaps(fetched: FetchedBars, calendars: Calendars) -> FetchedBars:
     - NO_TRADES: times within a session that the provider left out, as it does with times without a trade. For
       empty rows the provider itself says PROVIDER_MISSING.
 
-    Ordinary nights and weekends are no gaps. Weeks and months have gaps at the head only, and so have series
-    of an exchange whose calendar is not known.
+    Ordinary nights and weekends are no gaps. Weeks and months have gaps at the head and the tail only, and so
+    have series of an exchange whose calendar is not known.
     """
     known = [*fetched.gaps, *_head(fetched)]
     calendar = calendars.of(fetched.instrument)
@@ -41,6 +45,8 @@ def with_gaps(fetched: FetchedBars, calendars: Calendars) -> FetchedBars:
         zone = zone_of(fetched.instrument.time_zone) or calendar.zone
         known = [gap for gap in known if not _is_of_closed_day(gap, calendar, zone)]
         found = [*_by_calendar(fetched, calendar, zone)]
+    elif len(fetched.bars.columns):
+        found = [*_tail(fetched)]
     new = [
         gap for gap in found if not any(g.start_ms < gap.end_ms and gap.start_ms < g.end_ms for g in known)
     ]
@@ -61,8 +67,18 @@ def _head(fetched: FetchedBars) -> Iterator[Gap]:
         yield Gap(start_ms, end_ms, GapReason.BEFORE_LISTING, 0)
         start_ms = end_ms
     if len(fetched.bars.columns) and first_ms - start_ms > _LONG_MS:
-        detail = "the provider's history of this interval begins here"
-        yield Gap(start_ms, first_ms, GapReason.PROVIDER_LIMIT, None, detail)
+        yield Gap(start_ms, first_ms, GapReason.PROVIDER_LIMIT, None, HISTORY_BEGINS)
+
+
+def _tail(fetched: FetchedBars) -> Iterator[Gap]:
+    """The time after the last bar, where it is too long for any holidays."""
+    last_ms = int(fetched.bars.columns.open_time_ms[-1])
+    zone = zone_of(fetched.instrument.time_zone) or UTC
+    start_ms = GRIDS[fetched.key.interval].end_ms(last_ms, zone)
+    end_ms = min(fetched.end_ms, fetched.fetched_at_ms)
+    if end_ms - start_ms > max(_NO_HOLIDAYS_MS, fetched.key.interval.nominal_ms):
+        detail = "the provider has no newer bars"
+        yield Gap(start_ms, end_ms, GapReason.PROVIDER_MISSING, None, detail)
 
 
 def _by_calendar(fetched: FetchedBars, calendar: Calendar, zone: tzinfo) -> Iterator[Gap]:

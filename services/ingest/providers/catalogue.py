@@ -1,4 +1,4 @@
-"""The catalogue: which providers there are, by name. A new one is a file beside this one and a line below."""
+"""The catalogue of providers, by name. A new one is a file beside this one and a line below."""
 
 import random
 from collections.abc import Callable, Sequence

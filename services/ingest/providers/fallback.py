@@ -1,4 +1,4 @@
-"""Ordered fallback: several providers as one, with the trail of who was asked."""
+"""Ordered fallback: several providers as one, with a record of who was asked."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,14 +19,15 @@ _log = structlog.get_logger(__name__)
 
 
 class Providers:
-    """Implements Provider over several, asked in order until one has an answer; gaps in its bars are
+    """Implements Provider over several: they are asked in order until one has an answer. Gaps in its bars are
     explained by the calendars.
 
-    What an answer carries of the trail (`attempts`) is empty when the first one asked answered.
+    The `attempts` of an answer are empty when the first provider asked had it.
+
+    providers: at least one.
     """
 
     def __init__(self, providers: Sequence[Provider], calendars: Calendars) -> None:
-        """providers: at least one."""
         self._providers = tuple(providers)
         self._calendars = calendars
 
@@ -35,10 +36,10 @@ class Providers:
         return "+".join(provider.name for provider in self._providers)
 
     def pinned(self, source: str) -> "Providers":
-        """Only the provider that a series came from, by its SeriesState.source; all when it is none of them.
+        """Return the provider that a series came from, by its SeriesState.source; all if it is none of them.
 
-        A series is refreshed by the provider that began it: what another calls its history may have other
-        prices, and would look like a restatement.
+        A series is refreshed by the provider that began it, because another one's history may have other
+        prices and would look like a restatement.
         """
         names = source.split("+")
         own = [provider for provider in self._providers if provider.name in names]
@@ -95,7 +96,7 @@ class Providers:
     def _first(
         self, ask: Callable[[Provider], T], suffices: Callable[[T], bool]
     ) -> tuple[T, tuple[Attempt, ...]]:
-        """The first answer that suffices and the trail to it; else the first answer, or the worst error."""
+        """The first sufficient answer and the attempts up to it; else the first one, or the worst error."""
         trail: tuple[Attempt, ...] = ()
         poor: list[T] = []
         worst: FinstageError | None = None
@@ -129,10 +130,10 @@ def _outcome(answer: Quote | FinstageError) -> str:
 
 
 def _goes_on(answer: Quote | FinstageError) -> bool:
-    """Whether another provider may do better: not for want of time, nor for a request that is wrong."""
+    """Whether another provider may do better: it cannot when time is short or the request is wrong."""
     return isinstance(answer, FinstageError) and not isinstance(answer, DeadlineTooShort | InvalidRequest)
 
 
 def _worse(one: Quote | FinstageError, other: FinstageError) -> FinstageError:
-    """Of two failures the one to tell: that nobody knows a symbol, only when all said so."""
+    """The failure to tell, of two: a symbol is unknown only when every provider says so."""
     return one if isinstance(one, FinstageError) and not isinstance(one, NotFound) else other

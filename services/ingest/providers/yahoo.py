@@ -232,7 +232,7 @@ class YahooProvider:
 
 
 def _requests(start_ms: int, end_ms: int, reach: _Reach) -> Iterator[Window]:
-    """The windows of single requests that make up [start_ms, end_ms), the newest first."""
+    """The windows of the requests that make up [start_ms, end_ms), the newest first."""
     while start_ms < end_ms:
         from_ms = max(start_ms, end_ms - reach.per_request_ms)
         yield Window(from_ms, end_ms)

@@ -155,7 +155,7 @@ def _chart(result: Mapping[str, Any], *, needs_rows: bool) -> Chart | Failure:
     instrument = _instrument(meta, zone)
     rows = _rows(result, instrument.price_precision)
     if isinstance(rows, Failure):
-        if needs_rows:
+        if needs_rows or _number(meta, "regularMarketPrice") is None:
             return rows
         rows = np.empty(0, np.int64), np.empty((6, 0)), False
     times, values, has_adjusted = rows

@@ -21,7 +21,7 @@ DATA_DELAY_MS = 20 * MINUTE_MS
 
 # Markets without a close are shown as 00:00 to 23:59, on the day of 23 hours too.
 _ROUND_THE_CLOCK_MS = 23 * HOUR_MS - MINUTE_MS
-# All prices zero are a missing row, unless prices about are as close to zero as this.
+# Four zeros are a missing row, unless the other prices are as close to zero as this.
 _NEAR_ZERO = 0.5
 # The last trade of a period that is over lies no further from its end than a long weekend.
 _LAST_TRADE_MS = 7 * DAY_MS
@@ -54,7 +54,7 @@ class Rows:
         return len(self.times)
 
     def missing(self) -> Mask:
-        """Rows without an open, a high, a low or a close; four zeros are a missing row too."""
+        """bool[n]: rows without an open, a high, a low or a close; four zeros are a missing row too."""
         prices = self.values[:4]
         if len(self) and prices.min() > 0:  # false when any is NaN
             return np.zeros(len(self), dtype=bool)
@@ -67,7 +67,7 @@ class Rows:
         return null | zero
 
     def zero(self) -> Mask:
-        """Rows with a zero that is not a price: the kind never trades there, or the others are far off."""
+        """bool[n]: rows with a zero that is not a price, by the instrument's kind or by the other prices."""
         prices = self.values[:4]
         zero: Mask = np.any(prices == 0, axis=0)
         if self.may_be_negative and zero.any():
@@ -101,7 +101,7 @@ class Rows:
 
 
 class Live(NamedTuple):
-    """The live quote among the rows: the slot that it was put on, and the time that it had."""
+    """The live quote among the rows: the slot that it is on, and the time that it came with."""
 
     slot_ms: int
     stamp_ms: int
@@ -112,6 +112,8 @@ def mend_midnights(rows: Rows, chart: Chart) -> None:
 
     Around changes of the clocks Yahoo computes some midnights with the other offset.
     """
+    if not chart.instrument.time_zone:
+        return
     shown = clock_times(rows.times, chart.zone) % DAY_MS
     early = (shown >= DAY_MS - 2 * HOUR_MS) & (shown % HOUR_MS == 0)
     for row in np.flatnonzero(early).tolist():

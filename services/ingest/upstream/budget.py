@@ -1,4 +1,4 @@
-"""The retry budget: retries are paid for by successes, so that an outage is not multiplied."""
+"""The retry budget: successes pay for retries, so that retries do not multiply an outage."""
 
 import threading
 
@@ -6,8 +6,8 @@ import threading
 class RetryBudget:
     """A bucket of tokens, full at first. A retry takes one, a success puts `per_success` back.
 
-    With 0.5 a success, every second request may fail for long before retries run out; when all fail,
-    `capacity` retries are made and no more. Safe to use from many threads.
+    With 0.5 a success, every second request may fail for a long time before retries run out. When all fail,
+    there are `capacity` retries and no more. Safe to use from many threads.
     """
 
     def __init__(self, *, capacity: float = 50.0, per_success: float = 0.5) -> None:
@@ -18,11 +18,11 @@ class RetryBudget:
 
     @property
     def left(self) -> float:
-        """Retries that may be made now."""
+        """The number of retries that may be made now."""
         return self._tokens
 
     def take(self) -> bool:
-        """Whether a retry may be made; it is paid for then."""
+        """Take a token for a retry. False: there is none."""
         with self._lock:
             if self._tokens < 1:
                 return False
@@ -30,6 +30,6 @@ class RetryBudget:
             return True
 
     def earn(self) -> None:
-        """A request succeeded."""
+        """Put back the tokens of a success."""
         with self._lock:
             self._tokens = min(self._capacity, self._tokens + self._per_success)

@@ -1,4 +1,4 @@
-"""The HTTP client of one upstream: an address, a transport, retries, and a guard."""
+"""The HTTP client of one host: an address, a transport, retries and a guard."""
 
 from collections.abc import Callable, Mapping
 from typing import TypeVar

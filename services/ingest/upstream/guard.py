@@ -1,4 +1,4 @@
-"""The guard of one upstream: pace, breaker, budget and the bound on requests in flight, as one."""
+"""The guard of one host: its pace, breaker, retry budget and bound on requests in flight."""
 
 import threading
 from collections import Counter, deque
@@ -18,7 +18,7 @@ from services.ingest.upstream.pace import Pace
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
-KEPT_ERRORS = 10
+MAX_ERRORS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class UpstreamError:
 
 @dataclass(frozen=True, slots=True)
 class ProviderStatus:
-    """finstage.ingest.v1.ProviderStatus: how one provider fares. Unset fields of that are None here."""
+    """How one provider fares: finstage.ingest.v1.ProviderStatus, with None for its unset fields."""
 
     provider: str
     rate_per_s: float
@@ -72,12 +72,12 @@ class Guard:
         self._metrics = metrics
         self._lock = threading.Lock()
         self._outcomes: Counter[str] = Counter()
-        self._errors: deque[UpstreamError] = deque(maxlen=KEPT_ERRORS)
+        self._errors: deque[UpstreamError] = deque(maxlen=MAX_ERRORS)
 
     def ask(self, send: Callable[[], T], *, deadline: float | None) -> T | Failure:
-        """What `send()` returns, once it may be sent; a Failure at once where that cannot be in time.
+        """Return what `send()` does, once it may be sent; a Failure at once when that cannot be in time.
 
-        A Failure that `send()` returns, or anything else, which is data, is counted, and learnt from.
+        The result, which is data unless it is a Failure, is counted and learnt from.
         """
         refused = self._admit(deadline)
         if refused is not None:
@@ -91,7 +91,7 @@ class Guard:
             self._settle(result)
 
     def may_retry(self) -> bool:
-        """Whether a retry may be made; it is paid for then."""
+        """Whether a retry may be made, which this pays for."""
         if not self._budget.take():
             _log.warning("retry_budget_empty", provider=self.name)
             return False
@@ -104,7 +104,7 @@ class Guard:
         self._breaker.succeeded()
 
     def status(self) -> ProviderStatus:
-        """How the provider fares now."""
+        """Return how the provider fares now."""
         with self._lock:
             outcomes, errors = dict(self._outcomes), tuple(reversed(self._errors))
         return ProviderStatus(
@@ -122,7 +122,7 @@ class Guard:
         )
 
     def _admit(self, deadline: float | None) -> Failure | None:
-        """Waits for a place and for the pace; why there is none. The caller settles what was admitted."""
+        """Wait for a turn and a place; return why there is none. The caller settles an admitted request."""
         if (wait_s := self._breaker.retry_in_s()) is not None:
             return self._open(wait_s)
         if (late := self._pace.acquire(deadline)) is not None:

@@ -6,12 +6,12 @@ BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class UpstreamMetrics:
-    """The families of all providers; one instance a registry. Outcomes are those of upstream/outcomes.py."""
+    """The metric families of all providers; one instance a registry. Outcomes are those of outcomes.py."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         prefix, by = "finstage_upstream", ("provider",)
         self.requests = Counter(
-            f"{prefix}_requests", "Requests sent, by what came of them.", (*by, "outcome"), registry=registry
+            f"{prefix}_requests", "Requests sent, by outcome.", (*by, "outcome"), registry=registry
         )
         self.seconds = Histogram(
             f"{prefix}_request_seconds",
@@ -23,7 +23,7 @@ class UpstreamMetrics:
         self.retries = Counter(f"{prefix}_retries", "Requests sent again.", by, registry=registry)
         self.refused = Counter(
             f"{prefix}_refused",
-            "Requests not sent, by what held them back: breaker, pace or in_flight.",
+            "Requests not sent, by the reason: breaker, pace or in_flight.",
             (*by, "by"),
             registry=registry,
         )

@@ -183,7 +183,11 @@ class Pace:
                     return None
                 slowed = rate < self.policy.max_rate_per_s
                 outcome = Outcome.RATE_LIMITED if slowed else Outcome.OWN_LIMIT
-                late = Failure(outcome, f"at {rate:.3g} requests/s it is not this one's turn in time", wait_s)
+                late = Failure(
+                    outcome,
+                    f"{rate:.3g} requests/s are allowed now, and the turn of this one comes too late",
+                    wait_s,
+                )
             wait_s = late.retry_after_s or 0.0
             ends = self._clock.monotonic() + wait_s
             if ends >= until:

@@ -1,4 +1,4 @@
-"""The transport: one GET over a pooled session, and what came of it; nothing here is tried twice."""
+"""The transport: one GET over a pooled session, tried once."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ REDIRECTS = (301, 302, 303, 307, 308)
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP reply, whole. headers: names in lower case."""
+    """A whole HTTP reply. headers: names in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -33,19 +33,19 @@ class Transport(Protocol):
     """How a GET reaches the upstream. Safe to use from many threads."""
 
     def get(self, url: str, *, headers: Mapping[str, str], timeout_s: float) -> Reply | Failure:
-        """The reply, within timeout_s as a whole.
+        """Return the reply, within timeout_s as a whole.
 
         A redirect to another origin, a body over 32 MiB and a certificate that does not hold are failures.
         """
         ...
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         ...
 
 
 def within_origin(url: str, get: Callable[[str], Reply | Failure | str]) -> Reply | Failure:
-    """What `get` brings of `url`, or of where it redirects to (a str) while that is the same origin."""
+    """Return what `get` brings of `url`, or of where it redirects to (a str) within the same origin."""
     for _ in range(MAX_REDIRECTS + 1):
         answer = get(url)
         if not isinstance(answer, str):
@@ -94,7 +94,7 @@ class RequestsTransport:
         self._session.close()
 
     def _get_once(self, url: str, headers: Mapping[str, str], until: float) -> Reply | Failure | str:
-        """The reply, or where it redirects to."""
+        """Return the reply, or where it redirects to."""
         left_s = until - self._clock.monotonic()
         if left_s <= 0:
             raise requests.exceptions.Timeout

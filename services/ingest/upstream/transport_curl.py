@@ -1,7 +1,7 @@
-"""The transport that looks like a browser, by curl_cffi: opt-in, and an extra of its own.
+"""The transport that looks like a browser, by curl_cffi: opt-in, with an extra of its own.
 
-Since spring 2025 the upstream refuses plain clients more than browsers, perhaps by their TLS. Whether one may
-look like another client is for who runs this to decide: it is never chosen by itself.
+Since spring 2025 the upstream refuses plain clients more often than browsers, perhaps by their TLS. The
+operator decides whether to look like another client: it is never the default.
 """
 
 from collections.abc import Mapping
@@ -62,5 +62,5 @@ class CurlTransport:
 
 
 def _cause(error: exceptions.RequestException) -> str:
-    """curl's own words, without the address that may stand behind them."""
+    """The error by curl's number, without the address that its text may have."""
     return f"curl error {int(error.code)}" if error.code else type(error).__name__
