@@ -1,4 +1,4 @@
-"""What is known of a series besides its bars: gaps and flags."""
+"""Gaps and flags: what is known of a series besides its bars."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from services.ingest.series import BarFlag, FlagReason, Gap, GapReason
 from services.ingest.store import gaps as gap_rules
 from services.ingest.store.schema import flags, gaps
 
-_SLICE = 5000
+_MAX_PARAMETERS = 5000
 
 
 def replace_annotations(
@@ -22,9 +22,9 @@ def replace_annotations(
     new_gaps: Sequence[Gap],
     new_flags: Sequence[BarFlag],
 ) -> None:
-    """What is known of [start, end) is from now on this."""
+    """Replace the gaps and flags of [start, end)."""
     stored = _gaps(connection, series_id, start_ms, end_ms)
-    kept = [part for gap in stored for part in gap_rules.cut(gap, start_ms, end_ms)]
+    kept = [rest for gap in stored for rest in gap_rules.cut(gap, start_ms, end_ms)]
     if [*kept, *new_gaps] != stored:
         _put_gaps(connection, series_id, stored, [*kept, *new_gaps])
     old_flags = read_flags(connection, series_id, start_ms=start_ms, end_ms=end_ms, limit=None)
@@ -37,7 +37,7 @@ def replace_annotations(
 
 
 def fill_gaps(connection: Connection, series_id: int, times: Int64s, *, length_ms: int) -> None:
-    """Bars were written that open at `times`, ordered: they are no longer missing."""
+    """Remove written bars from the gaps. times: their open times, in order."""
     stored = _gaps(connection, series_id, int(times[0]), int(times[-1]) + 1)
     remaining = gap_rules.cut_by_bars(stored, times, length_ms)
     if remaining != stored:
@@ -45,12 +45,12 @@ def fill_gaps(connection: Connection, series_id: int, times: Int64s, *, length_m
 
 
 def add_gap(connection: Connection, series_id: int, gap: Gap) -> None:
-    """One more gap, that touches no other."""
+    """Add a gap that touches no other."""
     _put_gaps(connection, series_id, [], [gap])
 
 
 def renew_flags(connection: Connection, series_id: int, changed: Int64s, new: Sequence[BarFlag]) -> None:
-    """Bars at the times `changed` were written: what was odd about them is forgotten, `new` is odd now."""
+    """Replace the flags of the bars that were written at the times `changed` with `new`."""
     times = {*changed.tolist(), *(flag.open_time_ms for flag in new)}
     stored = read_flags(connection, series_id, start_ms=min(times), end_ms=max(times) + 1, limit=None)
     _delete_at(
@@ -63,7 +63,7 @@ def renew_flags(connection: Connection, series_id: int, changed: Int64s, new: Se
 
 
 def put_flags(connection: Connection, series_id: int, new: Iterable[BarFlag]) -> None:
-    """Add flags that are not there."""
+    """Add flags that are not stored yet."""
     rows = {
         (flag.open_time_ms, flag.reason): {
             "series_id": series_id,
@@ -80,7 +80,7 @@ def put_flags(connection: Connection, series_id: int, new: Iterable[BarFlag]) ->
 def read_gaps(
     connection: Connection, series_id: int, *, start_ms: int, end_ms: int, limit: int
 ) -> tuple[list[Gap], int]:
-    """The newest gaps that touch [start, end), in order of time, and how many older ones there are."""
+    """Return the newest gaps that touch [start, end), in order of time, and the number of older ones."""
     within = _touching(series_id, start_ms, end_ms)
     rows = connection.execute(select(gaps).where(within).order_by(gaps.c.start_ms.desc()).limit(limit)).all()
     left_out = 0
@@ -93,7 +93,7 @@ def read_gaps(
 def read_flags(
     connection: Connection, series_id: int, *, start_ms: int, end_ms: int, limit: int | None
 ) -> list[BarFlag]:
-    """The newest flags in [start, end), in order of time."""
+    """Return the newest flags in [start, end), in order of time."""
     query = (
         select(flags)
         .where(
@@ -137,7 +137,7 @@ def _put_gaps(connection: Connection, series_id: int, old: Sequence[Gap], new: S
 
 
 def _delete_at(connection: Connection, time: Column[int], series_id: int, times: Sequence[int]) -> None:
-    """Delete a series' rows of the table of the column `time` that have one of these times."""
-    for start in range(0, len(times), _SLICE):
-        within = time.in_(times[start : start + _SLICE])
+    """Delete the rows of a series, in the table of the column `time`, that have one of these times."""
+    for start in range(0, len(times), _MAX_PARAMETERS):
+        within = time.in_(times[start : start + _MAX_PARAMETERS])
         connection.execute(delete(time.table).where(time.table.c.series_id == series_id, within))

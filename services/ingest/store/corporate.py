@@ -1,4 +1,4 @@
-"""Corporate actions: what a fetch brings of them merged with what is known."""
+"""Corporate actions: those of a fetch merged with the known ones."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,27 +8,28 @@ from sqlalchemy import Connection, delete, insert
 from services.ingest.series import Event
 from services.ingest.store.schema import events
 
-# Providers stamp one event with the bar's time, the session's start or midnight, by interval.
+# Depending on the interval, providers stamp an event with the bar's time, the session's start or midnight.
 SAME_EVENT_MS = 18 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """Events to remove and to add, so that what is known is right."""
+    """The events to remove and to add."""
 
     removed: tuple[Event, ...]
     added: tuple[Event, ...]
 
     @property
     def all(self) -> tuple[Event, ...]:
-        """Every event that changes."""
+        """Every event that is removed or added."""
         return (*self.removed, *self.added)
 
 
 def merge(known: Iterable[Event], fetched: Iterable[Event], *, replaced: tuple[int, int] | None) -> Merged:
     """Compare known events with fetched ones.
 
-    Two of one kind within 18 hours are one event; of it the first known time stays, with the newest values.
+    Two events of one kind within 18 hours are the same event: it keeps its first known time, with the newest
+    values.
 
     Args:
         replaced: known events in this range [start, end) that were not fetched are removed.
@@ -49,7 +50,7 @@ def merge(known: Iterable[Event], fetched: Iterable[Event], *, replaced: tuple[i
 
 
 def apply(connection: Connection, symbol: str, merged: Merged) -> None:
-    """Write the difference."""
+    """Write the difference to the database."""
     for event in merged.removed:
         connection.execute(
             delete(events).where(

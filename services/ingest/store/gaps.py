@@ -1,4 +1,4 @@
-"""Gaps cut by what is known anew. Pure."""
+"""Gaps, cut where newer knowledge replaces them. Pure functions."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -8,19 +8,19 @@ from services.ingest.series import Gap
 
 
 def cut(gap: Gap, start_ms: int, end_ms: int) -> list[Gap]:
-    """What remains of a gap outside [start, end). How many bars a part lacks is no longer known."""
-    parts = []
+    """Return what remains of a gap outside [start, end), with an unknown number of missing bars."""
+    rest = []
     if gap.start_ms < start_ms:
-        parts.append(replace(gap, end_ms=min(gap.end_ms, start_ms)))
+        rest.append(replace(gap, end_ms=min(gap.end_ms, start_ms)))
     if gap.end_ms > end_ms:
-        parts.append(replace(gap, start_ms=max(gap.start_ms, end_ms)))
-    return [gap] if parts == [gap] else [replace(part, missing_bars=None) for part in parts]
+        rest.append(replace(gap, start_ms=max(gap.start_ms, end_ms)))
+    return [gap] if rest == [gap] else [replace(each, missing_bars=None) for each in rest]
 
 
 def cut_by_bars(gaps: Iterable[Gap], times: Int64s, length_ms: int) -> list[Gap]:
-    """What remains of gaps when bars of a length open at `times`, ordered, within or around them.
+    """Return what remains of gaps when bars of a length were written that open at `times`, in order.
 
-    The stretch from the first to the last of them counts as written.
+    The whole time from the first to the last bar within a gap counts as written.
     """
     remaining = []
     for gap in gaps:

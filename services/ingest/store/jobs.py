@@ -156,22 +156,22 @@ class JobLedger:
             )
             return _job(connection, _find(connection, job_id))
 
-    def lease_chunk(self, *, worker: str, lease_s: float, job_id: str | None = None) -> ChunkLease | None:
-        """Take a chunk that is due: one not begun, one to be tried again, or one whose lease has run out.
+    def lease_chunk(self, *, worker: str, lease_s: float) -> ChunkLease | None:
+        """Take a chunk of the oldest job that has one due; None: no chunk is due.
 
-        job_id: take a chunk of this job; None: of the oldest. Returns None when no chunk is due.
+        A chunk is due when it was not begun, is to be tried again, or its lease has run out.
         """
         while True:
             asked_ms = now_ms(self._clock)
             with self._database.write() as connection:
-                row = connection.execute(_next_due(asked_ms, job_id)).first()
+                row = connection.execute(_next_due(asked_ms)).first()
                 if row is None:
                     return None
                 if lease := _take(connection, row, worker=worker, now_ms=asked_ms, lease_s=lease_s):
                     return lease
             # Another worker took it first: look again.
 
-    def renew_lease(self, lease: ChunkLease, *, lease_s: float) -> ChunkLease:
+    def renew_lease(self, lease: ChunkLease, *, lease_s: float) -> None:
         """Hold a chunk for longer.
 
         Raises:
@@ -180,7 +180,6 @@ class JobLedger:
         expires_ms = now_ms(self._clock) + int(lease_s * 1000)
         with self._database.write() as connection:
             _change(connection, lease, {"due_ms": expires_ms})
-        return replace(lease, expires_ms=expires_ms)
 
     def return_chunk(self, lease: ChunkLease) -> None:
         """Give back a chunk that was not done, as if it had not been taken. A worker that stops calls this.
@@ -219,16 +218,15 @@ def _change(connection: Connection, lease: ChunkLease, values: dict[str, Any]) -
     return number
 
 
-def _next_due(now_ms: int, job_id: str | None) -> Any:
+def _next_due(now_ms: int) -> Any:
     """Select the chunk to take next: the first one due of the oldest job."""
-    query = (
+    return (
         select(job_chunks, jobs.c.id.label("job_id"), jobs.c.start_ms, jobs.c.end_ms)
         .join(jobs, jobs.c.number == job_chunks.c.job_number)
         .where(job_chunks.c.state.in_((WAITING, LEASED)), job_chunks.c.due_ms <= now_ms)
         .order_by(job_chunks.c.job_number, job_chunks.c.chunk)
         .limit(1)
     )
-    return query if job_id is None else query.where(jobs.c.id == job_id)
 
 
 def _take(
@@ -268,7 +266,6 @@ def _take(
         end_ms=row.end_ms,
         fence=row.fence + 1,
         attempt=row.attempts + 1,
-        expires_ms=expires_ms,
     )
 
 

@@ -1,4 +1,4 @@
-"""Bring the database to the tables of this release, at start, one process at a time."""
+"""Migrates the tables to this release's, when ingest starts, in one process at a time."""
 
 from pathlib import Path
 
@@ -12,12 +12,12 @@ _STEPS = Path(__file__).parent / "migrations"
 
 
 def migrate(connection: Connection, to: str = "head") -> None:
-    """Run the steps that the database has not seen, in the transaction of `connection`.
+    """Run the steps that the database lacks, in the transaction of `connection`.
 
-    Whoever calls must hold a lock that only one process at a time can have.
+    The caller must hold a lock that only one process at a time can hold.
 
     Raises:
-        ValueError: the database has seen steps that this release does not know.
+        ValueError: the database has steps that this release does not know.
     """
     config = Config()
     config.set_main_option("script_location", str(_STEPS))

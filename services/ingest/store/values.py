@@ -249,7 +249,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class ChunkLease:
-    """The right to work on one chunk until expires_ms.
+    """The right to work on one chunk until the lease runs out.
 
     fence: grows with each lease of the chunk. Work under an older fence is refused, so that two workers never
         both finish a chunk.
@@ -263,4 +263,3 @@ class ChunkLease:
     end_ms: int | None
     fence: int
     attempt: int
-    expires_ms: int
