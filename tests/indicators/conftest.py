@@ -1,4 +1,4 @@
-"""What the tests of indicators share: recorded bars, a price over real gRPC, and the service itself."""
+"""Shared fixtures: recorded bars, a price over real gRPC, and the service itself."""
 
 import asyncio
 import csv
@@ -41,7 +41,7 @@ SERVICE = "/finstage.indicators.v1.IndicatorService"
 
 
 def read_csv(path: Path, date: str, form: str) -> Columns:
-    """The bars of a CSV file whose times, read as UTC, stand in the column `date`."""
+    """Return the bars of a CSV file with UTC times in the column `date`."""
     with path.open(encoding="utf-8-sig") as file:
         rows = [{name.lower(): text for name, text in row.items()} for row in csv.DictReader(file)]
     times = [int(datetime.strptime(row[date], form).replace(tzinfo=UTC).timestamp() * 1000) for row in rows]
@@ -76,7 +76,7 @@ def minutes(fixtures: Path) -> Columns:
 def one_spec(
     catalogue: Catalogue, name: str, *, variant: str = "", source: str = "", **params: float
 ) -> Spec:
-    """A spec, resolved; also of a row that no client may ask for yet."""
+    """Return a resolved spec, even of a row that clients may not ask for yet."""
     row = catalogue.find(name)
     if row is not None and row.refusal:
         catalogue = Catalogue([replace(row, refusal="")])
@@ -90,12 +90,12 @@ def one_spec(
 
 
 def every_definition(catalogue: Catalogue) -> list[Spec]:
-    """Each variant of each row, with its defaults."""
+    """Return each variant of each row, with its defaults."""
     return [one_spec(catalogue, row.name, variant=each.name) for row in catalogue for each in row.variants]
 
 
 def over_all_bars(spec: Spec, bars: Columns) -> list[Float64s]:
-    """The outputs of `spec`, one number a bar: NaN before the first, and where there is none."""
+    """Return the outputs of `spec`, one number per bar; NaN before the first one and where undefined."""
     outputs = zip(compute(Inputs(bars), spec), spec.lookbacks, strict=True)
     return [np.concatenate((np.full(min(first, len(bars)), np.nan), values)) for values, first in outputs]
 
@@ -152,7 +152,7 @@ class RecordedPrice:
 
 @dataclass
 class Running:
-    """The service, a channel to it, and what stands behind it."""
+    """The service, a channel to it, and the price behind it."""
 
     channel: Channel
     price: RecordedPrice
@@ -173,7 +173,7 @@ class Running:
 
 
 def local_settings() -> ServerSettings:
-    """A server on free ports of this machine."""
+    """Return settings of a server on free ports."""
     return ServerSettings(listen="127.0.0.1:0", metrics_listen="127.0.0.1:0")
 
 
@@ -214,7 +214,7 @@ async def shared(daily: Columns, catalogue: Catalogue) -> AsyncIterator[Running]
 
 @pytest.fixture
 def running(shared: Running) -> Running:
-    """The shared service, its price as at first."""
+    """The shared service, with its price reset."""
     shared.price.requests.clear()
     shared.price.error = None
     shared.price.last_is_final = True

@@ -1,4 +1,4 @@
-"""The catalogue says what TA-Lib does: tested against TA-Lib itself."""
+"""The catalogue against TA-Lib itself."""
 
 import math
 from dataclasses import replace
@@ -44,7 +44,7 @@ def test_every_row_is_described(catalogue: Catalogue) -> None:
             assert set(variant.defaults) <= {parameter.name for parameter in row.parameters}
 
 
-def test_overrides_name_only_what_there_is() -> None:
+def test_overrides_name_only_existing_functions() -> None:
     functions = set(talib.get_functions())
     named = {name for name, _ in overrides.MIN_OF} | overrides.DECAYING | overrides.PATH_DEPENDENT
     named |= overrides.RUNNING_SUMS | set(DIVISORS) | set(CHAINS)
@@ -53,15 +53,15 @@ def test_overrides_name_only_what_there_is() -> None:
     assert named | set(overrides.CHARTS) | set(overrides.REFUSED) <= functions
 
 
-def test_described_outputs_are_those_of_talib(catalogue: Catalogue) -> None:
+def test_described_outputs_match_talib(catalogue: Catalogue) -> None:
     for name, described in overrides.OUTPUTS.items():
         row = catalogue.find(name)
         assert row is not None
         assert {output.name for output in row.outputs} == set(described)
 
 
-def test_bounds_are_those_that_talib_enforces(catalogue: Catalogue, daily: Columns) -> None:
-    """What the catalogue accepts TA-Lib computes; one step beyond, TA-Lib refuses."""
+def test_bounds_match_those_that_talib_enforces(catalogue: Catalogue, daily: Columns) -> None:
+    """TA-Lib computes at the catalogue's bounds, and refuses one step beyond."""
     inputs = Inputs(daily)
     wrong = []
     for row in catalogue:
@@ -95,8 +95,7 @@ def test_bounds_are_those_that_talib_enforces(catalogue: Catalogue, daily: Colum
 
 
 def periods(catalogue: Catalogue) -> list[Spec]:
-    """Every definition with its defaults, with the shortest periods, with odd ones, and with every kind of
-    moving average."""
+    """Return every definition with its defaults, shortest periods, odd periods, and each moving average."""
     found = []
     for row in catalogue:
         integers = [p for p in row.parameters if p.type is ParameterType.INTEGER]
@@ -119,8 +118,10 @@ def periods(catalogue: Catalogue) -> list[Spec]:
 def test_the_lookback_is_the_number_of_bars_before_the_first_value(
     catalogue: Catalogue, long_daily: Columns
 ) -> None:
-    """With exactly lookback bars TA-Lib has no value at all, with one more it has one: for every definition
-    and many parameters."""
+    """With exactly lookback bars TA-Lib has no value; with one more it has one.
+
+    It holds for every definition and many parameters.
+    """
     specs = periods(catalogue)
     assert len(specs) > 500
     for spec in specs:
@@ -157,18 +158,20 @@ def test_an_average_s_lookback_is_talib_s() -> None:
                 assert ma_lookback(period, kind) == expected, (kind, period)
 
 
-# They meet at a turn of the trend, as a rule; but nothing says that there will be one.
+# They usually meet at a turn of the trend, but there may be no turn.
 TURNS = {"sar", "sarext", "supertrend"}
 
 
 def last_values(bars: Columns, spec: Spec, rows: slice) -> list[float]:
-    """The last value of each output, computed from `rows` of `bars` alone."""
+    """Return the last value of each output, computed from `rows` of `bars` alone."""
     return [float(values[-1]) for values in compute(Inputs(bars[rows]), spec)]
 
 
-def test_the_class_is_what_the_numbers_do(catalogue: Catalogue, long_daily: Columns) -> None:
-    """WINDOW: the last lookback + 1 bars give the value. DECAYING: they do not, but 1,400 bars do, nearly.
-    PATH_DEPENDENT: they do not."""
+def test_the_class_matches_the_numbers(catalogue: Catalogue, long_daily: Columns) -> None:
+    """The class decides how many bars give the value.
+
+    WINDOW: the last lookback + 1 bars. DECAYING: 1,400 bars, nearly. PATH_DEPENDENT: only the whole series.
+    """
     wrong = []
     for row in catalogue:
         spec = one_spec(catalogue, row.name)
@@ -224,17 +227,17 @@ def test_the_class_follows_the_kind_of_moving_average(catalogue: Catalogue) -> N
         ("hull", "hma"),
     ],
 )
-def test_a_wrong_name_leads_to_the_nearest(catalogue: Catalogue, name: str, first: str) -> None:
+def test_a_wrong_name_suggests_the_nearest(catalogue: Catalogue, name: str, first: str) -> None:
     assert catalogue.nearest(name)[0] == first
 
 
-def test_a_name_like_no_other_leads_nowhere(catalogue: Catalogue) -> None:
+def test_an_unrelated_name_gets_no_suggestion(catalogue: Catalogue) -> None:
     assert catalogue.nearest("qqqqqq") == []
     assert catalogue.nearest("") == []
     assert catalogue.nearest("x" * 100_000) == []
 
 
-def test_the_readme_s_table_of_classes_is_the_catalogue_s(catalogue: Catalogue) -> None:
+def test_the_readme_s_table_of_classes_matches_the_catalogue(catalogue: Catalogue) -> None:
     readme = (Path(overrides.__file__).parent / "README.md").read_text()
     for class_ in (IndicatorClass.PATH_DEPENDENT, IndicatorClass.DECAYING):
         [line] = [line for line in readme.splitlines() if line.startswith(f"| `{class_}`")]

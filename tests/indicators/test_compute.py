@@ -1,4 +1,4 @@
-"""Values: TA-Lib's own, bit for bit, wherever the cut is."""
+"""Values: TA-Lib's own, bit for bit, for every cut."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from .conftest import every_definition, one_spec, over_all_bars
 
 
 def directly(name: str, bars: Columns, **params: float) -> tuple[Any, ...]:
-    """What TA-Lib's plain function gives for the columns that TA-Lib itself names."""
+    """Call TA-Lib's plain function with the columns that TA-Lib itself names."""
     function = talib.abstract.Function(name)
     arrays = []
     for value in function.input_names.values():
@@ -42,13 +42,13 @@ def test_every_function_gives_talib_s_own_numbers(
         for described, (ours, as_it_is, theirs) in zip(row.outputs, outputs, strict=True):
             theirs = theirs[first:].astype(np.float64)
             np.testing.assert_array_equal(as_it_is[first:], theirs, err_msg=row.name)
-            # An average of a stochastic passes its bounds by rounding, which is put right.
+            # An average of a stochastic passes its bounds by rounding; ours is clamped.
             theirs = np.clip(theirs, described.minimum, described.maximum)
             np.testing.assert_array_equal(ours[first:], theirs, err_msg=row.name)
 
 
 def test_an_output_starts_before_the_average_that_follows_it(catalogue: Catalogue, daily: Columns) -> None:
-    """TA-Lib holds it back until the last one has a value; each has its own first bar here."""
+    """TA-Lib withholds it until the last output has a value; here each output has its own first bar."""
     firsts = {
         name: one_spec(catalogue, name).lookbacks
         for name in ("macd", "macdext", "macdfix", "kdj", "smi", "stoch", "stochf", "stochrsi", "ichimoku")
@@ -70,8 +70,8 @@ def test_an_output_starts_before_the_average_that_follows_it(catalogue: Catalogu
             assert np.isfinite(values[first:]).all()
 
 
-def test_the_early_values_are_those_of_a_shorter_signal(catalogue: Catalogue, daily: Columns) -> None:
-    """The line does not know how long its signal is."""
+def test_the_early_values_equal_those_of_a_shorter_signal(catalogue: Catalogue, daily: Columns) -> None:
+    """The line does not depend on the length of its signal."""
     [line, _, _] = over_all_bars(one_spec(catalogue, "macd", signalperiod=50), daily)
     np.testing.assert_array_equal(line[33:], talib.MACD(daily.close)[0][33:])
     [slow_k, _] = over_all_bars(one_spec(catalogue, "stoch", slowd_period=40), daily)
@@ -91,15 +91,15 @@ def test_the_early_values_are_those_of_a_shorter_signal(catalogue: Catalogue, da
         ("OHLC4", lambda b: (b.open + b.high + b.low + b.close) / 4),
     ],
 )
-def test_the_source_is_the_column_that_the_contract_says(
+def test_the_source_is_the_column_named_by_the_contract(
     catalogue: Catalogue, daily: Columns, source: str, column: Any
 ) -> None:
     [values] = compute(Inputs(daily), one_spec(catalogue, "ema", source=source))
     np.testing.assert_array_equal(values, talib.EMA(column(daily))[29:])
 
 
-def test_a_cut_is_the_same_numbers_with_their_places() -> None:
-    values = np.array([10.0, 11, 12, 13, 14])  # of rows 3 to 7
+def test_a_cut_has_the_same_numbers_at_the_same_places() -> None:
+    values = np.array([10.0, 11, 12, 13, 14])  # for rows 3 to 7
     part = cut(values, lookback=3, axis=slice(0, 8))
     assert (part.first_index, part.values.tolist(), part.undefined.tolist()) == (3, values.tolist(), [])
     part = cut(values, lookback=3, axis=slice(5, 8))
@@ -110,7 +110,7 @@ def test_a_cut_is_the_same_numbers_with_their_places() -> None:
     assert (part.first_index, part.values.tolist()) == (0, [])
 
 
-def test_where_there_is_no_value_the_place_is_told_and_the_number_is_0() -> None:
+def test_an_undefined_value_has_its_index_listed_and_the_number_0() -> None:
     values = np.array([1.0, np.nan, 3, np.inf, -np.inf])
     part = cut(values, lookback=2, axis=slice(1, 7))
     assert part.first_index == 1
@@ -125,10 +125,10 @@ def test_a_series_as_long_as_the_lookback_has_no_value(catalogue: Catalogue, dai
         assert [len(v) for v in values] == [0] * len(spec.lookbacks)
 
 
-def test_a_series_of_any_length_has_the_outputs_that_it_is_long_enough_for(
+def test_a_short_series_has_the_outputs_that_it_is_long_enough_for(
     catalogue: Catalogue, daily: Columns
 ) -> None:
-    """And the values of a short series are those of the long one, whatever is still to come."""
+    """A short series has the same values as the long one, whatever follows."""
     for spec in every_definition(catalogue):
         whole = over_all_bars(spec, daily[:120])
         for length in {first + more for first in spec.lookbacks for more in (1, 2) if first < 118}:
@@ -143,8 +143,8 @@ def flat(price: float, n: int = 200) -> Columns:
 
 
 @pytest.mark.parametrize("price", [0.0, 1.0, 1e12])
-def test_a_flat_series_has_values_or_says_where_it_has_none(catalogue: Catalogue, price: float) -> None:
-    """Nothing moves, nothing is traded: no definition fails, and no NaN or infinity gets through a cut."""
+def test_a_flat_series_has_values_or_lists_undefined_ones(catalogue: Catalogue, price: float) -> None:
+    """Prices are constant and volume is 0: no definition fails, and a cut has no NaN or infinity."""
     bars = flat(price)
     for row in catalogue:
         for variant in row.variants:

@@ -61,7 +61,7 @@ async def test_columns_that_no_spec_reads_may_be_left_out(running: Running) -> N
         ({"high": [0, -2, -2], "low": [-1, -1, -3], "volume": [-1, 0, 0]}, "columns.volume[0]", "0 or more"),
     ],
 )
-async def test_bars_that_cannot_be_are_told_with_their_place(
+async def test_invalid_bars_are_reported_with_their_place(
     running: Running, columns: dict[str, list[float]], field: str, word: str
 ) -> None:
     good = {"open_time_ms": [1, 2, 3], "close": [1.0, 2.0, 3.0]}
@@ -72,7 +72,7 @@ async def test_bars_that_cannot_be_are_told_with_their_place(
     assert word in found[field]
 
 
-async def test_bytes_that_are_no_request_are_told(running: Running) -> None:
+async def test_bytes_that_are_not_a_request_are_reported(running: Running) -> None:
     for data in (b"\xff\xff\xff", b"\x0a\x05\x0a\x03abc", b"\x12\x02\x0a\x05"):
         with pytest.raises(InvalidRequest, match="ComputeOnBarsRequest"):
             await running.channel.call(f"{SERVICE}/ComputeOnBars", data, pb.ComputeOnBarsResponse)

@@ -1,4 +1,4 @@
-"""Where computations run: short ones at once, long ones in a thread, once, and kept."""
+"""Where computations run: short ones at once; long ones in a thread, once, and cached."""
 
 import asyncio
 import secrets
@@ -33,7 +33,7 @@ def bars(n: int) -> Inputs:
 
 @pytest.fixture
 def long_spec(catalogue: Catalogue) -> Spec:
-    """Over 20,000 bars it is more than a request may compute on the event loop."""
+    """Over 20,000 bars, this is too long for the event loop."""
     spec = one_spec(catalogue, "avgdev", timeperiod=1000)
     assert 20_000 * spec.lookback > INLINE_STEPS
     return spec
@@ -46,7 +46,7 @@ async def executor() -> AsyncIterator[BoundedExecutor]:
     opened.close()
 
 
-async def test_a_long_computation_is_kept_and_a_short_one_is_not(
+async def test_a_long_computation_is_cached_and_a_short_one_is_not(
     cache: Cache, executor: BoundedExecutor, catalogue: Catalogue, long_spec: Spec
 ) -> None:
     engine = Engine(cache, executor, fresh_s=600.0)
@@ -77,7 +77,7 @@ async def test_other_bars_parameters_or_variants_have_other_results(
     assert cache.stats().loads == 8
 
 
-async def test_the_same_long_computation_runs_once_for_all_who_wait(
+async def test_the_same_long_computation_runs_once_for_all_callers(
     cache: Cache, executor: BoundedExecutor, long_spec: Spec
 ) -> None:
     engine = Engine(cache, executor, fresh_s=600.0)
@@ -88,7 +88,7 @@ async def test_the_same_long_computation_runs_once_for_all_who_wait(
     assert all(np.array_equal(outputs[0], results[0][0][0]) for [outputs] in results)
 
 
-async def test_a_client_s_own_bars_are_kept_nowhere(
+async def test_results_of_a_client_s_own_bars_are_not_cached(
     cache: Cache, executor: BoundedExecutor, long_spec: Spec
 ) -> None:
     engine = Engine(cache, executor, fresh_s=600.0)
@@ -97,10 +97,10 @@ async def test_a_client_s_own_bars_are_kept_nowhere(
     assert cache.stats().loads == 0
 
 
-async def test_more_than_may_wait_is_refused(
+async def test_computations_past_the_queue_are_refused(
     cache: Cache, executor: BoundedExecutor, long_spec: Spec
 ) -> None:
-    """One thread and one place in the queue: the third at the same time is told to come again."""
+    """With one thread and one place in the queue, the third concurrent computation is refused."""
     engine = Engine(cache, executor, fresh_s=600.0)
     calls = (engine.compute(bars(20_000), [long_spec], identity=None) for _ in range(3))
     results = await asyncio.gather(*calls, return_exceptions=True)
@@ -119,10 +119,10 @@ async def test_the_event_loop_goes_on_while_a_long_computation_runs(
     assert turns > 100
 
 
-async def test_what_one_replica_computed_another_finds_in_redis(
+async def test_a_replica_finds_another_s_results_in_redis(
     redis_url: str, executor: BoundedExecutor, long_spec: Spec
 ) -> None:
-    """As the same numbers, those that are none too."""
+    """The numbers are equal, including undefined ones."""
     inputs = bars(20_000)
     [expected] = compute(inputs, long_spec)
     url = f"{redis_url}?prefix=test-{secrets.token_hex(8)}:"

@@ -16,7 +16,7 @@ from .conftest import one_spec, over_all_bars
 
 
 class Opinion:
-    """The expected values, and ours over all bars: NaN before the first one."""
+    """The expected values, and ours over all bars, with NaN before the first one."""
 
     def __init__(self, folder: Path, bars: Columns, catalogue: Catalogue) -> None:
         self._folder, self._bars, self._catalogue = folder, bars, catalogue
@@ -62,7 +62,7 @@ def opinion(fixtures: Path, daily: Columns, catalogue: Catalogue) -> Opinion:
 def test_talib_agrees(
     opinion: Opinion, file: str, field: str, name: str, output: str, params: dict[str, float]
 ) -> None:
-    """From the same bar on, to the twelfth digit."""
+    """They agree from the same bar on, to the twelfth digit."""
     np.testing.assert_allclose(
         opinion.ours(name, output, **params), opinion.expected(file, field), rtol=1e-12, atol=1e-10
     )
@@ -83,12 +83,12 @@ def test_ichimoku_agrees_from_each_line_s_own_first_bar(opinion: Opinion, output
 
 
 def test_ichimoku_s_lagging_span_is_given_when_it_is_known(opinion: Opinion) -> None:
-    """There it is the close of 26 bars later; here a bar's value never depends on a later bar."""
+    """The other library gives the close of 26 bars later; ours never depends on a later bar."""
     ours, expected = opinion.ours("ichimoku", "chikou"), opinion.expected("ichimoku", "chikouSpan")
     np.testing.assert_array_equal(ours[26:], expected[:-26])
 
 
-def test_the_independent_macd_is_the_one_of_most_charts(opinion: Opinion) -> None:
+def test_the_independent_macd_is_that_of_most_charts(opinion: Opinion) -> None:
     for output, field in (("macd", "macd"), ("macdsignal", "signal"), ("macdhist", "histogram")):
         ours = opinion.ours("macd", output, variant="independent")
         np.testing.assert_allclose(ours, opinion.expected("macd", field), rtol=1e-11, atol=1e-12)
@@ -114,7 +114,7 @@ def test_keltner_around_the_close_is_the_variant_close(opinion: Opinion) -> None
 
 
 def test_donchian_includes_the_bar_itself(opinion: Opinion) -> None:
-    """There the channel is that of the bars before."""
+    """The other library's channel excludes the bar."""
     for output, field in (
         ("upperband", "upperBand"),
         ("middleband", "centerline"),
@@ -125,7 +125,7 @@ def test_donchian_includes_the_bar_itself(opinion: Opinion) -> None:
 
 
 def test_obv_starts_at_the_first_bar_s_volume(opinion: Opinion, daily: Columns) -> None:
-    """There it starts at 0."""
+    """The other library starts at 0."""
     np.testing.assert_array_equal(
         opinion.ours("obv", "real") - daily.volume[0], opinion.expected("obv", "obv")
     )
@@ -133,7 +133,7 @@ def test_obv_starts_at_the_first_bar_s_volume(opinion: Opinion, daily: Columns) 
 
 @pytest.mark.parametrize(("name", "field"), [("adx", "adx"), ("plus_di", "pdi"), ("dx", "dx")])
 def test_directional_movement_converges(opinion: Opinion, name: str, field: str) -> None:
-    """TA-Lib's first sums have one bar less."""
+    """TA-Lib's first sums have one bar fewer."""
     off = np.abs(opinion.ours(name, "real") - opinion.expected("adx", field))
     assert np.nanmax(off) > 0.1
     assert off[-100:].max() < 1e-9
@@ -158,7 +158,7 @@ def test_wilder_s_adxr_agrees(opinion: Opinion) -> None:
 
 
 def test_adxr_reaches_back_one_bar_less(opinion: Opinion) -> None:
-    """TA-Lib's ADXR(n) is the mean of ADX now and n − 1 bars before; there it is n bars before."""
+    """TA-Lib's ADXR(n) is the mean of ADX now and n − 1 bars before; the other library takes n bars."""
     np.testing.assert_allclose(
         opinion.ours("adxr", "real")[-300:],
         ((adx := opinion.ours("adx", "real")) + np.roll(adx, 13))[-300:] / 2,
@@ -170,8 +170,10 @@ def test_adxr_reaches_back_one_bar_less(opinion: Opinion) -> None:
 
 
 def test_parabolic_sar_meets_at_a_turn(opinion: Opinion) -> None:
-    """The first trend is guessed otherwise; after a turn both are one, but for the bar of a turn itself,
-    where TA-Lib keeps the stop out of that bar's range too."""
+    """The first trend is guessed differently; after a turn both agree.
+
+    The bar of the turn itself is an exception: TA-Lib keeps the stop out of its range too.
+    """
     off = np.abs(opinion.ours("sar", "real") - opinion.expected("psar", "sar"))
     turns = opinion.expected("psar", "isReversal") == 1
     assert np.nanmax(off) > 1

@@ -1,4 +1,4 @@
-"""The process: what it says of wrong settings, and that it starts, is healthy and stops."""
+"""The process: errors about wrong settings, start, health and stop."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ def environment(**settings: str) -> dict[str, str]:
     ("setting", "value"),
     [("CACHE_URL", "mem://"), ("COMPUTE_THREADS", "0"), ("LISTEN", "here"), ("RESULT_FRESH_S", "-1")],
 )
-def test_a_wrong_setting_is_one_line_that_names_it(setting: str, value: str) -> None:
+def test_a_wrong_setting_gives_one_line_that_names_it(setting: str, value: str) -> None:
     ended = subprocess.run(
         COMMAND, env=environment(**{setting: value}), capture_output=True, text=True, timeout=60
     )
@@ -45,8 +45,8 @@ def free_port() -> int:
         return port
 
 
-def test_it_starts_is_ready_answers_and_stops() -> None:
-    """Also while there is no price: the catalogue needs none."""
+def test_it_starts_becomes_ready_answers_and_stops() -> None:
+    """It does so without price, which the catalogue does not need."""
     port, metrics_port = free_port(), free_port()
     process = subprocess.Popen(
         COMMAND,

@@ -59,7 +59,7 @@ async def test_the_catalogue_is_searched(running: Running) -> None:
     assert not (await listed(running, group="momentum indicators")).indicators
 
 
-async def test_a_row_says_all_that_a_client_needs(running: Running) -> None:
+async def test_a_row_has_everything_that_a_client_needs(running: Running) -> None:
     [row] = [r for r in (await listed(running, query="bbands")).indicators if r.name == "bbands"]
     assert row.inputs == ["source"]
     assert [(p.name, p.type, p.default_value, p.min_value, p.max_value) for p in row.parameters] == [
@@ -102,7 +102,7 @@ async def test_many_indicators_come_from_one_read(running: Running, daily: Colum
     assert list(atr.outputs[0].values) == talib.ATR(daily.high, daily.low, daily.close)[-100:].tolist()
 
 
-async def test_a_result_says_how_it_came_about(running: Running) -> None:
+async def test_a_result_names_its_parameters_variant_and_lookback(running: Running) -> None:
     frame = await running.compute(
         symbol="QQQ",
         specs=[spec("macd", variant="independent", source=pb.PRICE_SOURCE_HL2), spec("adx")],
@@ -120,7 +120,7 @@ async def test_a_result_says_how_it_came_about(running: Running) -> None:
 
 
 async def test_the_value_of_a_bar_does_not_depend_on_the_range(running: Running, daily: Columns) -> None:
-    """Whatever is cut out, to the last bit: also where the end is in the past."""
+    """Every cut is equal to the last bit, also one that ends in the past."""
     specs = [spec("ema"), spec("obv"), spec("sar"), spec("ichimoku"), spec("maxindex")]
     first = timestamp(0)
     whole = await running.compute(symbol="QQQ", specs=specs, range=series_pb2.BarRange(start=first))
@@ -153,7 +153,7 @@ async def test_a_range_without_bars_is_an_empty_axis(running: Running, daily: Co
 
 
 async def test_too_short_a_series_is_the_indicator_s_own_status(running: Running) -> None:
-    """The others are computed."""
+    """The other indicators are computed."""
     long = spec("sma", params={"timeperiod": 101})
     enough = spec("sma", params={"timeperiod": 100})
     frame = await running.compute(symbol="^GSPC", specs=[long, enough])
@@ -168,7 +168,7 @@ async def test_too_short_a_series_is_the_indicator_s_own_status(running: Running
     assert computed.outputs[0].first_index == 99
 
 
-async def test_where_there_is_no_value_the_answer_says_so(running: Running) -> None:
+async def test_undefined_values_are_listed_in_the_answer(running: Running) -> None:
     """No NaN and no infinity is on the wire."""
     frame = await running.compute(symbol="QQQ", specs=[spec("acos"), spec("exp")], limit=3)
     for result in frame.results:
@@ -179,7 +179,7 @@ async def test_where_there_is_no_value_the_answer_says_so(running: Running) -> N
     assert not exp.undefined_indexes
 
 
-async def test_what_the_client_asked_of_the_series_is_passed_on(running: Running, daily: Columns) -> None:
+async def test_options_of_the_series_are_passed_on_to_price(running: Running, daily: Columns) -> None:
     await running.compute(
         symbol="QQQ",
         specs=[spec("sma")],
@@ -198,14 +198,14 @@ async def test_what_the_client_asked_of_the_series_is_passed_on(running: Running
     assert not asked.range.HasField("start")
 
 
-async def test_the_forming_bar_is_told(running: Running) -> None:
+async def test_the_forming_bar_is_marked(running: Running) -> None:
     running.price.last_is_final = False
     assert not (await running.compute(symbol="QQQ", specs=[spec("sma")])).last_is_final
     frame = await running.compute(symbol="QQQ", specs=[spec("sma")], final_only=True)
     assert frame.results[0].bars_used == 501
 
 
-async def test_coverage_is_that_of_the_range(running: Running, daily: Columns) -> None:
+async def test_coverage_is_cut_to_the_range(running: Running, daily: Columns) -> None:
     whole = await running.compute(
         symbol="QQQ", specs=[spec("sma")], range=series_pb2.BarRange(start=timestamp(0))
     )
@@ -217,8 +217,8 @@ async def test_coverage_is_that_of_the_range(running: Running, daily: Columns) -
     assert not part.coverage.flags
 
 
-async def test_the_session_is_of_the_exchange_s_zone(catalogue: Catalogue, minutes: Columns) -> None:
-    """Where price does not know the zone, it is UTC."""
+async def test_the_session_uses_the_exchange_s_zone(catalogue: Catalogue, minutes: Columns) -> None:
+    """If price does not know the zone, it is UTC."""
     typical = (minutes.high + minutes.low + minutes.close) / 3
     for zone, hours_ahead, sessions in (("", 0, 4), ("Asia/Tokyo", 9, 5)):
         price = RecordedPrice({"SPY": minutes}, time_zone=zone)
@@ -255,7 +255,7 @@ async def test_the_session_is_of_the_exchange_s_zone(catalogue: Catalogue, minut
         ({"specs": [spec("nosuch")]}, "specs[0].name", "ListIndicators"),
     ],
 )
-async def test_a_wrong_field_is_told_before_price_is_asked(
+async def test_a_wrong_field_is_reported_before_price_is_called(
     running: Running, request_: dict[str, Any], field: str, word: str
 ) -> None:
     good: dict[str, Any] = {"symbol": "QQQ", "interval": D1, "specs": [spec("sma")]}
@@ -268,7 +268,7 @@ async def test_a_wrong_field_is_told_before_price_is_asked(
     assert not running.price.requests
 
 
-async def test_all_wrong_fields_are_told_together(running: Running) -> None:
+async def test_all_wrong_fields_are_reported_together(running: Running) -> None:
     with pytest.raises(InvalidRequest) as raised:
         await running.compute(symbol="?", limit=0, specs=[spec("nosuch"), spec("sma", variant="x")])
     assert {each.field for each in raised.value.violations} == {
@@ -279,14 +279,14 @@ async def test_all_wrong_fields_are_told_together(running: Running) -> None:
     }
 
 
-async def test_an_unknown_symbol_is_price_s_answer(running: Running) -> None:
+async def test_price_s_error_about_an_unknown_symbol_is_passed_on(running: Running) -> None:
     with pytest.raises(NotFound) as raised:
         await running.compute(symbol="NOSUCH", specs=[spec("sma")])
     assert raised.value.reason is Reason.SYMBOL_NOT_FOUND
     assert raised.value.resource_name == "NOSUCH"
 
 
-async def test_what_price_says_is_passed_on(running: Running) -> None:
+async def test_price_s_errors_are_passed_on(running: Running) -> None:
     running.price.error = RateLimited(Reason.UPSTREAM_RATE_LIMITED, "wait", retry_after_s=7.0)
     with pytest.raises(RateLimited) as raised:
         await running.compute(symbol="QQQ", specs=[spec("sma")])
@@ -294,7 +294,7 @@ async def test_what_price_says_is_passed_on(running: Running) -> None:
     assert raised.value.retry_after_s == 7.0
 
 
-async def test_without_price_what_needs_no_price_is_served(catalogue: Catalogue, daily: Columns) -> None:
+async def test_calls_that_need_no_price_work_without_it(catalogue: Catalogue, daily: Columns) -> None:
     async with running_service(RecordedPrice({"QQQ": daily}), catalogue) as running:
         await running.price_server.stop()
         with pytest.raises(Unavailable) as raised:
@@ -309,18 +309,16 @@ async def test_without_price_what_needs_no_price_is_served(catalogue: Catalogue,
         assert list(frame.results[0].outputs[0].values) == [1.5, 2.5]
 
 
-async def test_a_price_that_says_nothing_is_not_waited_for_without_end(
-    catalogue: Catalogue, daily: Columns
-) -> None:
-    """Also where the caller set no deadline."""
+async def test_a_silent_price_is_not_waited_for_forever(catalogue: Catalogue, daily: Columns) -> None:
+    """This holds even without a deadline of the caller."""
     price = RecordedPrice({"QQQ": daily}, silent_s=60.0)
     async with running_service(price, catalogue, timeout_s=0.1) as running:
         with pytest.raises(Unavailable, match="price did not answer in time"):
             await running.compute(symbol="QQQ", specs=[spec("sma")])
 
 
-async def test_bars_that_cannot_be_are_never_computed_with(catalogue: Catalogue, daily: Columns) -> None:
-    """They would be price's fault, and ours to see: INTERNAL."""
+async def test_invalid_bars_are_never_computed_with(catalogue: Catalogue, daily: Columns) -> None:
+    """They would be an error of price, which we detect: INTERNAL."""
     b = daily[:50]
     bad = Columns.of(b.open_time_ms, b.open, b.high, b.low, [np.nan, *b.close[1:]], b.volume)
     async with running_service(RecordedPrice({"QQQ": bad}), catalogue) as running:
@@ -329,7 +327,7 @@ async def test_bars_that_cannot_be_are_never_computed_with(catalogue: Catalogue,
         assert getattr(raised.value, "reason", None) is Reason.INTERNAL
 
 
-async def test_too_much_for_a_reply_says_what_to_ask_instead(catalogue: Catalogue) -> None:
+async def test_too_large_a_reply_is_an_error_that_says_what_to_ask_instead(catalogue: Catalogue) -> None:
     bars = many_bars(60_000)
     async with running_service(RecordedPrice({"BTC-USD": bars}), catalogue) as running:
         with pytest.raises(InvalidRequest, match="60000 bars; at most 50000") as raised:
@@ -376,7 +374,7 @@ async def test_a_batch_answers_each_symbol_as_a_call_of_its_own_would(running: R
     assert "not a symbol" in by_index[3].error.message
 
 
-async def test_what_is_wrong_for_all_symbols_ends_the_batch(running: Running) -> None:
+async def test_an_error_about_all_symbols_ends_the_batch(running: Running) -> None:
     for request, field in (
         ({"symbols": []}, "symbols"),
         ({"symbols": ["QQQ"] * 501}, "symbols"),
@@ -400,13 +398,13 @@ async def test_a_batch_reads_ahead_no_further_than_its_bound(running: Running) -
         break
     await stream.aclose()
     reads = -1
-    while reads != len(running.price.requests):  # what was under way comes to its end
+    while reads != len(running.price.requests):  # reads in progress end
         reads = len(running.price.requests)
         await asyncio.sleep(0.1)
     assert reads < 200
 
 
-async def test_what_comes_later_is_unimplemented(running: Running) -> None:
+async def test_methods_of_later_releases_are_unimplemented(running: Running) -> None:
     message = pb.WatchIndicatorsRequest(symbol="QQQ", interval=D1, specs=[spec("sma")])
     with pytest.raises(Unimplemented):
         async for _ in running.channel.stream(

@@ -1,4 +1,4 @@
-"""Specs: every wrong part is told, by its path, with what is accepted; nothing is skipped."""
+"""Specs: every wrong part is reported by its path, with the accepted values; none is skipped."""
 
 import math
 
@@ -159,7 +159,7 @@ def test_the_columns_read_are_those_of_the_source_and_the_others(catalogue: Cata
         (spec("mama", params={"slowlimit": 0.6}), "specs[0].params[slowlimit]", ["at most fastlimit"]),
     ],
 )
-def test_what_is_wrong_is_told_with_what_is_accepted(
+def test_a_wrong_spec_is_reported_with_the_accepted_values(
     catalogue: Catalogue, given: pb.IndicatorSpec, field: str, words: list[str]
 ) -> None:
     found = violations(catalogue, given)
@@ -168,7 +168,7 @@ def test_what_is_wrong_is_told_with_what_is_accepted(
         assert word in found[field]
 
 
-def test_all_that_is_wrong_is_told_at_once(catalogue: Catalogue) -> None:
+def test_all_errors_are_reported_at_once(catalogue: Catalogue) -> None:
     found = violations(
         catalogue,
         spec("nosuch"),

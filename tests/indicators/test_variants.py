@@ -1,4 +1,4 @@
-"""Our own definitions, against a slow and obvious reading of what they are."""
+"""Our own definitions, against a slow and obvious implementation."""
 
 import re
 
@@ -58,7 +58,7 @@ def test_session_vwap_s_day_is_the_exchange_s(catalogue: Catalogue) -> None:
 
 
 def test_session_vwap_has_no_value_before_the_first_volume(catalogue: Catalogue, minutes: Columns) -> None:
-    """Providers give the first bar of a session without volume; TA-Lib's VWAP is 0 there."""
+    """Providers send the first bar of a session without volume; TA-Lib's VWAP is 0 there."""
     day = minutes[minutes.open_time_ms // 86_400_000 == minutes.open_time_ms[0] // 86_400_000]
     bars = Columns.of(
         day.open_time_ms, day.open, day.high, day.low, day.close, np.concatenate(([0.0, 0.0], day.volume[2:]))
@@ -97,7 +97,7 @@ def test_ichimoku_is_lines_of_midpoints(catalogue: Catalogue, daily: Columns) ->
 
 
 def test_ichimoku_gives_the_cloud_ahead_of_the_last_bar(catalogue: Catalogue, daily: Columns) -> None:
-    """What later bars will draw is known now: the last 26 values of the spans ahead."""
+    """The last 26 values of the spans ahead are known now and drawn at later bars."""
     spec = one_spec(catalogue, "ichimoku")
     now, later = over_all_bars(spec, daily[:400]), over_all_bars(spec, daily[:426])
     for drawn, ahead in ((2, 5), (3, 6)):
@@ -192,7 +192,7 @@ def test_what_differs_from_charts_is_said_and_is_there_as_a_variant(catalogue: C
         ("stochrsi", "chart", IndicatorClass.DECAYING),
     ],
 )
-def test_a_variant_s_class_is_what_the_numbers_do(
+def test_a_variant_s_class_matches_the_numbers(
     catalogue: Catalogue, minutes: Columns, name: str, variant: str, class_: IndicatorClass
 ) -> None:
     spec = one_spec(catalogue, name, variant=variant)

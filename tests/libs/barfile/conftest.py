@@ -1,4 +1,4 @@
-"""CSV files by their content."""
+"""CSV files from text."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ ReadText = Callable[..., BarFile]
 
 @pytest.fixture
 def read_text(tmp_path: Path) -> ReadText:
-    """Reads a content as barfile.read() reads a file; a zone is given by its name."""
+    """Read text as barfile.read() reads a file; a zone is given by its name."""
 
     def read(content: str, *, interval: str = "1d", zone: str = "", **how: Any) -> BarFile:
         path = tmp_path / "bars.csv"
@@ -29,5 +29,5 @@ def read_text(tmp_path: Path) -> ReadText:
 
 
 def opened(bars: BarFile) -> list[str]:
-    """The open times, without seconds."""
+    """Return the open times, without seconds."""
     return [f"{pd.Timestamp(ms, unit='ms'):%Y-%m-%d %H:%M}" for ms in bars.columns.open_time_ms]

@@ -1,4 +1,4 @@
-"""Which column is which, and whose."""
+"""The meaning of columns, and their tickers."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +22,7 @@ LONG = """date,open,high,low,close,volume,Name
 WIDE = """Date,AAPL.Open,AAPL.High,AAPL.Low,AAPL.Close,MSFT.Open,MSFT.High,MSFT.Low,MSFT.Close
 2024-01-01,10,11,9,10.5,310,311,309,310.5
 """
-# As yfinance writes it: Close above AAPL; another release of it has the two rows the other way round.
+# As yfinance writes it: Close above AAPL; in another release the two rows are swapped.
 TWO_ROWS = """Price,Close,Close,High,High,Low,Low,Open,Open,Volume,Volume
 Ticker,AAPL,MSFT,AAPL,MSFT,AAPL,MSFT,AAPL,MSFT,AAPL,MSFT
 Date,,,,,,,,,,
@@ -30,7 +30,7 @@ Date,,,,,,,,,,
 """
 
 
-def test_of_a_file_of_several_tickers_the_rows_of_one_are_taken(read_text: ReadText) -> None:
+def test_one_ticker_s_rows_are_taken_from_a_file_of_several(read_text: ReadText) -> None:
     bars = read_text(LONG, ticker="aapl")
     assert list(bars.columns.close) == [60, 62]
     assert list(bars.rows) == [4, 6]
@@ -71,12 +71,12 @@ def test_a_file_of_another_ticker_is_refused(read_text: ReadText, name: str) -> 
     assert read_text(content).ticker == "AAPL.US"
 
 
-def test_rows_that_name_no_ticker_are_passed_over(read_text: ReadText) -> None:
+def test_rows_without_a_ticker_are_skipped(read_text: ReadText) -> None:
     bars = read_text("date,open,high,low,close,sym\n2024-01-01,1,1,1,1,A\n2024-01-02,1,1,1,1,\n", ticker="A")
     assert (list(bars.rows), bars.passed_over) == ([2], {"": 1})
 
 
-def test_a_company_s_name_is_no_ticker_but_where_that_is_said(read_text: ReadText) -> None:
+def test_a_company_s_name_is_a_ticker_only_when_asked_for(read_text: ReadText) -> None:
     content = "date,open,high,low,close,name\n2024-01-01,1,1,1,1,Apple Inc.\n"
     bars = read_text(content, ticker="AAPL")
     assert (bars.ticker, bars.ignored) == (None, ("name",))
@@ -94,7 +94,7 @@ def test_a_parquet_of_several_tickers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [WIDE, TWO_ROWS])
-def test_of_columns_of_several_tickers_those_of_one_are_taken(read_text: ReadText, content: str) -> None:
+def test_one_ticker_s_columns_are_taken_from_a_file_of_several(read_text: ReadText, content: str) -> None:
     bars = read_text(content, ticker="msft")
     assert (bars.columns.open[0], bars.columns.close[0]) == (310, 310.5)
     assert (bars.ticker, bars.column_names["close"]) == ("MSFT", "MSFT.Close")
@@ -132,7 +132,7 @@ def test_a_parquet_of_columns_that_have_two_names(tmp_path: Path) -> None:
     assert (bars.columns.open[0], bars.columns.close[0]) == (1, 7)
 
 
-def test_of_two_columns_of_a_name_neither_is_taken_unasked(read_text: ReadText) -> None:
+def test_two_columns_of_one_name_are_refused_unless_one_is_named(read_text: ReadText) -> None:
     content = "date,open,high,low,Close,Close,Note,Note\n2024-01-01,1,1,1,1,2,x,y\n"
     with pytest.raises(Unreadable, match=r"columns 'Close' and 'Close\.2' could each be close") as caught:
         read_text(content)
@@ -161,7 +161,7 @@ def test_an_adjusted_close_is_never_the_close(read_text: ReadText, name: str, *,
 
 
 def test_adjusted_prices_and_volumes_are_not_read(read_text: ReadText) -> None:
-    """As Quandl has them."""
+    """Quandl's files have such columns."""
     adjusted = "Adj. Open,Adj. High,Adj. Low,Adj. Close,Adj. Volume"
     bars = read_text(
         f"Date,Open,High,Low,Close,Volume,Ex-Dividend,Split Ratio,{adjusted}\n"

@@ -1,4 +1,4 @@
-"""CSV files as people have them."""
+"""CSV files as found in practice."""
 
 import gzip
 from pathlib import Path
@@ -42,7 +42,7 @@ def test_fractional_volumes_are_kept_exactly(fixtures: Path) -> None:
     assert (len(bars.columns), bars.columns.volume[0]) == (1246, 795.150377)
 
 
-def test_prefixed_names_an_adjusted_close_and_columns_that_are_not_ours(fixtures: Path) -> None:
+def test_prefixed_names_an_adjusted_close_and_unknown_columns(fixtures: Path) -> None:
     bars = read(fixtures / "ohlcv/aapl_daily_2015_2017.csv")
     assert bars.column_names["open"] == "AAPL.Open"
     assert bars.column_names["adjusted_close"] == "AAPL.Adjusted"
@@ -51,7 +51,7 @@ def test_prefixed_names_an_adjusted_close_and_columns_that_are_not_ours(fixtures
     assert bars.adjusted_close[0] == 122.905254
 
 
-def test_newest_first_is_turned_round_and_lines_stay_those_of_the_file(fixtures: Path) -> None:
+def test_newest_first_is_reversed_and_line_numbers_stay(fixtures: Path) -> None:
     bars = read(fixtures / "ohlcv/aet_l_1d_100x_error.csv")
     assert (np.diff(bars.columns.open_time_ms) > 0).all()
     assert list(bars.rows) == list(range(24, 1, -1))
@@ -102,7 +102,7 @@ def test_a_row_without_a_time_is_refused_with_its_line(tmp_path: Path) -> None:
     ]
 
 
-def test_a_cell_that_is_not_a_number_is_told_with_its_text(tmp_path: Path) -> None:
+def test_a_cell_that_is_not_a_number_is_quoted_in_the_error(tmp_path: Path) -> None:
     cells = ("$x,1,1,1,1", "1,1,1,-,1", "1,1,1,1_0,1", "1,1,1.2M,1,0x1", "1,1,1,1,1")
     rows = "".join(f"2024-01-0{day},{line}\n" for day, line in enumerate(cells, 1))
     bars = read(text(tmp_path, "date,open,high,low,close,volume\n" + rows))
@@ -116,14 +116,14 @@ def test_a_cell_that_is_not_a_number_is_told_with_its_text(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("decimal", [None, ".", ","])
-def test_it_is_told_whatever_the_decimal_sign(tmp_path: Path, decimal: str | None) -> None:
+def test_it_is_quoted_whatever_the_decimal_sign(tmp_path: Path, decimal: str | None) -> None:
     path = text(tmp_path, "date;open;high;low;close;volume\n2024-01-01;1;1;1;NAN;x\n2024-01-02;1;1;1;1;\n")
     bars = barfile.read(path, interval=Interval.D1, decimal=decimal)
     assert [(each.row, each.what, each.cell) for each in bars.refused] == [(2, "close", "NAN")]
     assert list(bars.columns.volume) == [0]
 
 
-def test_an_empty_price_goes_out_as_nan_and_an_empty_volume_is_none(tmp_path: Path) -> None:
+def test_an_empty_price_is_nan_and_an_empty_volume_is_none(tmp_path: Path) -> None:
     rows = "2024-01-01,1,1,n/a,,5\n2024-01-02,1,1,1,1,\n2024-01-03,1,1,1,1,-\n"
     bars = read(text(tmp_path, "date,open,high,low,close,volume\n" + rows))
     assert np.isnan([bars.columns.low[0], bars.columns.close[0]]).all()
@@ -131,7 +131,7 @@ def test_an_empty_price_goes_out_as_nan_and_an_empty_volume_is_none(tmp_path: Pa
     assert bars.refused == ()
 
 
-def test_where_no_row_can_be_read_the_first_says_why(tmp_path: Path) -> None:
+def test_a_file_without_readable_rows_is_refused_by_its_first_row_s_reason(tmp_path: Path) -> None:
     path = text(tmp_path, "date,open,high,low,close\n2024-01-01,1,1,1,one\n2024-01-02,1,1,1,two\n")
     with pytest.raises(Unreadable, match="none of its rows can be read; line 2: close is 'one'"):
         read(path)
@@ -171,14 +171,14 @@ def test_a_file_that_is_not_understood_is_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_no_file_is_told(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(Unreadable, match="No such file or directory"):
         read(tmp_path / "none.csv")
     with pytest.raises(Unreadable, match="Is a directory"):
         read(tmp_path)
 
 
-def test_a_map_to_what_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_mapping_to_a_missing_column_is_reported(tmp_path: Path) -> None:
     path = text(tmp_path, "date,open,high,low,close\n2024-01-01,1,1,1,1\n")
     with pytest.raises(Unreadable, match="no column 'Settle' for close; the file has date, open"):
         read(path, close="Settle")
@@ -186,7 +186,7 @@ def test_a_map_to_what_is_not_there_is_told(tmp_path: Path) -> None:
         read(path, price="close")
 
 
-def test_missing_columns_say_which_fields_to_map(tmp_path: Path) -> None:
+def test_an_error_about_missing_columns_names_the_fields_to_map(tmp_path: Path) -> None:
     with pytest.raises(NoColumn) as caught:
         read(text(tmp_path, "date,open\n2024-01-01,1\n"))
     assert caught.value.fields == ("high", "low", "close")
@@ -194,7 +194,7 @@ def test_missing_columns_say_which_fields_to_map(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", ["1,5,1,6,1,4,1,5", "1,1,1,1,2"])
 def test_cells_that_belong_to_no_column_are_never_dropped(tmp_path: Path, line: str) -> None:
-    """A decimal comma, in a file separated by commas, would else shift every price."""
+    """A decimal comma in a file separated by commas would otherwise shift every price."""
     header, row = "date,open,high,low,close\n", f"2024-01-01,{line}\n"
     with pytest.raises(Unreadable, match="line 2"):
         read(text(tmp_path, header + row))
@@ -229,7 +229,7 @@ def test_separators_at_the_end_and_blank_lines_at_the_beginning(tmp_path: Path) 
 
 
 def test_an_index_without_a_name_is_the_time(tmp_path: Path) -> None:
-    """DataFrame.to_csv writes one so."""
+    """DataFrame.to_csv writes such an index."""
     bars = read(text(tmp_path, ",Open,High,Low,Close\n2024-01-01,1,1,1,1\n"))
     assert bars.column_names["time"] == ""
     assert opened(bars, 0) == "2024-01-01T00:00:00"
@@ -243,7 +243,7 @@ def test_a_file_compressed_by_gzip(fixtures: Path, tmp_path: Path) -> None:
 
 
 def test_times_with_a_zone_among_others_without(tmp_path: Path) -> None:
-    """Those that name none are not taken for UTC."""
+    """Times without a zone are not read as UTC."""
     rows = "2024-01-01T09:30Z,1,1,1,1\n2024-01-01 10:30+01,1,1,1,1\n2024-01-01 09:32,1,1,1,1\n"
     rows += "2024-01-01 09:33+02:0,1,1,1,1\n"
     bars = read(text(tmp_path, "time,open,high,low,close\n" + rows), intraday=True)
@@ -282,14 +282,14 @@ def test_the_largest_of_the_numbers_tells_their_unit(
     assert len(bars.columns) == len(cells)
 
 
-def test_the_way_that_fits_most_is_taken(tmp_path: Path) -> None:
+def test_the_format_that_fits_most_rows_is_taken(tmp_path: Path) -> None:
     rows = "total,,,,\n" + "".join(f"{day}/1/2024 09:30,1,1,1,1\n" for day in range(1, 32))
     bars = read(text(tmp_path, "date,open,high,low,close\n" + rows), time_zone="UTC")
     assert bars.times == "day/month/year, UTC"
     assert len(bars.columns) == 31
 
 
-def test_words_are_no_times(tmp_path: Path) -> None:
+def test_words_are_not_times(tmp_path: Path) -> None:
     bars = read(text(tmp_path, "date,open,high,low,close\n2024-01-01,1,1,1,1\nnow,1,1,1,1\ntoday,1,1,1,1\n"))
     assert [each.cell for each in bars.refused] == ["now", "today"]
 
@@ -325,6 +325,6 @@ def test_dividends_are_events(fixtures: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["Mars/X", "", "../UTC", "America"])
-def test_a_zone_that_there_is_not(name: str) -> None:
+def test_an_unknown_zone(name: str) -> None:
     with pytest.raises(ValueError, match="is not an IANA time zone, such as UTC or America/New_York"):
         barfile.zone_of(name)

@@ -1,4 +1,4 @@
-"""What can be read in several ways: the whole file decides, or an argument, or it is refused."""
+"""Ambiguous content: the whole file decides, or an argument does, or it is refused."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_two_columns_of_a_time_can_be_named(read_text: ReadText) -> None:
         read_text(content, column_names={"time": "day+clock"})
 
 
-def test_what_is_no_time_of_day_is_not_taken_for_one(read_text: ReadText) -> None:
+def test_other_columns_are_not_read_as_times_of_day(read_text: ReadText) -> None:
     content = f"date,time,open,high,low,close,volume\n2024-01-02 09:00Z,1704186000,{PRICES}\n"
     bars = read_text(content, interval="1h")
     assert (bars.column_names["time"], bars.ignored) == ("date", ("time",))
@@ -60,7 +60,7 @@ def test_what_is_no_time_of_day_is_not_taken_for_one(read_text: ReadText) -> Non
 
 
 @pytest.mark.parametrize("cell", ["2024-01-02", "20240102", "01/02/2024", "Jan 02 2024"])
-def test_dates_alone_are_no_times_of_bars_within_the_day(read_text: ReadText, cell: str) -> None:
+def test_dates_alone_are_refused_for_intraday_bars(read_text: ReadText, cell: str) -> None:
     content = f"date,hour,open,high,low,close,volume\n{cell},9,{PRICES}\n{cell},10,{PRICES}\n"
     with pytest.raises(Unreadable) as caught:
         read_text(content, interval="1h", zone="UTC", date_format="%b %d %Y" if "Jan" in cell else None)
@@ -72,7 +72,7 @@ def test_dates_alone_are_no_times_of_bars_within_the_day(read_text: ReadText, ce
     )
 
 
-def test_a_midnight_that_is_written_is_a_time_of_day(read_text: ReadText) -> None:
+def test_an_explicit_midnight_is_a_time_of_day(read_text: ReadText) -> None:
     bars = read_text(
         f"time,open,high,low,close,volume\n2024-01-02 00:00,{PRICES}\n", interval="1h", zone="UTC"
     )
@@ -105,7 +105,7 @@ def test_dotted_thousands_are_not_a_thousandth(read_text: ReadText) -> None:
         assert read_text(header + row, decimal=decimal).columns.open[0] == price
 
 
-def test_quoted_commas_are_not_taken_for_thousands_unasked(read_text: ReadText) -> None:
+def test_quoted_commas_are_not_read_as_thousands_unasked(read_text: ReadText) -> None:
     header, row = "Date,Open,High,Low,Close\n", '2024-01-02,"10,500","11,000","9,000","10,500"\n'
     with pytest.raises(Unreadable, match="column 'Open' has '10,500', which can be 10500 or"):
         read_text(header + row)
@@ -113,8 +113,8 @@ def test_quoted_commas_are_not_taken_for_thousands_unasked(read_text: ReadText) 
     assert read_text(header + row.replace("11,000", "11,000.25")).columns.open[0] == 10500
 
 
-def test_three_decimals_go_without_saying_but_not_unsaid(read_text: ReadText) -> None:
-    """As in USDJPY, between any separators but semicolons."""
+def test_three_decimals_are_accepted_and_reported(read_text: ReadText) -> None:
+    """USDJPY has such prices; any separator but a semicolon may stand between them."""
     for separator in ",\t|":
         lines = ("Date,Open,High,Low,Close", "2024-01-02,141.023,141.100,141.000,141.050")
         bars = read_text("\n".join(lines).replace(",", separator))
@@ -124,7 +124,7 @@ def test_three_decimals_go_without_saying_but_not_unsaid(read_text: ReadText) ->
         ]
 
 
-def test_a_column_that_is_not_read_tells_nothing_of_the_decimal_sign(read_text: ReadText) -> None:
+def test_an_unused_column_does_not_decide_the_decimal_sign(read_text: ReadText) -> None:
     bars = read_text('date,open,high,low,close,change\n2024-01-02,1.5,1.5,1.5,1.5,"0,5"\n')
     assert (bars.columns.open[0], bars.guesses) == (1.5, ())
 
@@ -155,7 +155,7 @@ def test_without_one_the_distance_of_the_bars_decides(read_text: ReadText) -> No
     assert opened(read_text(days))[0] == "2024-06-03 00:00"
 
 
-def test_what_nothing_decides_is_told_and_can_be_said(read_text: ReadText) -> None:
+def test_a_guessed_date_order_is_reported_and_can_be_given(read_text: ReadText) -> None:
     bars = read_text(dated("03/06/2024"))
     assert (opened(bars), bars.times) == (["2024-03-06 00:00"], "month/day/year, UTC")
     assert [each.text for each in bars.guesses] == [
@@ -220,8 +220,8 @@ def test_lines_are_those_of_the_file_after_a_quoted_line_break(read_text: ReadTe
     assert [(each.row, each.what) for each in bars.refused] == [(9, "close"), (12, "cells")]
 
 
-def test_times_with_several_prices_are_not_those_of_one_series(read_text: ReadText) -> None:
-    """As where nothing says that a column, here the region, holds tickers."""
+def test_times_with_several_prices_are_refused_as_several_series(read_text: ReadText) -> None:
+    """No name shows that a column, here the region, holds tickers."""
     header = "date,open,high,low,close,region\n"
     days = [f"2024-01-{day:02}" for day in range(1, 11)]
     rows = [f"{day},{price},{price},{price},{price},{price}x\n" for price in (1, 9) for day in days]

@@ -1,4 +1,4 @@
-"""What a file of the provider does not tell, and index.toml does."""
+"""Ambiguous files of the provider, settled by index.toml."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def fetch(folder: Path, content: str, index: str = "") -> FetchedBars:
         ),
     ],
 )
-def test_what_would_settle_it_is_told_and_taken_from_the_index(
+def test_the_error_names_the_option_and_the_index_supplies_it(
     tmp_path: Path, content: str, index: str, told: str, close: float
 ) -> None:
     with pytest.raises(Unavailable) as caught:
@@ -52,10 +52,10 @@ def test_what_would_settle_it_is_told_and_taken_from_the_index(
         Reason.UPSTREAM_MALFORMED,
         f"AAPL_1d.csv cannot be read: {told}",
     )
-    assert list(fetch(tmp_path, content, index).columns.close) == [close]
+    assert list(fetch(tmp_path, content, index).bars.columns.close) == [close]
 
 
-def test_a_wrong_decimal_sign_of_the_index_is_told(tmp_path: Path) -> None:
+def test_a_wrong_decimal_sign_in_the_index_is_reported(tmp_path: Path) -> None:
     with pytest.raises(
         Unavailable, match=r"decimal of 'AAPL_1d.csv': ';' was given; one of \. , is accepted"
     ):

@@ -1,4 +1,4 @@
-"""Numbers that are written as text: what float() says, and what people write."""
+"""Numbers written as text: those of float(), and those that people write."""
 
 import numpy as np
 import pandas as pd
@@ -101,7 +101,7 @@ def test_all_columns_tell_the_decimal_sign_together(
     assert decided(told, usual) == (decimal, None)
 
 
-def test_what_nothing_tells_is_refused_or_told_as_guessed() -> None:
+def test_ambiguous_numbers_are_refused_or_reported_as_guessed() -> None:
     column = {"Close": signs(texts("38.100", "7"), is_plain=True)}
     decimal, guess = decided(column, ".")
     assert guess is not None

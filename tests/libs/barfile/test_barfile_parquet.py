@@ -37,7 +37,7 @@ def read(path: Path, *, time_zone: Any = None, intraday: bool = False) -> BarFil
 
 
 def written(path: Path, **columns: Any) -> Path:
-    """A file of these columns; a price that is not given is 1, the times are days from 2024-01-01."""
+    """Write a file of these columns; a missing price is 1, missing times are days from 2024-01-01."""
     rows = len(next(iter(columns.values())))
     days = pa.array(JANUARY_MS + 86_400_000 * np.arange(rows), pa.timestamp("ms"))
     table = {"time": days} | {name: [1.0] * rows for name in ("open", "high", "low", "close")}
@@ -51,7 +51,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def as_dict(bars: BarFile) -> dict[str, Any]:
-    """A BarFile as values that compare, its rows counted as a CSV's lines."""
+    """Return a BarFile as comparable values, with rows counted like the lines of a CSV."""
     header = 1 if bars.row_name == "row" else 0
     fields = {field.name: getattr(bars, field.name) for field in dataclasses.fields(bars)}
     for name in ("row_name", "bars", "digest"):
@@ -183,7 +183,7 @@ def test_numbers_are_the_nearest_doubles(path: Path, closes: Any, close: float) 
 @pytest.mark.parametrize(
     "volumes", [[5, None], [5.0, float("nan")], ["5", ""], pa.array([5, None], pa.int8())]
 )
-def test_a_volume_that_is_not_there_is_none(path: Path, volumes: Any) -> None:
+def test_a_missing_volume_is_none(path: Path, volumes: Any) -> None:
     assert list(read(written(path, volume=volumes)).columns.volume) == [5, 0]
 
 
@@ -215,13 +215,13 @@ def test_a_row_without_a_time_is_refused(path: Path) -> None:
         ({"time": ["soon"]}, "'soon' is not a time that can be read"),
     ],
 )
-def test_a_column_of_what_it_cannot_be_is_told(path: Path, columns: dict[str, Any], line: str) -> None:
+def test_a_column_of_a_wrong_type_is_reported(path: Path, columns: dict[str, Any], line: str) -> None:
     with pytest.raises(Unreadable) as caught:
         read(written(path, **columns))
     assert line in str(caught.value)
 
 
-def test_no_rows_and_no_columns_are_told(path: Path) -> None:
+def test_missing_rows_and_columns_are_reported(path: Path) -> None:
     with pytest.raises(NoRows, match="there are no rows in it"):
         read(written(path, time=pa.array([], pa.timestamp("ms"))))
     parquet.write_table(pa.table({"when": [1], "open": [1.0]}), path)
@@ -254,14 +254,14 @@ def test_a_damaged_file_is_one_line(path: Path) -> None:
         read(path)
 
 
-def test_without_pyarrow_it_is_said_what_to_install(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pyarrow_the_error_says_what_to_install(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written(path, close=[1.5])
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(Unreadable, match=r"pip install pyarrow, or finstage-barfile\[parquet\]"):
         read(path)
 
 
-def test_numbers_that_are_not_there(path: Path) -> None:
+def test_missing_numbers(path: Path) -> None:
     bars = read(written(path, close=[1.0, None], volume=[np.nan, 7.0], adjclose=pa.array([None, 0.5])))
     assert bars.adjusted_close is not None
     np.testing.assert_array_equal(bars.columns.close, [1, np.nan])
