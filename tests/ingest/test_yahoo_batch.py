@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,7 +16,7 @@ from finstage_runtime.executor import BoundedExecutor
 from services.ingest.fetching.lookups import Lookups
 from services.ingest.providers.api import Provider
 from services.ingest.providers.catalogue import Parts, UpstreamSettings, open_provider
-from services.ingest.providers.yahoo_batch import FAILED_S
+from services.ingest.providers.yahoo_batch import FAILED_S, MAX_CRUMB_S
 from services.ingest.series import Quote
 from services.ingest.upstream.metrics import UpstreamMetrics
 from services.ingest.upstream.retry import RetryPolicy
@@ -30,6 +31,7 @@ REFUSED = b'{"finance":{"result":null,"error":{"code":"Unauthorized","descriptio
 class Yahoo(ScriptedUpstream):
     """Sets a cookie, gives crumbs "crumb-1", "crumb-2", …, and accepts only the newest, with the cookie."""
 
+    cookie_after_s = 0.0
     crumb = b"crumb-1"
     taken = b"crumb-1"
 
@@ -39,7 +41,7 @@ class Yahoo(ScriptedUpstream):
         query = parse_qs(url.query)
         match url.path:
             case "/":
-                return Answer(404, b"gone", {"Set-Cookie": "A3=secret-cookie"})
+                return Answer(404, b"gone", {"Set-Cookie": "A3=secret-cookie"}, delay_s=self.cookie_after_s)
             case "/v1/test/getcrumb":
                 return Answer(200 if "A3" in headers.get("Cookie", "") else 401, self.crumb)
             case "/v7/finance/quote":
@@ -153,6 +155,18 @@ def test_cookie_and_crumb_are_in_no_log_and_no_error(provider: Provider, server:
     told = repr(logs) + repr(answers) + repr(provider.status())
     assert "secret-cookie" not in told
     assert "crumb-1" not in told
+
+
+def test_a_cookie_that_does_not_come_holds_quotes_up_once_and_not_for_long(
+    provider: Provider, server: Yahoo
+) -> None:
+    """The chart API needs none."""
+    server.cookie_after_s = 6.0
+    for at_most_s in (MAX_CRUMB_S + 1, 1):
+        started = time.monotonic()
+        quotes = provider.fetch_quotes(["A", "B", "C", "D"], deadline=started + 20)
+        assert time.monotonic() - started < at_most_s
+        assert all(isinstance(quote, Quote) for quote in quotes)
 
 
 def test_a_few_symbols_need_no_crumb(provider: Provider, server: Yahoo) -> None:

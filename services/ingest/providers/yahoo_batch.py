@@ -21,6 +21,8 @@ CRUMB_PATH = "/v1/test/getcrumb"
 # Symbols of one request. For fewer than MIN_SYMBOLS the chart API is asked, which needs no crumb.
 MIN_SYMBOLS, MAX_SYMBOLS = 4, 50
 
+# Seconds for cookie and crumb together. The chart API, which needs none, answers after that.
+MAX_CRUMB_S = 3.0
 # Seconds before a crumb is asked for again after a failure.
 FAILED_S = 600.0
 
@@ -42,19 +44,17 @@ class Crumbs:
         self._lock = threading.Lock()
 
     def get(self, deadline: float | None) -> str | Failure:
-        """Return the crumb, or why there is none. A failure is the answer for FAILED_S.
-
-        deadline: while another thread fetches the crumb, it is waited for until then.
-        """
-        wait_s = -1.0 if deadline is None else max(0.0, deadline - self._clock.monotonic())
-        if not self._lock.acquire(timeout=wait_s):
-            return Failure(Outcome.OUT_OF_TIME, "the crumb is being fetched")
+        """Return the crumb within MAX_CRUMB_S, or why there is none. A failure is the answer for FAILED_S."""
+        latest = self._clock.monotonic() + MAX_CRUMB_S
+        until = latest if deadline is None else min(deadline, latest)
+        if not self._lock.acquire(timeout=max(0.0, until - self._clock.monotonic())):
+            return Failure(Outcome.OUT_OF_TIME, "another call is fetching the crumb")
         try:
             failed = isinstance(self._crumb, Failure) and self._clock.monotonic() >= self._until
             if self._crumb is None or failed:
-                self._crumb = self._fetch(deadline)
+                self._crumb = self._fetch(until)
                 self._until = self._clock.monotonic() + FAILED_S
-                if isinstance(self._crumb, Failure) and self._crumb.outcome is Outcome.OUT_OF_TIME:
+                if isinstance(self._crumb, Failure) and until < latest:
                     self._until = 0.0  # the next caller may have more time
             return self._crumb
         finally:
@@ -81,10 +81,12 @@ class Crumbs:
         """Close the client of the cookies."""
         self._cookies.close()
 
-    def _fetch(self, deadline: float | None) -> str | Failure:
+    def _fetch(self, deadline: float) -> str | Failure:
         visited = self._cookies.get("/", {}, lambda reply: reply.status, deadline=deadline)
         if isinstance(visited, Failure):
             return visited
+        if self._clock.monotonic() >= deadline:
+            return Failure(Outcome.OUT_OF_TIME, "the cookie took all the time that there was")
         return self._client.get(CRUMB_PATH, {}, _read_crumb, deadline=deadline)
 
 
