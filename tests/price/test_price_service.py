@@ -123,7 +123,7 @@ BAD_BARS = {
     "limit: 0": ({"limit": 0}, ["limit"]),
     "limit: too many": ({"limit": 1_000_001}, ["limit"]),
     "page size: below 0": ({"page_size": -1}, ["page_size"]),
-    "page token: none of ours": ({"page_token": "?"}, ["page_token"]),
+    "page token: not ours": ({"page_token": "?"}, ["page_token"]),
     "max_age: negative": ({"max_age": Duration(seconds=-1)}, ["max_age"]),
     "all that is wrong, at once": (
         {"symbol": "", "interval": "", "limit": -1},

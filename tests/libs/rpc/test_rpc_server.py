@@ -128,7 +128,7 @@ async def test_healthz_and_readyz_say_whether_it_lives_and_whether_it_takes_call
     await stopping
 
 
-# What stops a start
+# Starts that fail
 
 
 @pytest.mark.parametrize("setting", ["listen", "metrics_listen"])
