@@ -1,11 +1,11 @@
-# `make` alone lists what there is.
+# `make` alone lists the targets.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOG := var/log/install.log
-# Where `buf breaking` looks for the contract that clients have now.
+# The ref of the contract that clients have now, for `buf breaking`.
 BASE ?= $(shell git rev-parse -q --verify origin/main >/dev/null 2>&1 && echo refs/remotes/origin/main || echo refs/heads/main)
 
 .PHONY: help
@@ -20,16 +20,16 @@ $(VENV)/bin/python:
 	  { echo "error: Finstage needs Python 3.11 or newer; PYTHON=$(PYTHON) is `$(PYTHON) --version 2>&1`" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "error: $(PYTHON) -m venv failed (on Debian: apt install python3-venv)" >&2; exit 1; }
 
-# The distributions of this repository, each before those that need it.
+# The distributions of this repository; each comes before those that depend on it.
 OURS := protos libs/market libs/cache libs/barfile libs/rpc clients/python
 PROJECTS := pyproject.toml constraints.txt $(OURS:%=%/pyproject.toml)
 
-# $(call install,EXTRA): one line when it fails, with pip's whole story in the log.
+# $(call install,EXTRA): a failure prints one line; the log has pip's whole output.
 define install
 	@mkdir -p var/log 2>/dev/null && [ -w var/log ] || { echo "error: cannot write to $(CURDIR)/var; Finstage keeps its data and logs there" >&2; exit 1; }
 	@echo "installing finstage[$(1)] into $(VENV) (log: $(LOG))"
 	@$(BIN)/python -m pip install --disable-pip-version-check --retries 2 -c constraints.txt $(OURS:%=-e ./%) -e '.[$(1)]' >$(LOG) 2>&1 || \
-	  { echo "error: pip could not install finstage[$(1)] (`grep -oiE 'could not find a version.*|no matching distribution.*|no space left.*' $(LOG) | head -n 1 | cut -c1-120`): is a package index reachable? pip's whole story: $(LOG)" >&2; exit 1; }
+	  { echo "error: pip could not install finstage[$(1)] (`grep -oiE 'could not find a version.*|no matching distribution.*|no space left.*' $(LOG) | head -n 1 | cut -c1-120`): is a package index reachable? pip's whole output: $(LOG)" >&2; exit 1; }
 	@touch $@
 endef
 
@@ -56,13 +56,13 @@ lint: $(VENV)/.dev ## lint, format, types
 	@$(BIN)/mypy
 
 .PHONY: buf
-buf: $(VENV)/.dev ## lint the contracts, and look for breaking changes against main
+buf: $(VENV)/.dev ## lint the contracts, and check for breaking changes against main
 	@$(BIN)/buf lint
 	@$(BIN)/buf format --diff --exit-code protos
 	@$(BIN)/buf breaking --against '.git#ref=$(BASE)'
 
 .PHONY: check
-check: lint buf test ## all that CI runs (the drift of generated code is one of the tests)
+check: lint buf test ## everything that CI runs (a test covers the drift of generated code)
 
 .PHONY: generate
 generate: $(VENV)/.dev ## regenerate the contracts in Python
@@ -82,7 +82,7 @@ BENCHES := $(patsubst bench/%.py,%,$(shell grep -l __main__ bench/*.py))
 .PHONY: bench
 bench: $(addprefix bench-,$(BENCHES)) ## run all benchmarks
 
-# One of them: make bench-NAME, make proof-NAME.
+# A single one: make bench-NAME, make proof-NAME.
 bench-%: $(VENV)/.dev
 	@$(BIN)/python -m bench.$*
 
@@ -92,5 +92,5 @@ proof-%: $(VENV)/.dev
 # --- containers -------------------------------------------------------------------------------------
 
 .PHONY: test-compose
-test-compose: ## build the containers, start them, make the README's first calls, take all down
+test-compose: ## build and start the containers, make the README's first calls, remove everything
 	@./tests/compose.sh
