@@ -46,33 +46,26 @@ class Term:
 
     def window(self, length: int) -> Mask | None:
         """Return where the last `length` terms are zero."""
-        if not self._may_have_run(self.first, length):
-            return None
-        return any_of(_run_lengths(self.whole()) >= length)
+        rows = slice(self.first + length - 1, len(self.inputs), length)
+        return any_of(_run_lengths(self.whole()) >= length) if self.is_zero(rows).any() else None
 
-    def running(self, period: float, first: int | None = None) -> Mask | None:
-        """Return where a running average of `period`, which starts at row `first`, is zero."""
+    def running(self, period: float, *, terms: float | None = None, first: int | None = None) -> Mask | None:
+        """Return where a running average of `period` is zero.
+
+        terms: how many it has at its first value, if not `period`.
+        first: the row where they begin, if not the first of all.
+        """
         start = self.first if first is None else first
+        begun = start + int(terms or period)
         memory = 1 if period == 1 else int(MEMORY * period)
-        if not self._may_have_run(start, memory):
+        step = max(1, memory // 16)
+        probes = self.is_zero(slice(start, len(self.inputs), step))
+        still = bool(probes[0]) and self.is_zero(slice(start, begun)).all()
+        if not still and not _has_run(probes, memory // step):
             return None
         lengths = _run_lengths(self.whole()[start:])
-        return any_of(from_row(start, lengths >= np.minimum(np.arange(1, len(lengths) + 1), memory)))
-
-    def _may_have_run(self, start: int, length: int) -> bool:
-        """Return whether there may be a run of `length`, or one from row `start` on.
-
-        A run holds one of every `length` rows, and as many of closer ones as it has.
-        """
-        count = len(self.inputs)
-        probes = self.is_zero(slice(start, count, length))
-        if not probes.any():
-            return False
-        step = length // 16
-        if probes[0] or step < 2:
-            return True
-        closer = self.is_zero(slice(start, count, step))
-        return bool(_run_lengths(closer).max() >= length // step)
+        empty = from_row(start, lengths >= np.minimum(np.arange(1, len(lengths) + 1), memory))
+        return empty if empty[begun - 1 :].any() else None
 
 
 # --- masks --------------------------------------------------------------------------------------------
@@ -106,6 +99,10 @@ def either(*masks: Mask | None) -> Mask | None:
 def from_row(first: int, mask: Mask) -> Mask:
     """Return `mask` with `first` times False before it."""
     return np.concatenate((np.zeros(first, dtype=bool), mask)) if first else mask
+
+
+def _has_run(zero: Mask, length: int) -> bool:
+    return bool(np.count_nonzero(zero) >= length and (_run_lengths(zero) >= length).any())
 
 
 def _run_lengths(zero: Mask) -> npt.NDArray[np.int64]:

@@ -63,7 +63,8 @@ def _running_changes(inputs: Inputs, source: Source, params: Params) -> Mask | N
 
 
 def _double_running_changes(inputs: Inputs, source: Source, params: Params) -> Mask | None:
-    return change(inputs, "source", source).running(params["firstperiod"] + params["secondperiod"])
+    periods = params["firstperiod"] + params["secondperiod"]
+    return change(inputs, "source", source).running(periods, terms=periods - 1)
 
 
 def _directional(inputs: Inputs, source: Source, params: Params) -> Mask | None:
@@ -111,12 +112,12 @@ def _extremes(inputs: Inputs, source: Source, params: Params) -> Mask | None:
 
 
 def _smoothed_extremes(inputs: Inputs, source: Source, params: Params) -> Mask | None:
-    first = int(params["timeperiod"]) - 1
+    first, periods = int(params["timeperiod"]) - 1, params["fastperiod"] + params["slowperiod"]
     flat = flat_window(inputs, first + 1)
     if flat is None:
         return None
     ranges = Term(inputs, ("range", first + 1), first, lambda rows: flat[rows])
-    return ranges.running(params["fastperiod"] + params["slowperiod"])
+    return ranges.running(periods, terms=periods - 1)
 
 
 def _rsi_range(inputs: Inputs, source: Source, params: Params) -> Mask | None:
@@ -168,7 +169,8 @@ def _close(inputs: Inputs, source: Source, params: Params) -> Mask | None:
 
 
 def _triple_average_before(inputs: Inputs, source: Source, params: Params) -> Mask | None:
-    return later(value(inputs, "source", source).running(3 * params["timeperiod"]), 1)
+    periods = 3 * params["timeperiod"]
+    return later(value(inputs, "source", source).running(periods, terms=periods - 2), 1)
 
 
 def _slow_average(inputs: Inputs, source: Source, params: Params) -> Mask | None:
@@ -179,7 +181,7 @@ def _slow_average(inputs: Inputs, source: Source, params: Params) -> Mask | None
     small = np.abs(talib.MA(values, period, kind)) < SMALLEST_AVERAGE
     # A running sum keeps a residue of what has left it, so the terms are asked too.
     term = value(inputs, "source", source)
-    empty = term.running(period) if kind in DECAYING_MA else term.window(period)
+    empty = term.running(period, terms=1) if kind in DECAYING_MA else term.window(period)
     return either(any_of(small), empty)
 
 
@@ -193,7 +195,8 @@ def _sum_of_high_and_low(inputs: Inputs, source: Source, params: Params) -> Mask
 
 
 def _average_range(inputs: Inputs, source: Source, params: Params) -> Mask | None:
-    ratio = bar_range(inputs).running(2 * params["fastperiod"])
+    periods = 2 * params["fastperiod"]
+    ratio = bar_range(inputs).running(periods, terms=periods - 1)
     return within(ratio, int(params["slowperiod"]))
 
 
@@ -203,7 +206,7 @@ def _average_range_before(inputs: Inputs, source: Source, params: Params) -> Mas
 
 def _deviations(inputs: Inputs, source: Source, params: Params) -> Mask | None:
     first = int(params["stddevperiod"]) - 1
-    return change(inputs, "source", source).running(params["timeperiod"], first)
+    return change(inputs, "source", source).running(params["timeperiod"], first=first)
 
 
 DIVISORS: dict[str, tuple[Zeros, str]] = {
