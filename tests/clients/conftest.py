@@ -23,6 +23,7 @@ from finstage_market import wire
 from finstage_market.columns import Columns
 from finstage_market.errors import InvalidRequest, PreconditionFailed, Reason, Violation, symbol_not_found
 from finstage_market.statuses import to_status
+from finstage_market.times import timestamp
 from finstage_rpc.server import Server
 from finstage_rpc.service import Service
 from finstage_rpc.settings import ServerSettings
@@ -208,6 +209,17 @@ class Ingest:
     async def CreateBackfill(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
         return ingest_pb.CreateBackfillResponse(job=_job(0, request.symbol_list.symbols))
+
+    async def DeleteBars(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        version = series_pb2.SeriesVersion(epoch=1 if request.dry_run else 2, revision=8)
+        first, last = timestamp(1_704_067_200_000), timestamp(1_704_153_600_000)
+        return ingest_pb.DeleteBarsResponse(
+            deleted_bars=2, first_open_time=first, last_open_time=last, version=version
+        )
+
+    async def ResumeUpstream(self, request: Any, context: Any) -> Any:
+        return ingest_pb.ResumeUpstreamResponse(providers=[ingest_pb.ProviderStatus(provider="sim")])
 
     async def ListJobs(self, request: Any, context: Any) -> Any:
         symbols = ["AAPL", "MSFT", "SPY", "BTC-USD", "EURUSD=X"]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from finstage_market.columns import Columns
+from tests.clients.conftest import Services
 
 Run = Callable[..., Any]
 
@@ -159,3 +160,35 @@ def test_a_backfill_is_watched_to_its_end(finstage: Run) -> None:
     assert done.code == 0
     assert "200 rows: 200 inserted" in done.stdout
     assert finstage("backfill", "AAPL", "--json").json["job"]["state"] == "SUCCEEDED"
+
+
+def test_bars_are_deleted_after_a_look_and_a_yes(finstage: Run, services: Services) -> None:
+    asked = ("delete", "AAPL", "--interval", "1d", "--reason", "wrong file", "--start", "2024-01-01")
+    seen = finstage(*asked, "--dry-run")
+    assert (seen.code, seen.stdout.split(";")[0]) == (
+        0,
+        "would delete 2 bars, 2024-01-01 00:00:00 to 2024-01-02 00:00:00 of AAPL 1d",
+    )
+    refused = finstage(*asked)
+    assert (refused.code, refused.stdout) == (2, "")
+    assert "--yes" in refused.stderr
+    assert all(request.dry_run for request in services.ingest.requests)
+    done = finstage(*asked, "--yes")
+    assert (done.code, done.stdout.split(";")[1].strip()) == (0, "epoch 2 revision 8")
+    last = services.ingest.requests[-1]
+    assert (last.symbol, last.interval, last.reason, last.dry_run) == ("AAPL", "1d", "wrong file", False)
+    assert last.range.start.ToJsonString() == "2024-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize("missing", ["--interval", "--reason"])
+def test_a_deletion_guesses_nothing(finstage: Run, missing: str) -> None:
+    options = {"--interval": "1d", "--reason": "x"}
+    del options[missing]
+    done = finstage("delete", "AAPL", *(part for option in options.items() for part in option))
+    assert done.code == 2
+    assert missing in done.stderr
+
+
+def test_a_provider_is_resumed(finstage: Run) -> None:
+    done = finstage("resume", "sim")
+    assert (done.code, done.stdout) == (0, "resumed sim\n")

@@ -13,7 +13,16 @@ from finstage_client.connection import ConnectionSettings, Endpoint, Service, en
 from finstage_client.specs import IndicatorSpec
 from finstage_client.times import When
 from finstage_client.upload import PATIENCE_S, Upload, WriteProgress
-from finstage_client.values import Catalogue, Instrument, Job, ProviderStatus, Quote, QuoteResult, RejectedBar
+from finstage_client.values import (
+    Catalogue,
+    Deletion,
+    Instrument,
+    Job,
+    ProviderStatus,
+    Quote,
+    QuoteResult,
+    RejectedBar,
+)
 from finstage_market.errors import Unavailable
 from finstage_market.interval import Interval
 
@@ -183,6 +192,23 @@ class AsyncClient:
                 yield row
             if not token:
                 return
+
+    async def delete_bars(
+        self,
+        symbol: str,
+        interval: Interval | str,
+        *,
+        reason: str,
+        start: When | None = None,
+        end: When | None = None,
+        dry_run: bool = False,
+    ) -> Deletion:
+        return await self._run(
+            calls.delete_bars(symbol, interval, reason=reason, start=start, end=end, dry_run=dry_run)
+        )
+
+    async def resume_upstream(self, provider: str = "") -> list[ProviderStatus]:
+        return await self._run(calls.resume_upstream(provider))
 
     async def upstream_status(self) -> list[ProviderStatus]:
         return await self._run(calls.upstream_status())

@@ -21,6 +21,7 @@ from finstage_client.connection import Service
 from finstage_client.times import When, moment
 from finstage_client.values import (
     Catalogue,
+    Deletion,
     Instrument,
     Job,
     ProviderStatus,
@@ -291,6 +292,39 @@ def rejected_bars(
         return [decode(RejectedBar, each) for each in page.bars], page.next_page_token
 
     return _unary("ingest", _INGEST + "ListRejectedBars", request, read)
+
+
+def delete_bars(
+    symbol: str,
+    interval: Interval | str,
+    *,
+    reason: str,
+    start: When | None,
+    end: When | None,
+    dry_run: bool,
+) -> Unary[Deletion]:
+    request = ingest_pb.DeleteBarsRequest(
+        symbol=symbol,
+        interval=_interval(interval),
+        range=None if start is None and end is None else _range(start, end),
+        reason=reason,
+        dry_run=dry_run,
+    )
+    return _unary(
+        "ingest",
+        _INGEST + "DeleteBars",
+        request,
+        lambda data: decode(Deletion, ingest_pb.DeleteBarsResponse.FromString(data)),
+    )
+
+
+def resume_upstream(provider: str) -> Unary[list[ProviderStatus]]:
+    def read(data: bytes) -> list[ProviderStatus]:
+        providers = ingest_pb.ResumeUpstreamResponse.FromString(data).providers
+        return [decode(ProviderStatus, each) for each in providers]
+
+    request = ingest_pb.ResumeUpstreamRequest(provider=provider)
+    return _unary("ingest", _INGEST + "ResumeUpstream", request, read)
 
 
 def upstream_status() -> Unary[list[ProviderStatus]]:

@@ -13,7 +13,16 @@ from finstage_client.connection import ConnectionSettings, Endpoint, Service, en
 from finstage_client.specs import IndicatorSpec
 from finstage_client.times import When
 from finstage_client.upload import PATIENCE_S, Upload, WriteProgress
-from finstage_client.values import Catalogue, Instrument, Job, ProviderStatus, Quote, QuoteResult, RejectedBar
+from finstage_client.values import (
+    Catalogue,
+    Deletion,
+    Instrument,
+    Job,
+    ProviderStatus,
+    Quote,
+    QuoteResult,
+    RejectedBar,
+)
 from finstage_market.errors import Unavailable
 from finstage_market.interval import Interval
 
@@ -246,6 +255,29 @@ class Client:
             yield from rows
             if not token:
                 return
+
+    def delete_bars(
+        self,
+        symbol: str,
+        interval: Interval | str,
+        *,
+        reason: str,
+        start: When | None = None,
+        end: When | None = None,
+        dry_run: bool = False,
+    ) -> Deletion:
+        """Delete bars that should never have been stored; the whole series without start and end.
+
+        reason: why; it is kept, and told in the gap.
+        dry_run: only return what would be deleted.
+        """
+        return self._run(
+            calls.delete_bars(symbol, interval, reason=reason, start=start, end=end, dry_run=dry_run)
+        )
+
+    def resume_upstream(self, provider: str = "") -> list[ProviderStatus]:
+        """Ask a provider, or all, again from now on, although the upstream asked us to wait."""
+        return self._run(calls.resume_upstream(provider))
 
     def upstream_status(self) -> list[ProviderStatus]:
         """Return how each provider fares: its limiter, breaker and recent failures."""

@@ -294,6 +294,16 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Deletion:
+    """finstage.ingest.v1.DeleteBarsResponse."""
+
+    deleted_bars: int
+    first_open_time: datetime | None
+    last_open_time: datetime | None
+    version: SeriesVersion
+
+
+@dataclass(frozen=True, slots=True)
 class RejectedBar:
     """finstage.ingest.v1.RejectedBar."""
 

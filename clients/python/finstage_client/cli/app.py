@@ -23,6 +23,7 @@ _MODULES = {
     "jobs": ("backfill", "jobs", "job"),
     "files": ("ingest", "rejected"),
     "status": ("status",),
+    "operator": ("delete", "resume"),
     "up": ("up",),
 }
 
