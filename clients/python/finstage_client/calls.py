@@ -18,6 +18,7 @@ from finstage.market.v1 import instrument_pb2, series_pb2
 from finstage.price.v1 import price_service_pb2 as price_pb
 from finstage_client import specs
 from finstage_client.connection import Service
+from finstage_client.decoding import decode
 from finstage_client.times import When, moment
 from finstage_client.values import (
     Catalogue,
@@ -28,7 +29,6 @@ from finstage_client.values import (
     Quote,
     QuoteResult,
     RejectedBar,
-    decode,
 )
 from finstage_market import wire
 from finstage_market.errors import InvalidRequest, Violation

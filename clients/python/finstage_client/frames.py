@@ -9,8 +9,9 @@ from google.protobuf.message import Message
 from finstage.indicators.v1 import indicator_service_pb2
 from finstage.market.v1 import series_pb2
 from finstage.price.v1 import price_service_pb2
+from finstage_client.decoding import decode
 from finstage_client.plain import plain
-from finstage_client.values import FrameInfo, SeriesInfo, decode
+from finstage_client.values import FrameInfo, SeriesInfo
 from finstage_market import wire
 from finstage_market.columns import PRICES, VALUES, Columns, Float64s, Int64s
 from finstage_market.interval import Interval

@@ -7,7 +7,8 @@ import numpy as np
 
 from finstage.ingest.v1 import ingest_service_pb2 as pb
 from finstage_client.calls import enum_number
-from finstage_client.values import RejectedBar, RowCounts, SeriesVersion, decode
+from finstage_client.decoding import decode
+from finstage_client.values import RejectedBar, RowCounts, SeriesVersion
 from finstage_market import wire
 from finstage_market.columns import Columns, Float64s, Int64s
 from finstage_market.errors import Reason, Unavailable
