@@ -226,6 +226,20 @@ def test_the_series_of_those_tests_have_divisors_of_both_kinds() -> None:
     assert max(share) < 0.9
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_value_does_not_depend_on_later_bars(catalogue: Catalogue, seed: int) -> None:
+    """Nor does where there is none, nor where a computation starts over after an absurd print."""
+    bars = with_ties(260, seed)
+    close, high = bars.close.copy(), bars.high.copy()
+    close[100] = high[100] = 1e12
+    for spec in every_definition(catalogue):
+        for each in (bars, with_columns(bars, close=close, high=high)):
+            whole = over_all_bars(spec, each)
+            for length in (99, 101, 131, 259):
+                for part, expected in zip(over_all_bars(spec, each[:length]), whole, strict=True):
+                    np.testing.assert_array_equal(part, expected[:length], err_msg=spec.id)
+
+
 # --- a halt -------------------------------------------------------------------------------------------
 
 
