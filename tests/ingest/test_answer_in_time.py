@@ -24,7 +24,7 @@ from services.ingest.series import Quote, SeriesKey
 from services.ingest.store.sql import open_store
 from services.ingest.upstream.metrics import UpstreamMetrics
 from services.ingest.upstream.outcomes import Failure, Outcome
-from services.ingest.upstream.waits import tell_wait
+from services.ingest.upstream.waits import may_wait
 from tests.ingest.chart_replies import DAY, body
 from tests.ingest.scripted_upstream import Answer, ScriptedUpstream, upstream
 
@@ -78,7 +78,7 @@ async def test_a_wait_that_does_not_fit_is_told_at_once_and_one_that_fits_is_wai
     refused = Failure(Outcome.RATE_LIMITED, "status 429")
 
     async def work(_: float | None) -> str:
-        tell_wait(refused, SYSTEM.monotonic() + lasts_s)
+        may_wait(refused, lasts_s)
         await asyncio.sleep(min(lasts_s, 0.5))
         return "answer"
 
@@ -97,7 +97,7 @@ async def test_a_wait_that_does_not_fit_is_told_at_once_and_one_that_fits_is_wai
 
 async def test_the_last_reason_is_told_when_the_time_is_over(flights: Flights[str, str]) -> None:
     async def work(_: float | None) -> str:
-        tell_wait(Failure(Outcome.UNAVAILABLE, "status 503"), SYSTEM.monotonic() + 0.05)
+        may_wait(Failure(Outcome.UNAVAILABLE, "status 503"), 0.05)
         await asyncio.sleep(1)
         return "answer"
 

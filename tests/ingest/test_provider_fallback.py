@@ -16,7 +16,7 @@ from services.ingest.providers.file import FileProvider
 from services.ingest.series import Attempt, Quote, SeriesKey
 from services.ingest.upstream.metrics import UpstreamMetrics
 from services.ingest.upstream.retry import RetryPolicy
-from tests.ingest.scripted_upstream import Answer, ScriptedUpstream, upstream
+from tests.ingest.scripted_upstream import Answer, ScriptedUpstream, SkippingClock, upstream
 
 UNKNOWN = b'{"chart":{"result":null,"error":{"code":"Not Found","description":"No data found"}}}'
 AAPL = SeriesKey("AAPL", Interval.D1)
@@ -59,6 +59,23 @@ def test_when_a_provider_is_away_the_next_answers_and_the_trail_shows_it(
     assert (quote.price, quote.source, quote.attempts) == (1.25, "file", trail)
     fetched = providers.fetch_bars(AAPL, None, None, deadline=None)
     assert (len(fetched.bars.columns), fetched.attempts) == (1, trail)
+
+
+def test_a_quote_is_not_waited_for_while_another_provider_may_have_it(
+    files: Path, server: ScriptedUpstream
+) -> None:
+    """The first one asks us to come back in 20 s; alone it is waited for."""
+    server.answers = [Answer(429, headers={"Retry-After": "20"}), Answer()]
+    clock = SkippingClock()
+    parts = Parts(UpstreamSettings(url=server.url), clock, UpstreamMetrics(CollectorRegistry()), clock.sleep)
+    yahoo = open_provider("yahoo", parts)
+    both = Providers([yahoo, FileProvider(files, clock=clock)], Calendars())
+    [quote] = both.fetch_quotes(["AAPL"], deadline=clock.monotonic() + 60)
+    assert isinstance(quote, Quote)
+    assert (quote.source, clock.slept) == ("file", [])
+    [quote] = Providers([yahoo], Calendars()).fetch_quotes(["AAPL"], deadline=clock.monotonic() + 60)
+    assert isinstance(quote, Quote)
+    assert (quote.source, len(clock.slept)) == ("yahoo", 1)
 
 
 def test_a_provider_without_bars_is_skipped(providers: Providers) -> None:

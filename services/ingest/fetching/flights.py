@@ -13,7 +13,7 @@ from finstage_market.errors import DeadlineTooShort, FinstageError
 from finstage_runtime.clock import Clock
 from finstage_runtime.flight import SingleFlight
 from services.ingest.upstream.outcomes import TIME_MAY_MEND, Failure
-from services.ingest.upstream.waits import WaitListener, wait_listener
+from services.ingest.upstream.waits import WaitListener, listen_to_waits
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -94,16 +94,18 @@ class Flights(Generic[K, T]):
         """Return a function that tells the callers of `keys`, from any thread, what is waited for."""
         loop, keys = asyncio.get_running_loop(), list(keys)
 
-        def tell(reason: Failure, until: float) -> None:
+        def tell(reason: Failure, wait_s: float) -> bool:
+            until = self._clock.monotonic() + wait_s
             for key in keys:
                 if progress := self._progress.get(key):
                     loop.call_soon_threadsafe(progress.tell, reason, until)
+            return True
 
         return tell
 
     async def _fly(self, key: K, work: Callable[[float | None], Awaitable[T]], until: float | None) -> T:
         self._progress.setdefault(key, _Progress())
-        wait_listener.set(self.listener([key]))
+        listen_to_waits(self.listener([key]))
         try:
             return await work(until)
         finally:

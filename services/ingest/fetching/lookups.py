@@ -12,7 +12,7 @@ from finstage_runtime.flight import fresh_copy
 from services.ingest.fetching.flights import Flights
 from services.ingest.providers.api import Provider
 from services.ingest.series import Instrument, Quote
-from services.ingest.upstream.waits import wait_listener
+from services.ingest.upstream.waits import listen_to_waits
 
 # Symbols of one call of the provider, which can ask for them in one request.
 MAX_SYMBOLS = 50
@@ -84,7 +84,7 @@ class Lookups:
             nonlocal group
             # A second flight must not reuse the first one's answer.
             asked, group = group or _Group([symbol]), None
-            wait_listener.set(self._quotes.listener(asked.symbols))
+            listen_to_waits(self._quotes.listener(asked.symbols))
             answer = (await asked.ask(self._provider, self._upstream, until))[symbol]
             if isinstance(answer, FinstageError):
                 raise answer

@@ -1,6 +1,7 @@
 """Ordered fallback: several providers as one, with a record of who was asked."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TypeVar
 
@@ -12,9 +13,12 @@ from services.ingest.hours.gaps import with_gaps
 from services.ingest.providers.api import Provider
 from services.ingest.series import Attempt, FetchedBars, Instrument, Quote, SeriesKey
 from services.ingest.upstream.guard import ProviderStatus
+from services.ingest.upstream.waits import no_wait_over
 
 T = TypeVar("T")
 DATA = "data"
+# Seconds that a provider may wait to be asked (again) while there is another one to ask.
+MAX_WAIT_S = 1.0
 _log = structlog.get_logger(__name__)
 
 
@@ -61,7 +65,8 @@ class Providers:
         trails: list[tuple[Attempt, ...]] = [() for _ in symbols]
         missing = list(range(len(symbols)))
         for provider in self._providers:
-            found = provider.fetch_quotes([symbols[i] for i in missing], deadline=deadline)
+            with self._giving_way(provider):
+                found = provider.fetch_quotes([symbols[i] for i in missing], deadline=deadline)
             answers = answers or list(found)
             for i, answer in zip(missing, found, strict=True):
                 trails[i] += (Attempt(provider.name, _outcome(answer)),)
@@ -75,10 +80,18 @@ class Providers:
         ]
 
     def instrument(self, symbol: str, *, deadline: float | None) -> Instrument:
-        return self._first(lambda provider: provider.instrument(symbol, deadline=deadline), _any)[0]
+        def ask(provider: Provider) -> Instrument:
+            with self._giving_way(provider):
+                return provider.instrument(symbol, deadline=deadline)
+
+        return self._first(ask, _any)[0]
 
     def search(self, query: str, *, limit: int, deadline: float | None) -> list[Instrument]:
-        return self._first(lambda provider: provider.search(query, limit=limit, deadline=deadline), bool)[0]
+        def ask(provider: Provider) -> list[Instrument]:
+            with self._giving_way(provider):
+                return provider.search(query, limit=limit, deadline=deadline)
+
+        return self._first(ask, bool)[0]
 
     def status(self) -> list[ProviderStatus]:
         return [status for provider in self._providers for status in provider.status()]
@@ -92,6 +105,11 @@ class Providers:
     def close(self) -> None:
         for provider in self._providers:
             provider.close()
+
+    def _giving_way(self, provider: Provider) -> AbstractContextManager[None]:
+        """A block without long waits, unless this provider is the last. (Bars are worth waiting for: the provider
+        that has them first keeps the series.)"""
+        return nullcontext() if provider is self._providers[-1] else no_wait_over(MAX_WAIT_S)
 
     def _first(
         self, ask: Callable[[Provider], T], suffices: Callable[[T], bool]

@@ -15,7 +15,7 @@ from pyrate_limiter import GCRA, Decision, InMemoryStateStore, Rate, StateStore
 
 from finstage_runtime.clock import Clock
 from services.ingest.upstream.outcomes import Failure, Outcome
-from services.ingest.upstream.waits import tell_wait
+from services.ingest.upstream.waits import may_wait
 
 HALVE_AT_MOST_EVERY_S = 1.0
 # Seconds until the next probe, when nothing has come of the last one.
@@ -189,10 +189,8 @@ class Pace:
                     wait_s,
                 )
             wait_s = late.retry_after_s or 0.0
-            ends = self._clock.monotonic() + wait_s
-            if ends >= until:
+            if self._clock.monotonic() + wait_s >= until or not may_wait(late, wait_s):
                 return late
-            tell_wait(late, ends)
             self._sleep(wait_s)
 
     def refused(self) -> None:

@@ -11,7 +11,7 @@ from tenacity import RetryCallState, Retrying, retry_if_result
 
 from finstage_runtime.clock import Clock
 from services.ingest.upstream.outcomes import Failure, Outcome, Trouble
-from services.ingest.upstream.waits import tell_wait
+from services.ingest.upstream.waits import may_wait
 
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
@@ -92,8 +92,12 @@ class Retrier:
             if deadline is not None:
                 room_s = min(max(took_s, _MIN_ROOM_S), _MAX_ROOM_S)
                 fits = fits and self._clock.monotonic() + pause_s + room_s < deadline
-            retries = state.attempt_number - reconnects
-            return retries > self._policy.retries or not fits or not may_retry()
+            failure, retries = _failure(state), state.attempt_number - reconnects
+            if retries > self._policy.retries or not fits:
+                return True
+            if failure and pause_s > 0 and not may_wait(failure, pause_s):
+                return True
+            return not may_retry()
 
         retrying = Retrying(
             retry=retry_if_result(lambda result: isinstance(result, Failure) and result.mendable),
@@ -115,8 +119,6 @@ class Retrier:
 
     def _tell(self, state: RetryCallState) -> None:
         failure = _failure(state)
-        if failure:
-            tell_wait(failure, self._clock.monotonic() + state.upcoming_sleep)
         _log.info(
             "api_call_retry",
             provider=self._provider,
