@@ -12,6 +12,7 @@ from datetime import datetime
 
 from finstage_market.errors import FinstageError
 
+
 @dataclass(frozen=True, slots=True)
 class SeriesVersion:
     """finstage.market.v1.SeriesVersion."""
