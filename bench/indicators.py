@@ -1,9 +1,9 @@
-"""Nine indicators over 2,500 bars: as the account did it with pandas, by TA-Lib alone, by the service.
+"""Nine indicators over 2,500 bars: the account's way with pandas, TA-Lib alone, and the service.
 
 The account's way makes a DataFrame for each indicator and computes with rolling and ewm. TA-Lib alone is the
-limit: nine calls over arrays, nothing checked and nothing told. The service's way is measured twice: from a
-request's specs to arrays, in this process; and as one ComputeIndicators call over gRPC, client and server on
-one event loop, bars held, 500 bars answered.
+limit: nine calls over arrays, without checks or metadata. The service is measured twice: from a request's
+specs to arrays, in this process; and as one ComputeIndicators call over gRPC, with client and server on one
+event loop, the bars cached, and 500 bars in the answer.
 """
 
 import time
@@ -41,7 +41,7 @@ METHOD = "/finstage.indicators.v1.IndicatorService/ComputeIndicators"
 
 
 def sample(count: int) -> Columns:
-    """A random walk of days."""
+    """Return a random walk of days."""
     rng = np.random.default_rng(7)
     close = 100 * np.exp(np.cumsum(rng.normal(0, 0.01, count)))
     high, low = close * (1 + rng.random(count) * 0.01), close * (1 - rng.random(count) * 0.01)
@@ -49,7 +49,7 @@ def sample(count: int) -> Columns:
 
 
 def account(bars: Columns) -> list[object]:
-    """The nine, the account's way."""
+    """Compute the nine in the account's way."""
 
     def read() -> pd.DataFrame:
         index = pd.to_datetime(bars.open_time_ms, unit="ms", utc=True)
@@ -106,7 +106,7 @@ def account(bars: Columns) -> list[object]:
 
 
 def bare(bars: Columns) -> list[object]:
-    """The nine, by TA-Lib alone."""
+    """Compute the nine by TA-Lib alone."""
     high, low, close = bars.high, bars.low, bars.close
     return [
         talib.SMA(close),
@@ -122,7 +122,7 @@ def bare(bars: Columns) -> list[object]:
 
 
 class HeldBars:
-    """BarsSource with one series."""
+    """A BarsSource with one series."""
 
     def __init__(self, columns: Columns) -> None:
         header = series_pb2.BarSeries(symbol="BENCH", interval=Interval.D1, last_is_final=True)
@@ -133,7 +133,7 @@ class HeldBars:
 
 
 def seconds(work: Callable[[], object], times: int) -> Callable[[], float]:
-    """A case that does `work` as many times and gives the seconds of one."""
+    """Return a case that runs `work` that many times and returns the seconds of one run."""
 
     def case() -> float:
         begun = time.perf_counter()
