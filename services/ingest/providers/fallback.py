@@ -107,8 +107,10 @@ class Providers:
             provider.close()
 
     def _giving_way(self, provider: Provider) -> AbstractContextManager[None]:
-        """A block without long waits, unless this provider is the last. (Bars are worth waiting for: the provider
-        that has them first keeps the series.)"""
+        """A block without long waits, unless this provider is the last.
+
+        Bars are worth waiting for, because the provider that has them first keeps the series.
+        """
         return nullcontext() if provider is self._providers[-1] else no_wait_over(MAX_WAIT_S)
 
     def _first(
