@@ -175,7 +175,7 @@ async def test_a_malformed_batch_is_refused_whole_and_the_stream_goes_on(
         uneven,
         bar_batch(2, bars({0: 10}), symbol="no symbol\x00"),
         bar_batch(3, bars({0: 10}), interval=""),
-        bar_batch(4, bars({0: 10}), interval=77),
+        bar_batch(4, bars({0: 10}), interval="7h"),
         bar_batch(5, bars({0: 10}), adjusted_close=[1.0, 2.0]),
         bar_batch(6, series_of(50_001)),
         bar_batch(7, bars({0: 10})),
