@@ -1,4 +1,4 @@
-"""Bars made up for a purpose (flat, without volume, halted, rising without a fall), and messages of them."""
+"""Synthetic bars (flat, without volume, halted, rising without a fall), and their messages."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ DAY_MS = 86_400_000
 
 
 def walk(n: int, *, seed: int = 3) -> Columns:
-    """Ordinary bars in cents: a random walk with ranges and volume."""
+    """Return ordinary bars in cents: a random walk with ranges and volume."""
     rng = np.random.default_rng(seed)
     close = np.round(100 * np.exp(np.cumsum(rng.normal(0, 0.01, n))), 2)
     open_ = np.round(close + rng.normal(0, 0.3, n), 2)
@@ -22,29 +22,29 @@ def walk(n: int, *, seed: int = 3) -> Columns:
 
 
 def flat(n: int, price: float = 5.0, volume: float = 0.0) -> Columns:
-    """Bars at one price."""
+    """Return bars at one price."""
     return Columns.of(np.arange(n) * DAY_MS, *(np.full(n, price) for _ in range(4)), np.full(n, volume))
 
 
 def rise(n: int) -> Columns:
-    """Every value is above the one before, by a step that differs."""
+    """Return bars in which every value is above the one before, by changing steps."""
     close = 100 + np.cumsum(1.0 + 0.5 * np.sin(np.arange(n)))
     return Columns.of(np.arange(n) * DAY_MS, close - 0.2, close + 0.1, close - 0.3, close, np.full(n, 1e3))
 
 
 def with_columns(bars: Columns, **columns: object) -> Columns:
-    """`bars` with other values in some columns."""
+    """Return `bars` with other values in some columns."""
     names = ("open", "high", "low", "close", "volume")
     return Columns.of(bars.open_time_ms, *(columns.get(name, getattr(bars, name)) for name in names))  # type: ignore[arg-type]
 
 
 def without_volume(bars: Columns) -> Columns:
-    """`bars`, of which nothing was traded."""
+    """Return `bars` without volume."""
     return with_columns(bars, volume=np.zeros(len(bars)))
 
 
 def joined(*parts: Columns) -> Columns:
-    """The parts one after the other, a day apart."""
+    """Return the parts one after the other, a day apart."""
     whole = Columns.concat(parts)
     return Columns.of(
         np.arange(len(whole)) * DAY_MS, whole.open, whole.high, whole.low, whole.close, whole.volume
@@ -52,19 +52,19 @@ def joined(*parts: Columns) -> Columns:
 
 
 def halted(traded: Columns, n: int) -> Columns:
-    """`traded`, and then `n` bars at its last close without volume."""
+    """Return `traded`, followed by `n` bars at its last close without volume."""
     return joined(traded, flat(n, float(traded.close[-1])))
 
 
 def many_bars(n: int) -> Columns:
-    """A random walk of minutes."""
+    """Return a random walk of minutes."""
     rng = np.random.default_rng(5)
     close = 100 + np.cumsum(rng.normal(size=n)) * 0.01
     return Columns.of(np.arange(n) * 60_000, close, close + 1, close - 1, close, np.ones(n))
 
 
 def as_message(bars: Columns) -> series_pb2.BarColumns:
-    """The bars as the contract has them."""
+    """Return the bars as a message."""
     return series_pb2.BarColumns(
         open_time_ms=bars.open_time_ms,
         open=bars.open,
@@ -76,5 +76,5 @@ def as_message(bars: Columns) -> series_pb2.BarColumns:
 
 
 def spec(name: str, **fields: Any) -> pb.IndicatorSpec:
-    """A spec as the contract has it."""
+    """Return a spec as a message."""
     return pb.IndicatorSpec(name=name, **fields)

@@ -1,4 +1,4 @@
-"""After one absurd value a computation starts over: what comes later is as if it had not been."""
+"""After one absurd value a computation starts over; later values do not depend on it."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ PRICES = ("open", "high", "low", "close")
 
 
 def with_print(bars: Columns, columns: tuple[str, ...], value: float, row: int = 300) -> Columns:
-    """`bars` with `value` at one row."""
+    """Return `bars` with `value` at one row."""
     changed = {name: getattr(bars, name).copy() for name in columns}
     for values in changed.values():
         values[row] = value
@@ -32,7 +32,7 @@ def with_print(bars: Columns, columns: tuple[str, ...], value: float, row: int =
 def test_a_window_forgets_an_absurd_print(
     catalogue: Catalogue, columns: tuple[str, ...], value: float
 ) -> None:
-    """Every definition of class WINDOW: the value depends on the last lookback + 1 bars only."""
+    """This holds for every definition of class WINDOW: a value depends only on the last lookback + 1 bars."""
     bars = walk(800)
     spoilt = with_print(bars, columns, value)
     for spec in every_definition(catalogue):
@@ -48,9 +48,7 @@ def test_a_window_forgets_an_absurd_print(
 
 
 @pytest.mark.parametrize("value", [1e15, 1e300])
-def test_what_keeps_running_sums_starts_over_with_the_first_window_after_it(
-    catalogue: Catalogue, value: float
-) -> None:
+def test_running_sums_start_over_with_the_first_window_after_it(catalogue: Catalogue, value: float) -> None:
     bars = with_print(walk(800), (*PRICES, "volume"), value)
     for spec in every_definition(catalogue):
         if not spec.is_anchored or spec.class_ is IndicatorClass.WINDOW:
@@ -80,18 +78,18 @@ def test_an_anchor_does_not_depend_on_later_bars() -> None:
             assert anchors([values[:length]], lookback) == expected
 
 
-def test_a_rise_of_a_millionfold_starts_nothing_over() -> None:
+def test_a_millionfold_rise_does_not_restart_a_computation() -> None:
     """A coin that rose from 0.05 to 100,000 has larger values in each window than before it."""
     assert anchors([np.geomspace(1e-9, 1e9, 5000)], 20) == [0]
 
 
-def test_windows_without_any_volume_start_nothing_over() -> None:
+def test_windows_without_volume_do_not_restart_a_computation() -> None:
     volume = np.where(np.arange(1000) % 100 < 50, 0.0, 1e8)
     assert anchors([volume], 5) == [0]
 
 
 async def test_a_series_full_of_absurd_values_is_computed_off_the_event_loop(catalogue: Catalogue) -> None:
-    """It is computed in thousands of parts, which takes longer than a request may hold the loop."""
+    """It is computed in thousands of parts, which takes too long for the event loop."""
     close = np.ones(20_000)
     close[::5] = 1e12
     bars = with_columns(walk(20_000), close=close)

@@ -116,7 +116,7 @@ def test_an_undefined_value_has_its_index_listed_and_the_number_0() -> None:
     assert part.first_index == 1
     assert part.values.tolist() == [1, 0, 3, 0, 0]
     assert part.undefined.tolist() == [2, 4, 5]
-    assert np.isnan(values[1])  # what is kept is not touched
+    assert np.isnan(values[1])  # the cached array is unchanged
 
 
 def test_a_series_as_long_as_the_lookback_has_no_value(catalogue: Catalogue, daily: Columns) -> None:

@@ -27,7 +27,7 @@ async def test_a_client_s_own_bars_are_computed_over(running: Running, daily: Co
     assert not running.price.requests
 
 
-async def test_two_series_are_not_made_of_one(running: Running, daily: Columns) -> None:
+async def test_one_series_is_not_read_as_two(running: Running, daily: Columns) -> None:
     """TA-Lib would compare the highs with the lows."""
     for name in ("beta", "correl"):
         with pytest.raises(InvalidRequest) as raised:
@@ -101,7 +101,7 @@ async def test_a_limit_returns_the_newest_and_computes_over_all(running: Running
 
 
 @pytest.mark.parametrize("limit", [0, -1, 50_001])
-async def test_a_limit_out_of_bounds_is_told(running: Running, daily: Columns, limit: int) -> None:
+async def test_a_limit_out_of_bounds_is_reported(running: Running, daily: Columns, limit: int) -> None:
     with pytest.raises(InvalidRequest) as raised:
         await running.compute_on_bars(as_message(daily), spec("sma"), limit=limit)
     [violation] = raised.value.violations
@@ -132,7 +132,7 @@ async def test_the_days_of_a_client_s_own_bars_begin_in_its_time_zone(
         ("x" * 5000, "IANA"),
     ],
 )
-async def test_a_time_zone_that_is_needed_and_not_known_is_told(
+async def test_an_unknown_time_zone_is_reported_when_needed(
     running: Running, daily: Columns, zone: str, word: str
 ) -> None:
     with pytest.raises(InvalidRequest) as raised:
@@ -162,8 +162,8 @@ async def test_each_output_starts_at_its_own_first_bar(running: Running) -> None
     assert [len(o.values) for o in short.results[0].outputs] == [1, 0, 0]
 
 
-async def test_what_divides_by_zero_is_undefined_on_the_wire(running: Running) -> None:
-    """A screen for rsi < 30 and mfi < 20 does not find what is not traded."""
+async def test_a_division_by_zero_is_undefined_on_the_wire(running: Running) -> None:
+    """A screen for rsi < 30 and mfi < 20 does not find symbols without trades."""
     bars = as_message(flat(100))
     names = ("rsi", "mfi", "stoch", "vwap", "cmf")
     frame = await running.compute_on_bars(bars, *(spec(name) for name in names))

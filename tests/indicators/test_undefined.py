@@ -17,7 +17,7 @@ from services.indicators.undefined import DIVISORS
 from .conftest import every_definition, one_spec, over_all_bars
 from .series import flat, halted, joined, rise, walk, with_columns, without_volume
 
-# Of a price of 5: no arc sine, by its domain.
+# The arc sine of a price of 5 does not exist.
 NEVER = {"acos", "asin"}
 
 FLAT = {
@@ -29,7 +29,7 @@ NO_VOLUME = {"cmf", "marketfi", "mfi", "pvo", "rvol", "vwap", "vwma"}
 
 
 def definitions(catalogue: Catalogue) -> list[Spec]:
-    """Every definition but TA-Lib's own number of a row that has a standard one."""
+    """Return every definition, without the variant `talib` where there is a `standard` one."""
     return [
         spec
         for spec in every_definition(catalogue)
@@ -38,7 +38,7 @@ def definitions(catalogue: Catalogue) -> list[Spec]:
 
 
 def undefined_rows(catalogue: Catalogue, bars: Columns) -> tuple[set[str], set[str]]:
-    """The rows without any value, and those without some, past their lookbacks."""
+    """Return the rows without any value past their lookbacks, and those without some."""
     whole, some = set(), set()
     for spec in definitions(catalogue):
         for values, first in zip(over_all_bars(spec, bars), spec.lookbacks, strict=True):
@@ -50,13 +50,13 @@ def undefined_rows(catalogue: Catalogue, bars: Columns) -> tuple[set[str], set[s
     return whole - NEVER, some
 
 
-def test_a_flat_series_has_no_value_of_what_divides_by_its_movement(catalogue: Catalogue) -> None:
-    """All variants of a row agree; what does not divide has its value at every bar."""
+def test_indicators_that_divide_by_movement_are_undefined_on_a_flat_series(catalogue: Catalogue) -> None:
+    """All variants of a row agree; an indicator that does not divide has a value at every bar."""
     for price in (5.0, 0.1 + 0.2, 1e-9, 123.45):
         assert undefined_rows(catalogue, flat(300, price)) == (FLAT, set()), price
 
 
-def test_a_series_without_volume_has_no_value_of_what_divides_by_it(catalogue: Catalogue) -> None:
+def test_indicators_that_divide_by_volume_are_undefined_without_volume(catalogue: Catalogue) -> None:
     assert undefined_rows(catalogue, without_volume(walk(300))) == (NO_VOLUME, set())
 
 
@@ -69,13 +69,13 @@ def test_a_flat_series_with_volume_has_its_price_as_average(catalogue: Catalogue
 
 
 def test_a_rise_without_a_fall_has_no_stochastic_rsi(catalogue: Catalogue) -> None:
-    """The RSI is 100 at every bar; how high it is in its own range is 0/0."""
+    """The RSI is 100 at every bar, so its place in its own range is 0/0."""
     bars = rise(300)
     assert set(compute(Inputs(bars), one_spec(catalogue, "rsi"))[0].tolist()) == {100.0}
     assert undefined_rows(catalogue, bars) == ({"stochrsi"}, set())
 
 
-def test_prices_of_zero_are_no_divisor(catalogue: Catalogue) -> None:
+def test_a_division_by_a_price_of_zero_is_undefined(catalogue: Catalogue) -> None:
     bars = flat(300, 0.0)
     of_zero = {"accbands", "coppock", "div", "fosc", "natr", "ppo", "roc", "rocp", "rocr", "rocr100", "trix"}
     of_zero |= {"ln", "log10"}
@@ -83,7 +83,7 @@ def test_prices_of_zero_are_no_divisor(catalogue: Catalogue) -> None:
 
 
 def test_talib_s_own_number_is_there_as_the_variant_talib(catalogue: Catalogue, daily: Columns) -> None:
-    """Bit for bit, also where nothing moved."""
+    """It is equal bit for bit, even where nothing moved."""
     bars = joined(flat(60), walk(100), flat(100), daily[:100])
     for spec in every_definition(catalogue):
         if spec.variant.name != "talib":
@@ -96,7 +96,7 @@ def test_talib_s_own_number_is_there_as_the_variant_talib(catalogue: Catalogue, 
             np.testing.assert_array_equal(ours[first:], expected[first:].astype(float), err_msg=spec.id)
 
 
-def test_each_row_that_divides_says_where_it_has_no_value(catalogue: Catalogue) -> None:
+def test_each_row_that_divides_describes_where_it_is_undefined(catalogue: Catalogue) -> None:
     for row in catalogue:
         names = [variant.name for variant in row.variants]
         if row.name.upper() in DIVISORS:
@@ -110,7 +110,7 @@ def test_each_row_that_divides_says_where_it_has_no_value(catalogue: Catalogue) 
 
 
 def with_ties(n: int, seed: int) -> Columns:
-    """Prices of few cents and volumes of few shares: many bars have no change, no range or no volume."""
+    """Return prices of a few cents and volumes of a few shares: many bars have no change, range or volume."""
     rng = np.random.default_rng(seed)
     still = rng.random(n) < np.repeat(rng.random(n // 20 + 1), 20)[:n]
     close = 1.1 + np.cumsum(np.where(still, 0, rng.integers(-2, 3, n))) * 0.1
@@ -123,7 +123,7 @@ def with_ties(n: int, seed: int) -> Columns:
 
 
 class Exact:
-    """The bars as fractions, and divisors by their definitions, in exact arithmetic."""
+    """The bars as fractions, and the divisors by their definitions in exact arithmetic."""
 
     def __init__(self, bars: Columns) -> None:
         def exact(values: Float64s) -> list[Fraction]:
@@ -159,12 +159,12 @@ class Exact:
 
 
 def windowed(n: int, term: Callable[[Exact, int], Fraction]) -> Callable[[Exact, int], Fraction]:
-    """The sum of the last n terms."""
+    """Return the sum of the last n terms."""
     return lambda exact, t: sum((term(exact, i) for i in range(t - n + 1, t + 1)), Fraction(0))
 
 
 def so_far(term: Callable[[Exact, int], Fraction], first: int = 1) -> Callable[[Exact, int], Fraction]:
-    """The sum of all terms, zero when a running average of them is."""
+    """Return the sum of all terms, which is zero when their running average is."""
     return lambda exact, t: sum((term(exact, i) for i in range(first, t + 1)), Fraction(0))
 
 
@@ -206,7 +206,7 @@ def test_a_value_is_undefined_exactly_where_its_divisor_is_zero(
     divisor: Callable[[Exact, int], Fraction],
     seed: int,
 ) -> None:
-    """In prices that no double holds exactly; and where it is not, the value is TA-Lib's, bit for bit."""
+    """Prices are not exact in binary; where the divisor is not zero, the value is TA-Lib's bit for bit."""
     bars = with_ties(300, seed)
     exact = Exact(bars)
     spec = one_spec(catalogue, name, **params)
@@ -228,7 +228,7 @@ def test_the_series_of_those_tests_have_divisors_of_both_kinds() -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_value_does_not_depend_on_later_bars(catalogue: Catalogue, seed: int) -> None:
-    """Nor does where there is none, nor where a computation starts over after an absurd print."""
+    """Nor do undefined places, nor the restart after an absurd print."""
     bars = with_ties(260, seed)
     close, high = bars.close.copy(), bars.high.copy()
     close[100] = high[100] = 1e12
@@ -244,7 +244,7 @@ def test_a_value_does_not_depend_on_later_bars(catalogue: Catalogue, seed: int) 
 
 
 def test_a_value_that_is_undefined_in_a_halt_stays_so(catalogue: Catalogue) -> None:
-    """It does not flicker with rounding: also where prices and averages are not exact in binary."""
+    """It does not flicker with rounding, even if prices and averages are not exact in binary."""
     for price_scale in (1.0, 1e-7, 1e9):
         traded = walk(200)
         scaled = with_columns(
@@ -259,7 +259,7 @@ def test_a_value_that_is_undefined_in_a_halt_stays_so(catalogue: Catalogue) -> N
 
 
 def test_a_running_average_remembers_a_halt_s_last_move_for_37_periods(catalogue: Catalogue) -> None:
-    """By its definition gains and losses shrink alike, so the RSI stays; then no digit is left of them."""
+    """Gains and losses shrink alike, so the RSI stays until no digit of them is left."""
     bars = halted(walk(200), 37 * 14 + 10)
     for name in ("rsi", "cmo", "dx", "plus_di", "minus_di", "adx"):
         [values] = over_all_bars(one_spec(catalogue, name, timeperiod=14), bars)
@@ -294,7 +294,7 @@ def test_a_running_average_starts_again_after_an_undefined_value(catalogue: Cata
 
 
 def test_adx_starts_when_its_directional_index_does(catalogue: Catalogue) -> None:
-    """TA-Lib counts bars without movement as an index of 0, and so is too low for some hundred bars."""
+    """TA-Lib counts bars without movement as an index of 0, so its ADX is too low for some hundred bars."""
     bars = joined(flat(40, 100.0, 1.0), walk(300))
     for variant in ("standard", "wilder"):
         [dx] = over_all_bars(one_spec(catalogue, "dx", variant=variant), bars)
@@ -309,7 +309,7 @@ def test_adx_starts_when_its_directional_index_does(catalogue: Catalogue) -> Non
 
 
 def test_small_prices_are_not_taken_for_zero(catalogue: Catalogue) -> None:
-    """A coin at a hundred-millionth moves as much as one at a hundred."""
+    """A coin at a hundred-millionth moves like one at a hundred."""
     bars = walk(300)
     small = with_columns(bars, **{n: getattr(bars, n) * 2.0**-60 for n in ("open", "high", "low", "close")})
     for spec in definitions(catalogue):
@@ -319,8 +319,8 @@ def test_small_prices_are_not_taken_for_zero(catalogue: Catalogue) -> None:
             np.testing.assert_array_equal(np.isfinite(ours), np.isfinite(expected), err_msg=spec.id)
 
 
-def test_rounding_is_no_movement(catalogue: Catalogue) -> None:
-    """A client's own series may hold 0.3 and 0.1 + 0.2 in turn."""
+def test_rounding_is_not_movement(catalogue: Catalogue) -> None:
+    """A client's own series may alternate between 0.3 and 0.1 + 0.2."""
     noise = np.where(np.arange(200) % 2 == 0, 0.3, 0.1 + 0.2)
     bars = Columns.of(np.arange(200), noise, np.full(200, 0.1 + 0.2), np.full(200, 0.3), noise, np.ones(200))
     whole, _ = undefined_rows(catalogue, bars)

@@ -105,7 +105,7 @@ class Stubborn(Refresher):
     ) -> tuple[SeriesState, FinstageError | None]:
         self.asked.append(key)
         if key == FAULTY:
-            raise ZeroDivisionError("a fault of ours")
+            raise ZeroDivisionError("a bug")
         return await super().ensure(key, max_age_s=max_age_s, deadline=deadline, patience_s=patience_s)
 
 

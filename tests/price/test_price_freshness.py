@@ -144,7 +144,7 @@ async def test_a_committed_revision_is_loaded_by_the_next_call_and_only_then(pri
     assert (await price.bars()).series.version.revision == 1
     price.store.epoch = 2
     await price.market.outdate("A", Interval.D1, 1)
-    assert (await price.bars()).series.version.revision == 1, "what is held is that revision"
+    assert (await price.bars()).series.version.revision == 1, "the cached series has that revision"
     await price.market.outdate("A", Interval.D1, 2)
     price.clock.advance(1)
     price.store.down = Unavailable(Reason.SERVICE_UNAVAILABLE, "ingest does not answer")
