@@ -27,7 +27,8 @@ def run_anchored(
 
     lookback: how many bars before the bar itself a value depends on.
     """
-    if lookback == 0 or is_tame(inputs, columns):
+    # Without a window and without a period there is no sum.
+    if (lookback == 0 and not params) or is_tame(inputs, columns):
         return run(inputs, source, params)
     starts = anchors([inputs.read(name, source) for name in sorted(columns)], lookback)
     if len(starts) == 1:
@@ -63,7 +64,7 @@ def anchors(columns: list[Float64s], lookback: int) -> list[int]:
     an anchor does not depend on later bars.
     """
     sizes = [np.abs(values) for values in columns]
-    windows = [talib.MAX(size, lookback + 1) for size in sizes]
+    windows = [talib.MAX(size, lookback + 1) if lookback else size for size in sizes]
     starts = [0]
     while (next_start := _next_anchor(sizes, windows, starts[-1], lookback)) is not None:
         starts.append(next_start)

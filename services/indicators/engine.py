@@ -79,6 +79,6 @@ class Engine:
 def _steps(inputs: Inputs, spec: Spec) -> int:
     bars, lookback = len(inputs), max(spec.lookbacks)
     steps = bars * (STEPS_A_BAR + min(lookback, bars))
-    if lookback and spec.is_anchored and not is_tame(inputs, spec.columns):
+    if spec.params and spec.is_anchored and not is_tame(inputs, spec.columns):
         steps += bars // (lookback + 1) * STEPS_A_PART
     return steps
