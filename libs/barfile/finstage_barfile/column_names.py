@@ -25,17 +25,15 @@ _EXPLAINED = re.compile(r"\s{2,}|\s*[(\[]")
 _NAMES = {
     "time": (
         "unix", "unixtime", "unixtimestamp", "epoch", "epochtime", "date", "datetime", "timestamp",
-        "opentime",
-        "gmttime", "timegmt", "dategmt", "datetimegmt", "utctime", "timeutc", "dateutc",
-        "datetimeutc", "timestamputc",
-        "utc", "gmt", "localtime", "time", "ts", "tsevent", "windowstart", "starttime", "timestart", "start",
-        "startdate", "periodstart", "barstart", "bartime", "begin", "begins", "begintime",
-        "opentimestamp", "opents",
-        "timeopen", "timeperiodstart", "candletime", "candlebegintime", "tradedate", "tradingdate",
-        "tradingday",
-        "tradetime", "traddt", "date1", "businessdate", "sessiondate", "sessiondate", "quotedate",
-        "pricedate",
-        "asofdate", "asof", "eventtime", "bucket", "moment", "dt", "t", "day", "week", "month", "period",
+        "opentime", "gmttime", "timegmt", "dategmt", "datetimegmt", "utctime", "timeutc", "dateutc",
+        "datetimeutc", "timestamputc", "utc", "gmt", "localtime", "time", "ts", "tsevent",
+        "windowstart", "starttime", "timestart", "start", "startdate", "periodstart", "barstart",
+        "bartime", "begin", "begins", "begintime", "opentimestamp", "epochms", "unixms",
+        "timestampms", "timestampns", "timems", "timens", "tsms", "tsns", "opents", "timeopen",
+        "timeperiodstart", "candletime", "candlebegintime", "tradedate", "tradingdate", "tradingday",
+        "tradetime", "traddt", "date1", "businessdate", "sessiondate", "quotedate", "pricedate",
+        "asofdate", "asof", "eventtime", "bucket", "moment", "dt", "t", "day", "week", "month",
+        "period",
     ),
     "open": ("open", "o", "openprice", "opnpric", "priceopen", "openingprice", "first", "opening"),
     "high": ("high", "h", "highprice", "hghpric", "pricehigh", "max", "highest"),
@@ -141,8 +139,8 @@ def find(
         for word in _NAMES[field]:
             if match := _of_word(word, field, {n: m for n, m in meanings.items() if n not in taken}, owner):
                 found[field] = match
-                others = [n for n in names if meanings[n][0] == _CHOICES.get(word) and n not in taken]
-                if field == "close" and others:
+                others = [n for n in names if meanings[n][0].startswith("last") and n not in taken]
+                if field == "close" and word.startswith("settle") and others:
                     guesses.append(
                         Guess(f"close was read from {match!r}, not {others[0]!r}", "column_names", (field,))
                     )

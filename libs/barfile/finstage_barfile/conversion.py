@@ -23,6 +23,7 @@ class Converted:
     clocks, offsets: their times, as Clocks has them. spool: "row", and a column for each field of numbers.
     plan: how the times were read. first_time: the first of them, as it is written.
     has_clock: whether one of them has a time of day. has_volume: whether a volume is not 0.
+    lost_split: a row that cannot be read and lists a split.
     """
 
     clocks: Int64s
@@ -34,6 +35,7 @@ class Converted:
     first_time: str
     has_clock: bool
     has_volume: bool
+    lost_split: int | None
 
 
 def convert(table: Table, plan: Plan, interval: Interval) -> Converted:
@@ -79,6 +81,7 @@ class _Conversion:
     first_time: str = ""
     has_clock: bool = False
     has_volume: bool = False
+    lost_split: int | None = None
     # A time that only this order of day and month reads, and one that only the other does.
     day_above_12: str = ""
     day_above_12_swapped: str = ""
@@ -116,6 +119,11 @@ class _Conversion:
                 self._refused.append(RefusedRow(int(piece.rows[row]), name, cell, reason))
         self._see_days(cells, clocks)
         fit &= numbers.readable(len(piece.rows))
+        if "splits" in numbers.of:
+            lists = ~np.isin(numbers.of["splits"], (0, 1))
+            lists[list(numbers.unread.get("splits", ()))] = True
+            for row in np.flatnonzero(lists & ~fit)[:1].tolist():
+                self.lost_split = self.lost_split or int(piece.rows[row])
         places = {"row": piece.rows[fit], "clock": clocks.ms[fit]}
         self.spool.append(places | {name: of[fit] for name, of in numbers.of.items()})
         if clocks.offsets is not None:
@@ -159,6 +167,7 @@ class _Conversion:
             first_time=self.first_time,
             has_clock=self.has_clock,
             has_volume=self.has_volume,
+            lost_split=self.lost_split,
         )
 
 

@@ -98,11 +98,14 @@ def _without(records: Sequence[Sequence[str]], at: int, file_name: str) -> Heade
     shape, names = shapes.recognised(data, file_name)
     told = ", ".join(name or "-" for name in names)
     guess = Guess(f"it has no header; its columns were read as {told} ({shape.name})", "columns")
+    guesses = [guess]
+    if shape.price_scale != 1:
+        guesses.append(Guess(f"its prices were read as multiples of {shape.price_scale:g}", "price_scale"))
     return Header(
         names,
         at,
         _skipped(records[:at]),
-        (guess,),
+        tuple(guesses),
         shape.price_scale,
         is_dated_by_name=shape.is_dated_by_name,
     )

@@ -26,7 +26,7 @@ def open_times(
     *,
     time_zone: ZoneInfo | None,
     date_zone: ZoneInfo,
-    stamp: str,
+    is_end: bool,
 ) -> Int64s:
     """int64[n], the open times of bars in milliseconds, in the order of the rows; NONE where there is none.
 
@@ -38,14 +38,14 @@ def open_times(
     Args:
         clocks: times as their clocks show them.
         time_zone: the zone of times that name none.
-        stamp: "start" where the times are those of the bars' first moment, "end" where of their last.
+        is_end: whether the times are those of the bars' last moment; a date alone is that of its day.
 
     Raises:
         NoZone: the times are local, and `time_zone` is not given.
     """
     if interval.is_intraday:
         utc = _instants(clocks, offsets, zoning, time_zone)
-        if stamp == "end":
+        if is_end:
             ends = -(-utc // _MINUTE_MS) * _MINUTE_MS
             utc = np.where(present(utc), ends - interval.nominal_ms, NONE)
         return utc
@@ -58,10 +58,12 @@ def open_times(
         if time_zone is not None and is_plain.any():
             shown[is_plain] = _shown(clocks[is_plain], time_zone)
             is_plain[:] = False
-    days = _dates(shown, stamp)
+    days = (shown - is_end) // _DAY_MS
     opens = np.full(len(clocks), NONE)
     there = present(clocks)
-    opens[there] = clock_changes.midnights(_first_days(days[there], interval, stamp) * _DAY_MS, date_zone)
+    opens[there] = clock_changes.midnights(
+        _first_days(days[there], interval, is_end=is_end) * _DAY_MS, date_zone
+    )
     opens[is_plain] = clocks[is_plain]
     return opens
 
@@ -81,18 +83,12 @@ def _shown(utc: Int64s, zone: ZoneInfo) -> Int64s:
     return moments.to_numpy().astype("datetime64[ms]").astype(np.int64)
 
 
-def _dates(clocks: Int64s, stamp: str) -> Int64s:
-    """Days since 1970. A time of day at a bar's end is of the day before its midnight; a date is itself."""
-    days = clocks // _DAY_MS
-    return (clocks - 1) // _DAY_MS if stamp == "end" and (clocks % _DAY_MS != 0).any() else days
-
-
-def _first_days(days: Int64s, interval: Interval, stamp: str) -> Int64s:
+def _first_days(days: Int64s, interval: Interval, *, is_end: bool) -> Int64s:
     if interval is Interval.MO1:
         return days.astype("datetime64[D]").astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
     if interval is Interval.W1:
         weekday = (days + 3) % 7  # 1970-01-01 was a Thursday
-        return days - np.where((weekday == 6) & (stamp == "start"), -1, weekday)
+        return days - np.where((weekday == 6) & (not is_end), -1, weekday)
     return days
 
 

@@ -158,6 +158,10 @@ def read(
             date_format=date_format,
         )
         made = convert(table, plan, interval or Interval.D1)
+    if made.lost_split is not None and prices != "adjusted":
+        raise Unreadable(
+            f"{table.row_name} {made.lost_split} lists a split, and cannot be read", settled_by="prices"
+        )
     if not len(made.clocks):
         raise _none(table, made.refused[0])
     notes = [*table.notes]
@@ -173,7 +177,7 @@ def read(
         interval,
         time_zone=time_zone,
         date_zone=date_zone,
-        stamp=stamp,
+        is_end=stamp == "end" and made.has_clock,
     )
     zone = f", {(time_zone or _UTC).key}" if made.plan.zoning is Zoning.LOCAL else ""
     far = series.far_away(opens)
@@ -183,10 +187,18 @@ def read(
     if not len(bars):
         raise _none(table, late[0])
     series.check_prices(bars)
+    listed = [kind for kind in EVENTS if kind in plan.columns]
+    if "splits" in listed:
+        try:
+            splits.check_column(bars)
+        except Unreadable:
+            if prices != "adjusted":
+                raise
+            listed.remove("splits")
     adjusting = splits.adjusting(
         bars,
         interval,
-        has_splits="splits" in plan.columns,
+        has_splits="splits" in listed,
         has_adjusted="adjusted_close" in plan.columns,
         prices=prices,
     )
@@ -204,7 +216,7 @@ def read(
         interval=interval,
         digest=digest,
         row_name=table.row_name,
-        events=tuple(splits.events(bars, [kind for kind in EVENTS if kind in plan.columns])),
+        events=tuple(splits.events(bars, listed, is_inverted=adjusting.is_inverted)),
         refused=tuple(sorted((*made.refused, *late), key=lambda each: each.row)),
         column_names={name: columns_of[name] for name in FIELDS if name in columns_of},
         times=f"{made.plan.how}{zone}",
@@ -273,7 +285,7 @@ def _check(made: Converted, interval: Interval) -> None:
             settled_by="column_names",
             fields=["time"],
         )
-    if made.plan.zoning is Zoning.INSTANT:
+    if made.plan.way is None:
         series.check_times(made.clocks)
     spacing.check(spacing.of(made.clocks), interval)
 

@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import io
 import lzma
-import shutil
 import sys
 import tempfile
 import zipfile
@@ -31,11 +30,11 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_PACKED: tuple[tuple[bytes, Callable[[IO[bytes]], Any]], ...] = (
-    (b"\x1f\x8b", lambda file: gzip.GzipFile(fileobj=file, mode="rb")),
-    (b"BZh", bz2.BZ2File),
-    (b"\xfd7zXZ\0", lzma.LZMAFile),
-    (b"\x28\xb5\x2f\xfd", lambda file: _zstandard().ZstdDecompressor().stream_reader(file)),
+_PACKED: tuple[tuple[bytes, Callable[[IO[bytes]], Iterator[bytes]]], ...] = (
+    (b"\x1f\x8b", lambda file: _chunks(gzip.GzipFile(fileobj=file, mode="rb"))),
+    (b"BZh", lambda file: _chunks(bz2.BZ2File(file))),
+    (b"\xfd7zXZ\0", lambda file: _chunks(lzma.LZMAFile(file))),  # noqa: SIM115  # it holds nothing but `file`
+    (b"\x28\xb5\x2f\xfd", lambda file: _of_zstandard(file)),
 )
 _ZIP = b"PK\x03\x04"
 _WORKBOOK = "xl/workbook.xml"
@@ -159,25 +158,41 @@ def _of_archive(source: Source) -> Source:
         if len(wanted) != 1:
             raise Unreadable(f"it is an archive of {len(names)} files, {listed(names, 5)}; unpack it")
         with archive.open(wanted[0]) as member:
-            return _unpacked(_copied(member, source, Path(wanted[0]).name))
+            return _unpacked(_copied(_chunks(member), source, Path(wanted[0]).name))
 
 
-def _copied(reader: Any, source: Source, name: str) -> Source:
+def _copied(chunks: Iterator[bytes], source: Source, name: str) -> Source:
     unpacked = temporary()
     try:
-        shutil.copyfileobj(reader, unpacked, _CHUNK)
+        for chunk in chunks:
+            unpacked.write(chunk)
     except BaseException:
         unpacked.close()
         raise
     return Source(unpacked, source.digest, name, is_workbook=False)
 
 
-def _zstandard() -> Any:
+def _chunks(reader: Any) -> Iterator[bytes]:
+    while chunk := reader.read(_CHUNK):
+        yield chunk
+
+
+def _of_zstandard(file: IO[bytes]) -> Iterator[bytes]:
+    """The content of all frames; zstandard's own reader takes a broken frame for a whole one."""
     try:
         import zstandard  # an extra: most files are not packed so
     except ImportError:
         raise Unreadable("Zstandard is read by: pip install zstandard, or finstage-barfile[zstd]") from None
-    return zstandard
+    frame = zstandard.ZstdDecompressor().decompressobj()
+    for packed in _chunks(file):
+        rest = packed
+        while rest:
+            if frame.eof:
+                frame = zstandard.ZstdDecompressor().decompressobj()
+            yield frame.decompress(rest)
+            rest = frame.unused_data
+    if not frame.eof:
+        raise EOFError("it ends in the middle")
 
 
 @contextmanager

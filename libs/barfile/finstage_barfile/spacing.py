@@ -52,7 +52,9 @@ def of(clocks: Int64s) -> Spacing | None:
 
     if low >= 20 * 60 * _MINUTE_MS:
         name = next(name for least, name in _LONG if low >= least * _DAY_MS)
-        return named(name, is_sure=len(distances) > (1 if is_usual else _FEW))
+        # Months differ by some days.
+        is_even = is_usual or int(distances.max()) <= 1.2 * int(distances.min())
+        return named(name, is_sure=len(distances) > (1 if is_even else _FEW))
     if is_usual and usual in _STEPS_MS:
         return named(_step_name(usual), is_sure=len(distances) > 1)
     fits = [step for step in _STEPS_MS if float((distances % step == 0).mean()) >= _MOST]
@@ -61,7 +63,7 @@ def of(clocks: Int64s) -> Spacing | None:
 
 def _distances(clocks: Int64s) -> Int64s:
     """The distances above 0 between times; of many, those in some stretches of them."""
-    ordered = np.sort(clocks)
+    ordered = clocks if (clocks[1:] >= clocks[:-1]).all() else np.sort(clocks)
     starts = range(0, len(ordered), max(_STRETCH, len(ordered) // _STRETCHES))
     found = np.concatenate([np.diff(ordered[start : start + _STRETCH]) for start in starts])
     return found[found > 0]

@@ -6,7 +6,7 @@ and its distance from the adjusted close changes by it.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,10 +27,8 @@ _NEAR = 0.4
 # More splits than in this part of the rows are no splits, but a factor that each row has.
 _MOST = 0.05
 _FEW = 3
-# Ratios that a split without a column of its own may have.
-_RATIOS = tuple(
-    sorted({a / b for a in range(1, 51) for b in (1, 2, 3, 4, 5) if a != b} | {1 / a for a in range(2, 51)})
-)
+# Ratios that a split without a column of its own may have; others are large dividends.
+_RATIOS = (1.5, *(float(n) for n in range(2, 51)), *(1.0 / n for n in range(2, 51)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +45,16 @@ class FileEvent:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Adjusting:
-    """steps: what to divide raw prices by. notes, guesses: what was found, and what of it is not sure."""
+    """How to adjust prices.
+
+    steps: what to divide raw ones by. notes, guesses: what was found, and what of it is not sure.
+    is_inverted: whether the file's ratios are old shares for a new one.
+    """
 
     steps: Steps
     notes: tuple[str, ...] = ()
     guesses: tuple[Guess, ...] = ()
+    is_inverted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,14 @@ def adjusting(
         splits = list(_shown(bars)) if has_adjusted and prices is None else []
     if not splits or prices == "adjusted":
         return Adjusting(_steps([]), _told(splits, is_raw=False))
+    guesses = () if has_splits else (Guess(f"its adjusted closes show {_names(splits)}", "prices"),)
+    if {_kind(split) for split in splits} & {"other way", *PRICES_ARE} == {"other way"}:
+        splits = [replace(split, ratio=1 / split.ratio) for split in splits]
+        guesses = (
+            Guess(
+                f"its ratios are old shares for a new one, as the closes change at {splits[0].name}", "prices"
+            ),
+        )
     kinds = {split: _kind(split) for split in splits}
     if wrong := next((split for split, kind in kinds.items() if kind == "other way"), None):
         raise Unreadable(f"the close changes the other way than {wrong.name} says", settled_by="prices")
@@ -111,17 +122,34 @@ def adjusting(
     if wanted and interval in (Interval.W1, Interval.MO1):
         told = f"its prices are raw at {wanted[0].name}"
         raise Unreadable(f"{told}, and {interval} bars cannot be adjusted for that; read its days instead")
-    guesses = () if has_splits else (Guess(f"its adjusted closes show {_names(splits)}", "prices"),)
-    return Adjusting(_steps(wanted), _told(splits, is_raw=True), guesses)
+    is_inverted = has_splits and bool(guesses)
+    return Adjusting(_steps(wanted), _told(splits, is_raw=True), guesses, is_inverted=is_inverted)
 
 
-def events(bars: Bars, kinds: Sequence[str]) -> Iterator[FileEvent]:
+def check_column(bars: Bars) -> None:
+    """Check that the column of splits lists splits.
+
+    Raises:
+        Unreadable: it has a ratio in more rows than there are splits.
+    """
+    rows, ratios = _rows_with(bars, "splits")
+    count = len(_first_of_day(bars.open_time_ms[rows], ratios))
+    if count > max(_FEW, _MOST * len(bars)):
+        raise Unreadable(
+            f"its column of splits has a ratio in {count:,} of {len(bars):,} rows, as a factor has; "
+            "its prices may be raw",
+            settled_by="prices",
+        )
+
+
+def events(bars: Bars, kinds: Sequence[str], *, is_inverted: bool) -> Iterator[FileEvent]:
     """The events of a file; amounts are adjusted for later splits, as the bars' prices are."""
     for kind in kinds:
         rows, values = _rows_with(bars, kind)
         times = bars.open_time_ms[rows]
         if kind == "splits":
             once = _first_of_day(times, values)
+            values = 1 / values if is_inverted else values
             yield from (
                 FileEvent(kind, *each)
                 for each in zip(times[once].tolist(), values[once].tolist(), strict=True)
@@ -146,12 +174,6 @@ def _listed(bars: Bars, *, has_adjusted: bool) -> Iterator[_Split]:
     rows, ratios = _rows_with(bars, "splits")
     once = _first_of_day(bars.open_time_ms[rows], ratios)
     rows, ratios = rows[once], ratios[once]
-    if len(rows) > max(_FEW, _MOST * len(bars)):
-        raise Unreadable(
-            f"its column of splits has a ratio in {len(rows):,} of {len(bars):,} rows, as a factor has; "
-            "its prices may be raw",
-            settled_by="prices",
-        )
     for row, ratio in zip(rows.tolist(), ratios.tolist(), strict=True):
         yield _split(bars, row, ratio, has_adjusted=has_adjusted)
 
@@ -231,6 +253,7 @@ def _steps(splits: Sequence[_Split]) -> Steps:
 
 
 def _told(splits: Sequence[_Split], *, is_raw: bool) -> tuple[str, ...]:
+    splits = [split for split in splits if split.row]
     if not splits:
         return ()
     how = "are raw, and were adjusted" if is_raw else "are adjusted already"

@@ -34,7 +34,7 @@ class Clocks:
 
     ms: int64[n], NONE where there is none. offsets: int16[n], of Zoning.OWN.
     refusals: why a row has none, by row.
-    has_clock: whether one of them has a time of day.
+    has_clock: whether one of them has a time of day, and is more than a date.
     """
 
     ms: Int64s
@@ -71,8 +71,10 @@ class TimesPlan:
         ms[fine] = np.datetime64("NaT")
         missing = np.flatnonzero(np.isnat(ms)).tolist()
         refusals = {row: self._refusal(cells.iloc[row], fine=bool(fine[row])) for row in missing}
-        clocks = bool((ms[~np.isnat(ms)] != ms[~np.isnat(ms)].astype("datetime64[D]")).any())
-        return Clocks(ms.astype(np.int64), offsets, refusals, clocks or _shows_clock(cells))
+        there = ms[~np.isnat(ms)]
+        is_moment = self.epochs is not None or self.how == text_times.OWN_ZONE or offsets is not None
+        has_clock = is_moment or _shows_clock(cells) or bool((there != there.astype("datetime64[D]")).any())
+        return Clocks(ms.astype(np.int64), offsets, refusals, has_clock)
 
     def _refusal(self, cell: object, *, fine: bool) -> str:
         if pd.isna(cell):  # type: ignore[call-overload]

@@ -26,13 +26,16 @@ _MAY_BE = re.compile(r"vol(?!at)|qty|qnty|quantit|shares|contracts|lots|units|tr
 _IS_OTHER = re.compile(
     r"adj|avg|average|mean|weighted|wap|deli|outstanding|interest|oi$|count|trades|number|noof|change|"
     r"chg|pct|percent|"
-    r"ratio|value|val$|usd|quote|taker|notional|turnover|spread|split|div|prev|yield|sma|ema|rsi|vwap|float|"
+    r"ratio|value|val$|usd|quote|taker|notional|spread|split|div|prev|yield|sma|ema|rsi|vwap|float|"
     r"open|high|low|close|price|ltp|52w|date|time|id$|rtype|series|code|name|isin|currency|exchange|"
     r"direction|"
     r"mavg|^up$|^dn$|note|return|signal|bid|ask|last|settle|unix|ignore"
 )
 # Volumes of the two sides of a pair: "Volume BTC", "Volume USDT".
 _OF_COIN = re.compile(r"vol(?:ume)?[ _(]+([A-Za-z0-9]{2,6})\)?", re.IGNORECASE)
+_NO_COINS = frozenset(
+    ("MA", "SMA", "EMA", "AVG", "MEAN", "OSC", "DELTA", "CHANGE", "CHG", "PCT", "RATIO", "INDEX")
+)
 _MONEY = frozenset(
     (
         "USD",
@@ -103,21 +106,21 @@ def choose(names: Sequence[str], words: Mapping[str, str], given: str | None, ti
         if matches:
             ticks = next((name for name in names if words[name] in _TICKS), None)
             return _scaled(matches[0], ticks)
-    coins = [name for name in names if _OF_COIN.fullmatch(name.strip())]
+    coins = [name for name in names if _coin(name) not in ("", *_NO_COINS)]
     if coins:
         return _of_coin(coins, ticker)
     if counts := [name for name in names if words[name] in _TICKS]:
         return Choice(counts[0], guesses=(_read_from(counts[0], "which counts ticks"),))
-    unknown = [name for name in names if name and not words[name] and not _IS_OTHER.search(_plain(name))]
-    likely = [name for name in unknown if _MAY_BE.search(_plain(name))]
+    unknown = [name for name in names if name and not words[name]]
+    others = [name for name in unknown if _IS_OTHER.search(_plain(name))]
+    likely = [name for name in unknown if name not in others and _MAY_BE.search(_plain(name))]
     if len(likely) == 1:
         made = _scaled(likely[0], None)
         return Choice(likely[0], None, made.scale, made.guesses or (_read_from(likely[0], "by its name"),))
     if likely:
         raise doubt(likely)
-    return Choice(
-        None, guesses=(Guess("it has no volume, so 0 is written", "no_volume"),), unknown=tuple(unknown)
-    )
+    perhaps = tuple(name for name in unknown if name not in others or _MAY_BE.search(_plain(name)))
+    return Choice(None, guesses=(Guess("it has no volume, so 0 is written", "no_volume"),), unknown=perhaps)
 
 
 def _of_coin(names: Sequence[str], ticker: str | None) -> Choice:
@@ -146,9 +149,9 @@ def _coin(name: str) -> str:
 def _scaled(name: str, ticks: str | None) -> Choice:
     found = _UNIT.search(name)
     unit = ((found[1] or found[2]) if found else "").lower()
-    scale = _SCALES.get(unit, 1.0)
-    if scale == 1.0:
-        return Choice(name, ticks)
+    scale = _SCALES.get(unit)
+    if scale is None:
+        return Choice(name, ticks, guesses=(_read_from(name, "in its own unit"),) if unit else ())
     return Choice(name, ticks, scale, (_read_from(name, f"in units of {scale:,.0f}"),))
 
 

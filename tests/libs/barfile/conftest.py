@@ -18,12 +18,12 @@ ReadText = Callable[..., BarFile]
 def read_text(tmp_path: Path) -> ReadText:
     """Read text as barfile.read() reads a file; a zone is given by its name."""
 
-    def read(content: str, *, interval: str = "1d", zone: str = "", **how: Any) -> BarFile:
+    def read(content: str, *, interval: str | None = "1d", zone: str = "", **how: Any) -> BarFile:
         path = tmp_path / "bars.csv"
         path.write_text(content)
         is_without = "vol" not in content.lower()
         how = {"time_zone": barfile.zone_of(zone) if zone else None, "no_volume": is_without} | how
-        return barfile.read(path, interval=Interval(interval), **how)
+        return barfile.read(path, interval=Interval(interval) if interval else None, **how)
 
     return read
 
