@@ -15,6 +15,7 @@ from services.indicators.inputs import Inputs
 
 from .conftest import every_definition, one_spec, over_all_bars
 from .series import walk, with_columns
+from .test_catalogue import periods
 
 PRICES = ("open", "high", "low", "close")
 
@@ -45,6 +46,22 @@ def test_a_window_forgets_an_absurd_print(
             np.testing.assert_allclose(
                 ours[after:], expected[after:], rtol=1e-9, atol=1e-9 * scale, err_msg=spec.id
             )
+
+
+@pytest.mark.parametrize("value", [1e15, 1e300])
+def test_a_window_of_any_kind_forgets_it(catalogue: Catalogue, value: float) -> None:
+    """With the shortest periods, odd ones, and every kind of moving average."""
+    bars = walk(500)
+    spoilt = with_print(bars, (*PRICES, "volume"), value)
+    for spec in periods(catalogue):
+        if spec.class_ is IndicatorClass.WINDOW:
+            after = 301 + max(spec.lookbacks)
+            for ours, expected in zip(over_all_bars(spec, spoilt), over_all_bars(spec, bars), strict=True):
+                kept = expected[np.isfinite(expected)]
+                scale = np.abs(kept).max() if len(kept) else 1.0
+                np.testing.assert_allclose(
+                    ours[after:], expected[after:], rtol=1e-9, atol=1e-9 * scale, err_msg=spec.id
+                )
 
 
 @pytest.mark.parametrize("value", [1e15, 1e300])
