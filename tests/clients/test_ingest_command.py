@@ -1,15 +1,17 @@
 """`finstage ingest` on small services, and on the real ingest where its words count."""
 
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import finstage_barfile as barfile
-from finstage_client import Client, WriteProgress
+from finstage_client import Client, Upload, WriteProgress
 from finstage_client.cli.file_write import FileWrite
 from finstage_market.interval import Interval
 from finstage_rpc.service import Service
@@ -321,3 +323,154 @@ def test_the_exit_code_says_whether_all_rows_are_in(finstage: Run, tmp_path: Pat
     for rows, code in ((good, 0), (good + bad, 3), (bad, 1), (good, 0)):
         path.write_text(header + rows)
         assert finstage("ingest", str(path), "--symbol", "X").code == code
+
+
+OPTIONS = {
+    "--columns time,close,low,open,high,volume": "1704067200000,2,1,1.5,3,5\n",
+    "--skip-rows 1": "a,b,c,d,e,f\ntime,open,high,low,close,volume\n1704067200000,1.5,3,1,2,5\n",
+    "--encoding latin-1": "time,open,high,low,close,volume,Größe\n1704067200000,1.5,3,1,2,5,1\n",
+    "--no-volume": "time,open,high,low,close,Menge\n1704067200000,1.5,3,1,2,5\n",
+    "--map volume=Menge": "time,open,high,low,close,Menge\n1704067200000,1.5,3,1,2,5\n",
+    "--price-scale 0.5": "time,open,high,low,close,volume\n1704067200000,3,6,2,4,5\n",
+    "--stamp end": "time,open,high,low,close,volume\n1704153600000,1.5,3,1,2,5\n",
+    "--prices adjusted": "time,open,high,low,close,volume,split\n1704067200000,1.5,3,1,2,5,4\n",
+    "--date-format '%d/%m/%Y %z'": "time,open,high,low,close,volume\n01/01/2024 +0900,1.5,3,1,2,5\n",
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_an_option_says_what_a_file_does_not(
+    finstage: Run, services: Any, tmp_path: Path, option: str
+) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_bytes(OPTIONS[option].encode("latin-1"))
+    done = finstage("ingest", str(path), "--symbol", "X", "-i", "1d", *shlex.split(option))
+    assert (done.code, done.stderr) == (0, "")
+    ((batch,),) = services.ingest.batches.values()
+    columns = batch.columns
+    assert list(columns.open_time_ms) == [1704067200000]
+    assert [columns.open[0], columns.high[0], columns.low[0], columns.close[0]] == [1.5, 3, 1, 2]
+    assert columns.volume[0] == (0 if option == "--no-volume" else 5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("--encoding", "klingon"), "'klingon' is not an encoding, such as utf-8"),
+        (("--columns", "time"), "'time' is not a list of columns"),
+        (("--prices", "x"), "'x' is not one of 'raw', 'adjusted'"),
+        (("--stamp", "x"), "'x' is not one of 'start', 'end'"),
+    ],
+)
+def test_a_wrong_option_is_exit_code_2(finstage: Run, arguments: tuple[str, ...], line: str) -> None:
+    done = finstage("ingest", "a.csv", "--symbol", "A", *arguments)
+    assert (done.code, done.stdout) == (2, "")
+    assert line in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "hint"),
+    [
+        ("1704067200000,2,1,1.5,3,5\n", "say which with --columns time,open,high,low,close,volume"),
+        ("time,open,high,low,close,Menge\n1704067200000,1,3,1,2,5\n", "--map volume=COLUMN, or --no-volume"),
+        ("time,open,high,low,close,volume,split\n1,1,1,1,1,1,1\n2024-01-02,1,1,1,1,1,x\n", "--prices raw or"),
+        ("time,open,high,low,close,volume,Größe\n", "say which with --encoding, such as latin-1"),
+    ],
+)
+def test_a_doubt_names_the_option_that_settles_it(
+    finstage: Run, tmp_path: Path, content: str, hint: str
+) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_bytes(content.encode("latin-1"))
+    done = finstage("ingest", str(path), "--symbol", "X")
+    assert done.code == 1
+    assert hint in done.stderr
+
+
+def test_without_an_interval_that_of_the_file_is_taken_and_shown(
+    finstage: Run, services: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text(
+        "time,open,high,low,close,volume\n"
+        + "".join(f"{1704067200 + 3600 * hour},1,1,1,1,1\n" for hour in range(9))
+    )
+    done = finstage("ingest", str(path), "--symbol", "X")
+    assert done.code == 0
+    assert "bars.csv to X 1h" in done.stdout
+    assert "interval: 1h, as far as its bars are apart" in done.stdout
+    ((batch,),) = services.ingest.batches.values()
+    assert batch.interval == "1h"
+    refused = finstage("ingest", str(path), "--symbol", "X", "-i", "1m")
+    assert (refused.code, "its bars look like 1h, not 1m; say which with --interval" in refused.stderr) == (
+        1,
+        True,
+    )
+
+
+def test_raw_prices_are_adjusted_and_closes_for_dividends_sent(
+    finstage: Run, services: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text(
+        "date,open,high,low,close,volume,dividends,splits\n2024-01-01,40,40,40,40,1,0,0\n"
+        "2024-01-02,10,10,10,10,4,0,4\n2024-01-03,9,9,9,9,4,1,0\n"
+    )
+    done = finstage("ingest", str(path), "--symbol", "X")
+    assert "prices are raw, and were adjusted for the 4:1 split of 2024-01-02" in done.stdout
+    assert "adjusted closes: computed from the file's dividends" in done.stdout
+    ((batch,),) = services.ingest.batches.values()
+    assert list(batch.columns.close) == [10, 10, 9]
+    assert list(batch.columns.volume) == [4, 4, 4]
+    (report,) = finstage("ingest", str(path), "--symbol", "Y", "--json").json["files"]
+    assert [(event["kind"], event["value"]) for event in report["events"]] == [
+        ("dividends", 1),
+        ("splits", 4),
+    ]
+
+
+def test_control_characters_of_a_file_never_reach_the_terminal(finstage: Run, tmp_path: Path) -> None:
+    path = tmp_path / "b\x1b[31m.csv"
+    path.write_text(
+        "date,open,high,low,close,volume,x\x1b]0;owned\x07\n2024-01-01,1,1,1,1,1,1\n\x1b[2J\x9b31m,1,1,1,1,1,1\n"
+    )
+    done = finstage("ingest", str(path), "--symbol", "X")
+    machine = finstage("ingest", str(path), "--symbol", "X", "--json")
+    failed = finstage("ingest", str(tmp_path / "none\x1b[31m.csv"), "--symbol", "X")
+    assert (done.code, failed.code) == (3, 1)
+    for text in (done.stdout, done.stderr, machine.stdout, failed.stderr):
+        assert all(c.isprintable() for c in text.replace("\n", ""))
+
+
+def test_a_frame_in_any_order_is_sent_as_the_command_sends_a_file(services: Any, tmp_path: Path) -> None:
+    index = pd.DatetimeIndex(["2024-01-04", "2024-01-03", "2024-01-02"], tz="Asia/Tokyo")
+    frame = pd.DataFrame(
+        {"open": 1.0, "high": 3.0, "low": 1.0, "close": [3.0, 2.0, 1.0], "volume": [5, None, 7]}, index
+    )
+    upload = Upload(
+        frame,
+        symbol="X",
+        interval="1d",
+        source="client:me",
+        idempotency_key="k",
+        adjusted_close=np.array([0.3, 0.2, 0.1]),
+    )
+    with Client(ingest=services.targets["ingest"]) as client:
+        client.write(upload)
+    ((batch,),) = services.ingest.batches.values()
+    days = pd.to_datetime(list(batch.columns.open_time_ms), unit="ms")
+    assert [f"{day:%Y-%m-%d %H:%M}" for day in days] == [
+        "2024-01-02 00:00",
+        "2024-01-03 00:00",
+        "2024-01-04 00:00",
+    ]
+    assert list(batch.columns.close) == [1, 2, 3]
+    assert list(batch.columns.volume) == [7, 0, 5]
+
+
+def test_a_refused_row_of_a_frame_is_told_by_its_place_in_the_frame(target: str) -> None:
+    index = pd.DatetimeIndex(["2024-01-04", "2024-01-03", "2024-01-02"], tz="UTC")
+    frame = pd.DataFrame({"open": 1.0, "high": [0.5, 1, 1], "low": 1.0, "close": 1.0, "volume": 1.0}, index)
+    upload = Upload(frame, symbol="X", interval="1d", source="client:me", idempotency_key="k")
+    with Client(ingest=target) as client:
+        assert [bar.row for bar in client.write(upload).rejected] == [0]

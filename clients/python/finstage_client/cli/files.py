@@ -111,7 +111,7 @@ def ingest(
         ),
     ] = [],  # noqa: B006  # typer copies it
     columns: Annotated[
-        list[str] | None,
+        Any,
         typer.Option(
             parser=_names,
             metavar="NAMES",
