@@ -14,8 +14,10 @@ SCALE_FACTOR = 5.0
 _MIN_SIZE = np.log(1.1)
 # A move is of a split's size when it differs from it by less than this.
 _SAME_SIZE = 0.1
-# Moves of a smaller size happen on ordinary days, so they count near the split only.
-_STRIKING_SIZE = np.log(2.0) - 1e-9
+# Moves of a smaller size happen on ordinary days, so they count near the split only. Up to a factor of three
+# they happen in a crash: then only such a move counts that is very like the split.
+_STRIKING_SIZE, _STRANGE_SIZE = np.log(2.0) - 1e-9, np.log(3.0) - 1e-9
+_VERY_LIKE = 0.03
 # How many bars away from its day a split may have been applied.
 _NEAR_BARS = 5
 
@@ -65,7 +67,8 @@ def split_jumps(
         near = np.abs(np.arange(len(moves)) - at) <= _NEAR_BARS
         alike = near & (np.abs(moves - size) < min(_SAME_SIZE, abs(size) / 4))
         if anywhere and abs(size) >= _STRIKING_SIZE:
-            alike |= np.abs(np.abs(moves) - abs(size)) < _SAME_SIZE
+            within = _SAME_SIZE if abs(size) >= _STRANGE_SIZE else _VERY_LIKE
+            alike |= np.abs(np.abs(moves) - abs(size)) < within
         if 0 <= at < len(moves):
             alike[at] |= abs(moves[at] - size) < abs(moves[at])
         for row in np.flatnonzero(alike).tolist():

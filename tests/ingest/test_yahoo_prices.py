@@ -188,6 +188,12 @@ def test_a_split_applied_on_another_day_or_to_a_part_of_the_history_is_flagged()
     assert jumps(*twice.bars.flags) == [ms("2024-03-07T09:30")]
 
 
+def test_a_crash_by_half_is_no_split_of_two_years_later() -> None:
+    rows = days(53.5, 25.75, 24.0, 24.2, 22.3, 22.0, 21.8, 21.9, 22.0, 22.4, 22.8)
+    found = bars(Interval.D1, body(rows, events=split("2024-03-14T09:30", 2)))
+    assert jumps(*found.bars.flags) == []
+
+
 # Dividends
 
 
