@@ -172,11 +172,13 @@ def movement(inputs: Inputs) -> Term:
 
 def money_flow(inputs: Inputs) -> Term:
     """The typical price times volume, where the typical price has changed."""
-    typical = inputs.read("source", Source.HLC3)
-    unchanged, volume = change(inputs, "source", Source.HLC3), inputs.columns.volume
-    return Term(
-        inputs, "money flow", 1, lambda rows: unchanged.is_zero(rows) | (typical[rows] * volume[rows] == 0.0)
-    )
+    typical, volume = inputs.read("source", Source.HLC3), inputs.columns.volume
+    unchanged = change(inputs, "source", Source.HLC3)
+
+    def is_zero(rows: slice) -> Mask:
+        return unchanged.is_zero(rows) | (typical[rows] == 0.0) | (volume[rows] == 0.0)
+
+    return Term(inputs, "money flow", 1, is_zero)
 
 
 def flat_window(inputs: Inputs, length: int) -> Mask | None:
