@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -72,7 +73,9 @@ def _end_quietly() -> None:
 
 def print_json(document: Mapping[Any, Any]) -> None:
     """Print the document on one line: dataclasses as objects, times in ISO 8601, numbers with every digit."""
-    write(json.dumps(plain(document), ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(plain(document), ensure_ascii=False, allow_nan=False)
+    # JSON lets these through, and a terminal obeys them.
+    write(re.sub("[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
 
 
 def print_table(
