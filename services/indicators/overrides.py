@@ -268,48 +268,42 @@ UNBOUNDED = {("KDJ", "j")}
 
 # --- what charts show ---------------------------------------------------------------------------------
 
+_FIRST_SUMS = "TA-Lib's first sums have one bar less than Wilder's. The variant wilder follows him"
+_SAME = "Charts show the same"
+
 CHARTS = {
-    "ADX": "TA-Lib's first sums have one bar less than Wilder's; the variant wilder has his. They meet "
-    "after about "
-    "150 bars",
-    "ADXR": "TA-Lib averages with ADX timeperiod − 1 bars before, and its first sums have one bar less "
-    "than Wilder's; "
-    "the variant wilder has his",
-    "APO": "EMAs, as charts have",
-    "AROON": "Charts have timeperiod 14 or 25",
-    "BBANDS": "As charts have",
-    "CCI": "Charts and Lambert have timeperiod 20, as the variant chart",
-    "CMO": "This one is smoothed as Wilder's RSI is; charts and Chande sum over the window, as the variant "
-    "chande "
-    "(also the indicator cmou)",
-    "DX": "TA-Lib's first sums have one bar less than Wilder's; the variant wilder has his",
-    "EMA": "Charts seed it with the first value or, as here, with the mean of the first timeperiod values",
-    "KAMA": "Kaufman and charts have timeperiod 10, as the variant chart",
-    "KC": "Around the EMA of the typical price; most charts have the close, as the variant close",
-    "KDJ": "As charts have",
-    "MACD": "TA-Lib delays the fast EMA's seed to the slow one's; most charts do not, as the variant "
-    "independent",
-    "MACDEXT": "With simple averages by default; charts have EMAs, as the indicator macd",
-    "MFI": "As charts have",
-    "MINUS_DI": "TA-Lib's first sums have one bar less than Wilder's; the variant wilder has his",
+    "AD": "A bar whose high equals its low adds nothing",
+    "ADOSC": "A bar whose high equals its low adds nothing",
+    "ADX": f"{_FIRST_SUMS}; the two meet after about 150 bars",
+    "ADXR": f"{_FIRST_SUMS}, and averages with ADX one bar further back",
+    "APO": "Charts show the same (EMAs)",
+    "AROON": "Charts use timeperiod 14 or 25",
+    "BBANDS": _SAME,
+    "CCI": "Lambert and charts use timeperiod 20: the variant chart",
+    "CMF": "A bar whose high equals its low adds its volume only",
+    "CMO": "Smoothed as in Wilder's RSI. Chande and charts sum over the window: the variant chande, and cmou",
+    "DX": _FIRST_SUMS,
+    "EMA": "Seeded with the mean of the first timeperiod values; some charts seed it with the first value",
+    "KAMA": "Kaufman and charts use timeperiod 10: the variant chart. Where nothing moved it follows at its fastest",
+    "KC": "Around the EMA of the typical price. Most charts use the close: the variant close",
+    "KDJ": _SAME,
+    "MACD": "TA-Lib delays the fast EMA's seed to the slow one's. Most charts do not: the variant independent",
+    "MACDEXT": "Simple averages by default. Charts use EMAs: the indicator macd",
+    "MFI": _SAME,
+    "MINUS_DI": _FIRST_SUMS,
     "OBV": "Starts at the first bar's volume; most charts start at 0",
-    "PLUS_DI": "TA-Lib's first sums have one bar less than Wilder's; the variant wilder has his",
-    "ROC": "Charts have timeperiod 9 to 12",
-    "RSI": "As charts have",
-    "SAR": "TA-Lib guesses the first trend by the first two bars; other charts guess otherwise, and meet "
-    "it after a "
-    "turn or two",
-    "STOCH": "TA-Lib's default is 5, 3, 3; charts have 14, 3, 3 (the slow stochastic), as the variant "
-    "chart, or 14, 1, 3",
-    "STOCHF": "TA-Lib's default is 5, 3; charts have 14, 3, as the variant chart",
-    "STOCHRSI": "14, 5, 3 without a smoothed K; charts have 14, 14, 3, 3, where K is smoothed too, as the "
-    "variant chart",
-    "TRIX": "TA-Lib's default is 30; charts have 15 or 18, and some take the logarithm first. The variant "
-    "chart has 15",
-    "VWAP": "Since the series' first bar; charts start over each day, as the variant session",
+    "PLUS_DI": _FIRST_SUMS,
+    "ROC": "Charts use timeperiod 9 to 12",
+    "RSI": _SAME,
+    "SAR": "Charts guess the first trend in different ways, and meet after a turn or two",
+    "STOCH": "TA-Lib's default is 5, 3, 3. Charts show 14, 3, 3 (the variant chart) or 14, 1, 3",
+    "STOCHF": "TA-Lib's default is 5, 3. Charts show 14, 3: the variant chart",
+    "STOCHRSI": "14, 5, 3 without a smoothed K. Charts show 14, 14, 3, 3 with one: the variant chart",
+    "TRIX": "TA-Lib's default is 30. Charts use 15 (the variant chart) or 18, some of the logarithm",
+    "VWAP": "Since the series' first bar. Charts start over each day: the variant session",
     **dict.fromkeys(
         ("HT_DCPERIOD", "HT_DCPHASE", "HT_PHASOR", "HT_SINE", "HT_TRENDLINE", "HT_TRENDMODE", "MAMA"),
-        "Of the close; Ehlers and charts have (high + low) / 2, as the variant ehlers",
+        "Of the close. Ehlers and charts use (high + low) / 2: the variant ehlers",
     ),
 }
-"""How a default definition differs from what charts show, where it does or where one may wonder."""
+"""What charts show, where it differs or is worth a word; and what a definition says of a division by zero."""

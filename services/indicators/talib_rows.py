@@ -112,7 +112,7 @@ def _row(function: Any) -> Indicator:
         standard = replace(
             raw,
             name="standard",
-            description=f"TA-Lib's definition, undefined where it divides by zero: {where}.{charts}",
+            description=f"TA-Lib's definition; undefined where {where} (a division by zero).{charts}",
             run=within_bounds(
                 chain.run(zeros) if chain else undefined_where(zeros, run, _AFFECTED.get(name)), outputs
             ),

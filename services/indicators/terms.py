@@ -176,7 +176,8 @@ def money_flow(inputs: Inputs) -> Term:
     unchanged = change(inputs, "source", Source.HLC3)
 
     def is_zero(rows: slice) -> Mask:
-        return unchanged.is_zero(rows) | (typical[rows] == 0.0) | (volume[rows] == 0.0)
+        none: Mask = unchanged.is_zero(rows) | (typical[rows] == 0.0) | (volume[rows] == 0.0)
+        return none
 
     return Term(inputs, "money flow", 1, is_zero)
 

@@ -56,12 +56,14 @@ def _variants(rows: dict[str, Indicator]) -> dict[str, list[Variant]]:
         "adxr": [
             other("adxr", "wilder", _WILDER_ADXR_TEXT, directional.wilder_adxr, decaying, _adxr_lookbacks)
         ],
-        "cci": [chart("cci", "timeperiod is 20 unless given, as Lambert and charts have.", timeperiod=20)],
+        "cci": [chart("cci", "timeperiod is 20 unless given, as Lambert and charts use it.", timeperiod=20)],
         "cmo": [
             other("cmo", "chande", _CHANDE_TEXT, undefined_where(DIVISORS["CMOU"][0], cmo_chande), window)
         ],
         "dx": [other("dx", "wilder", _WILDER_TEXT, directional.wilder_dx, decaying)],
-        "kama": [chart("kama", "timeperiod is 10 unless given, as Kaufman and charts have.", timeperiod=10)],
+        "kama": [
+            chart("kama", "timeperiod is 10 unless given, as Kaufman and charts use it.", timeperiod=10)
+        ],
         "kc": [other("kc", "close", _CLOSE_TEXT, keltner_close, decaying, keltner_close_lookbacks)],
         "macd": [other("macd", "independent", _INDEPENDENT_TEXT, _INDEPENDENT.run(None), decaying)],
         "minus_di": [other("minus_di", "wilder", _WILDER_TEXT, directional.wilder_di(-1), decaying)],
@@ -71,10 +73,10 @@ def _variants(rows: dict[str, Indicator]) -> dict[str, list[Variant]]:
             other("rsi", "ema", _EMA_TEXT, rsi_ema, decaying),
         ],
         "stoch": [
-            chart("stoch", "fastk_period is 14 unless given: 14, 3, 3, as charts have.", fastk_period=14)
+            chart("stoch", "fastk_period is 14 unless given: 14, 3, 3, as charts show.", fastk_period=14)
         ],
         "stochf": [
-            chart("stochf", "fastk_period is 14 unless given: 14, 3, as charts have.", fastk_period=14)
+            chart("stochf", "fastk_period is 14 unless given: 14, 3, as charts show.", fastk_period=14)
         ],
         "stochrsi": [
             replace(
@@ -89,7 +91,7 @@ def _variants(rows: dict[str, Indicator]) -> dict[str, list[Variant]]:
                 defaults={"fastk_period": 14},
             )
         ],
-        "trix": [chart("trix", "timeperiod is 15 unless given, as many charts have.", timeperiod=15)],
+        "trix": [chart("trix", "timeperiod is 15 unless given, as many charts use it.", timeperiod=15)],
         "vwap": [replace(other("vwap", "session", _SESSION_TEXT, vwap_session, decaying), by_day=True)],
     }
     for name in EHLERS:
@@ -112,12 +114,12 @@ def _adxr_lookbacks(params: Params) -> tuple[int, ...]:
 
 # --- Ehlers -------------------------------------------------------------------------------------------
 
-_EHLERS_TEXT = "Of (high + low) / 2 unless a source is given, as Ehlers and charts have."
+_EHLERS_TEXT = "Of (high + low) / 2 unless a source is given, as Ehlers and charts use it."
 
 # --- RSI and CMO --------------------------------------------------------------------------------------
 
 _CHANDE_TEXT = (
-    "Chande's: gains and losses of the last timeperiod changes are summed, not smoothed, as charts have. The "
+    "Chande's: gains and losses of the last timeperiod changes are summed, not smoothed, as in charts. The "
     "indicator cmou is the same."
 )
 _CUTLER_TEXT = (
@@ -157,7 +159,7 @@ def rsi_ema(inputs: Inputs, source: Source, params: Params) -> tuple[Float64s, .
 # --- stochastic RSI -----------------------------------------------------------------------------------
 
 _STOCHRSI_TEXT = (
-    "As charts have: 14, 14, 3, 3. fastk_period is 14 unless given, and fastk is smoothed over "
+    "As charts show: 14, 14, 3, 3. fastk_period is 14 unless given, and fastk is smoothed over "
     "fastd_period too. "
     "Undefined where the RSI did not move in the window."
 )
@@ -183,7 +185,7 @@ _INDEPENDENT = replace(CHAINS["MACD"], line=_independent_line)
 # --- VWAP ---------------------------------------------------------------------------------------------
 
 _SESSION_TEXT = (
-    "Starts over with each session, as charts have: at midnight in the exchange's time zone (in time_zone "
+    "Starts over with each session, as charts do: at midnight in the exchange's time zone (in time_zone "
     "for a "
     "client's own bars). Undefined until the session's first volume."
 )
@@ -207,7 +209,7 @@ def vwap_session(inputs: Inputs, source: Source, params: Params) -> tuple[Float6
 # --- Keltner ------------------------------------------------------------------------------------------
 
 _CLOSE_TEXT = (
-    "The middle band is the EMA of the close, as most charts have; TA-Lib's is that of the typical price."
+    "The middle band is the EMA of the close, as in most charts; TA-Lib's is that of the typical price."
 )
 
 
