@@ -18,8 +18,8 @@ The grid of open times:
 - intraday: the session's start plus whole intervals, and any multiple of the interval or of 15 minutes,
   because most sessions start at one, also after a lunch break. When the session is not known, the times show
   its start: more than half of the rows, and at least two, are a whole number of intervals apart;
-- daily and longer: any time of day, but never two bars in one day, week or month, within a batch or across
-  batches (Grid.periods).
+- daily and longer: any time of day, but never two bars in one day, week or month (Grid.periods). For a
+  client's bars the store sees to that, because it knows the exchange's zone (store/write_plan.py).
 
 A bar may open at most 10 s after now, because clocks differ. A daily or longer bar may open 14 h after now:
 the dates of a file are midnights without a zone, and a day begins up to 14 h before the day in UTC.
@@ -34,7 +34,7 @@ import numpy.typing as npt
 
 from finstage_market.columns import PRICES, VALUES, Columns, Float64s, Int64s
 from finstage_market.interval import Interval
-from services.ingest.hours.grid import GRIDS, HOUR_MS, MINUTE_MS, Grid
+from services.ingest.hours.grid import GRIDS, HOUR_MS, MINUTE_MS
 from services.ingest.hours.zones import DAY_MS
 from services.ingest.scale import out_of_scale
 from services.ingest.series import BarFlag, CheckedBars, FlagReason, RejectedRow, RejectReason
@@ -84,6 +84,13 @@ class _Rows:
             counted = (times % step_ms == offsets[np.argmax(counts)]) & shown
         stray: Mask = off & ~(counted & (times % MINUTE_MS == 0))
         return stray
+
+    @property
+    def periods(self) -> Int64s:
+        """int64[n]: the period of each row. Each row of a client has its own here, because the store knows the
+        zone by which days, weeks and months are told apart."""
+        times = self.columns.open_time_ms
+        return times if self.from_client else GRIDS[self.interval].periods(times, self.zone)
 
     @property
     def off_close(self) -> Mask:
@@ -167,7 +174,7 @@ def _is_clean(rows: _Rows) -> bool:
             adjusted is None
             or not np.any(rows.off_close if rows.from_client else np.isinf(adjusted) | (adjusted < 0))
         )
-        and np.all(np.diff(GRIDS[rows.interval].periods(times, rows.zone)) > 0)
+        and np.all(np.diff(rows.periods) > 0)
         and np.min(times) >= MIN_OPEN_MS
         and np.max(times) <= rows.latest_ms
         and not np.any(rows.off_grid)
@@ -182,7 +189,7 @@ def _separated(given: _Rows) -> CheckedBars:
             if row not in refused:
                 refused[row] = reason, detail(row)
     rows = np.setdiff1d(np.arange(len(columns)), np.fromiter(refused, np.int64, len(refused)))
-    late = _misplaced(columns.open_time_ms[rows], rows, GRIDS[given.interval], given.zone)
+    late = _misplaced(columns.open_time_ms[rows], rows, given.periods[rows], GRIDS[given.interval].unit)
     refused |= late
     rows = rows[~np.isin(rows, np.fromiter(late, np.int64, len(late)))]
 
@@ -272,16 +279,15 @@ def _faults(rows: _Rows) -> Iterator[tuple[RejectReason, Mask, Callable[[int], s
 
 
 def _misplaced(
-    times: Int64s, rows: Int64s, grid: Grid, zone: tzinfo | None
+    times: Int64s, rows: Int64s, periods: Int64s, unit: str
 ) -> dict[int, tuple[RejectReason, str]]:
     """Return the rows that do not come after the last kept row before them."""
     refused: dict[int, tuple[RejectReason, str]] = {}
-    periods = grid.periods(times, zone)
     if np.all(np.diff(periods) > 0):
         return refused
     kept: set[int] = set()
     last = last_period = -(2**62)
-    accepted = f"a later {grid.unit} is accepted"
+    accepted = f"a later {unit} is accepted"
     for row, time, period in zip(rows.tolist(), times.tolist(), periods.tolist(), strict=True):
         if period > last_period:
             last, last_period = time, period
@@ -296,7 +302,7 @@ def _misplaced(
         else:
             refused[row] = (
                 RejectReason.OFF_GRID,
-                f"{_iso(time)} is in the same {grid.unit} as {_iso(last)}; {accepted}",
+                f"{_iso(time)} is in the same {unit} as {_iso(last)}; {accepted}",
             )
     return refused
 

@@ -137,7 +137,7 @@ async def test_an_adjusted_close_that_does_not_go_with_its_close_is_refused_alon
     ("interval", "days"),
     [("1d", 0.5), ("1w", 4), ("1mo", 16)],
 )
-async def test_a_second_bar_of_a_day_week_or_month_is_refused_in_the_same_batch_and_in_the_next(
+async def test_a_second_bar_of_a_period_is_refused_in_the_same_batch_and_in_the_next(
     ingest: Ingest, interval: int, days: float
 ) -> None:
     both = bars({0: 10, 1: 11})

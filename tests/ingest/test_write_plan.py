@@ -1,6 +1,7 @@
 """The plan of a write, without a database: what is inserted, updated, removed or rejected, and versions."""
 
 from collections.abc import Sequence
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -95,13 +96,14 @@ def test_mode_insert_rejects_stored_bars_and_mode_update_new_ones() -> None:
     assert updating.extent.last_ms == day(9)
 
 
-def test_a_day_that_has_a_bar_takes_no_second_one_from_a_client() -> None:
+def test_a_client_corrects_the_bar_of_a_day_under_its_stamp() -> None:
     stored = bars({0: 10.0, 1: 11.0})
     opens = Columns(stored.open_time_ms + DAY_MS // 2, *(getattr(stored, name) for name in VALUES))
     before = Held(Extent(2, int(opens.open_time_ms[0]), int(opens.open_time_ms[1])), [], Bars(opens))
-    plan = planned(before, Write(of({1: 3.0, 2: 4.0}), CLIENT))
-    assert plan.crowded.tolist() == plan.rejected.tolist() == [True, False]
-    assert plan.counts == RowCounts(2, inserted=1, rejected=1)
+    new_york = ZoneInfo("America/New_York")
+    plan = planned(before, Write(of({1: 3.0, 2: 4.0}), CLIENT, zone=new_york))
+    assert plan.bars.times.tolist() == [int(opens.open_time_ms[1]), day(2)]
+    assert plan.counts == RowCounts(2, inserted=1, updated=1)
 
 
 def test_a_provider_passes_over_the_bars_of_a_client() -> None:

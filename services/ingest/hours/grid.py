@@ -56,12 +56,17 @@ class Grid:
 
         Within the day each open time is a period of its own.
 
+        A stamp at midnight UTC is a date, in every zone.
+
         zone: the exchange's. None: unknown; then the day is that of the time 3 h later, in UTC, because
             providers stamp local midnight, the session's start or the first or last trading day.
         """
         if self.is_intraday:
             return times
-        days = (times + 3 * HOUR_MS) // DAY_MS if zone is None else local_days(times, zone)
+        if zone is None:
+            days = (times + 3 * HOUR_MS) // DAY_MS
+        else:
+            days = np.where(times % DAY_MS == 0, times // DAY_MS, local_days(times, zone))
         if self.months:
             months: Int64s = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
             return months

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from datetime import UTC
+from datetime import UTC, tzinfo
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from finstage_market.errors import PreconditionFailed, Reason
 from finstage_runtime.clock import Clock
 from services.ingest.clock import now_ms
 from services.ingest.hours.grid import GRIDS
+from services.ingest.hours.zones import zone_of
 from services.ingest.series import BarFlag, Gap, GapReason, RejectedRow, RejectReason, SeriesKey
 from services.ingest.store import annotations
 from services.ingest.store.adjust import paid_ms
@@ -21,6 +22,7 @@ from services.ingest.store.commits import CommitLog
 from services.ingest.store.database import Database
 from services.ingest.store.diff import Bars
 from services.ingest.store.errors import key_reused
+from services.ingest.store.instruments import read_instrument
 from services.ingest.store.metrics import StoreMetrics
 from services.ingest.store.open_series import OpenSeries
 from services.ingest.store.ownership import Origin
@@ -41,7 +43,10 @@ from services.ingest.validate import as_text, jumps
 MAX_ANSWERED_REJECTIONS = 20
 # A range without bars of up to this length between two batches is taken for holidays, not for a gap.
 _MAX_HOLIDAYS_MS = 10 * 86_400_000
-_CROWDED = "the series already has a bar of that day, week or month with another stamp; use that stamp"
+_CROWDED = (
+    "that day, week or month has a bar already, sent before it or stored with another stamp; "
+    "send one bar, with the stored stamp"
+)
 
 
 class ClientWriter:
@@ -218,6 +223,7 @@ def _write(
             Origin(write_id, _end_ms(batch.key, bars.columns.open_time_ms) - 1, paid_ms(events)),
             last_is_final=bars.last_is_final,
             mode=header.mode,
+            zone=_zone(connection, batch.key),
         )
         done = writer.write(target, write)
         rows += done.counts
@@ -231,8 +237,14 @@ def _write(
     return BatchResult(batch.sequence, rows, epoch, revision, first, repeated=False), rejected
 
 
+def _zone(connection: Connection, key: SeriesKey) -> tzinfo | None:
+    """Return the exchange's time zone where days matter; None: it is not known, or does not matter."""
+    instrument = None if GRIDS[key.interval].is_intraday else read_instrument(connection, key.symbol)
+    return None if instrument is None else zone_of(instrument.time_zone)
+
+
 def _refused(mode: WriteMode, batch: Batch, done: WritePlan) -> list[RejectedRow]:
-    """Return the rows that the mode did not allow, or whose day, week or month already has a bar."""
+    """Return the rows that the mode did not allow, or whose day, week or month has a bar already."""
     reason, detail = RejectReason.CONFLICT, "mode INSERT, and the bar exists already"
     if mode is WriteMode.UPDATE:
         reason, detail = RejectReason.ABSENT, "mode UPDATE, and the bar does not exist"

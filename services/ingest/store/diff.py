@@ -31,6 +31,13 @@ class Bars:
         adjusted = None if self.adjusted_close is None else self.adjusted_close[rows]
         return type(self)(self.columns[rows], adjusted)
 
+    def restamped(self, times: Int64s) -> Self:
+        """The same bars at other open times."""
+        if times is self.times:
+            return self
+        values = (getattr(self.columns, name) for name in VALUES)
+        return type(self)(Columns(times, *values), self.adjusted_close)
+
     def reversed(self) -> Self:
         """Return the bars in the opposite order."""
         return self[np.arange(len(self) - 1, -1, -1)]

@@ -5,6 +5,7 @@ from sqlalchemy import Connection
 from finstage_market.interval import Interval
 from finstage_runtime.clock import Clock
 from services.ingest.clock import now_ms
+from services.ingest.hours.zones import zone_of
 from services.ingest.series import Event, EventKind, FetchedBars, Gap, GapReason
 from services.ingest.store import annotations, corporate
 from services.ingest.store.adjust import paid_ms, pays
@@ -85,6 +86,7 @@ class FetchedWriter:
                 last_is_final=bars.last_is_final,
                 replaced=replaced,
                 reads_changed_before_ms=changed_before_ms,
+                zone=zone_of(fetched.instrument.time_zone),
             )
             done = writer.write(target, write)
             if changed_before_ms:

@@ -3,7 +3,8 @@
 Pure: what the series has comes in as NumPy columns, and BarWriter carries the plan out.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import tzinfo
 from typing import NamedTuple
 
 import numpy as np
@@ -43,6 +44,7 @@ class Write:
     replaced: stored bars in this range [start, end) that are not among `bars` are removed.
     reads_changed_before_ms: stored bars before this read differently from now on: a dividend came to light.
     restates: whether the epoch grows with any change.
+    zone: the exchange's time zone, by which days, weeks and months are told apart; None: unknown.
     """
 
     bars: Bars
@@ -52,6 +54,7 @@ class Write:
     replaced: tuple[int, int] | None = None
     reads_changed_before_ms: int | None = None
     restates: bool = False
+    zone: tzinfo | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +83,7 @@ class WritePlan:
     bars: the written bars, with the adjusted closes to be stored.
     inserted, updated, unchanged, rejected: four masks bool[n], exactly one of them set per bar. A rejected
         bar is refused by the mode, or crowded.
-    crowded: of the rejected bars, those whose day, week or month has a bar with another stamp.
+    crowded: of the rejected bars, those whose day, week or month has a bar already.
     removed: the open times of stored bars to delete.
     extent, ownership: of the series after the write.
     restated: whether a final bar, or how it reads, changes: the epoch grows.
@@ -117,12 +120,17 @@ def keeps_clients(write: Write, ownership: list[OwnedRange]) -> bool:
 def plan_write(held: Held, write: Write, grid: Grid) -> WritePlan:
     """Plan a write.
 
-    A client's new bar is rejected when its day, week or month has a bar with another stamp. A provider's bar
-    is passed over, and counts as unchanged, when a client's bar is there.
+    A client's bar takes the stamp of the stored bar of its day, week or month, and so corrects it. Where the
+    exchange's zone is not known it is rejected, and so is a second bar of one period. A provider's bar is
+    passed over, and counts as unchanged, when a client's bar is there.
     """
+    crowded = np.zeros(len(write.bars), dtype=np.bool_)
+    if write.origin is not None and write.origin.is_client and not grid.is_intraday:
+        times, crowded = _on_stored_stamps(write.bars.times, held.bars.times, grid, write.zone)
+        write = replace(write, bars=write.bars.restamped(times))
     found = difference(held.bars, write.bars)
     bars = with_factors_kept(held.bars, write.bars, found.updated)
-    rows = _rows(held, write, grid, found)
+    rows = _rows(held, write, grid, found, crowded)
     added, removed = bars.times[rows.inserted], _NO_TIMES
     if write.replaced is not None:
         removed = np.setdiff1d(missing(held.bars, bars), rows.clients_ms, assume_unique=True)
@@ -175,23 +183,42 @@ class _Rows(NamedTuple):
     clients_ms: Int64s
 
 
-def _rows(held: Held, write: Write, grid: Grid, found: Difference) -> _Rows:
+def _on_stored_stamps(times: Int64s, stored: Int64s, grid: Grid, zone: tzinfo | None) -> tuple[Int64s, Mask]:
+    """Return the stamps of bars, those of the stored bars of their periods where there are such bars.
+
+    Also bool[n]: the bars whose period has a bar already that they cannot correct: one in `times`, two in
+    `stored`, or one with another stamp where the zone, and so the period of a stamp, is not known.
+    """
+    periods, stored_periods = grid.periods(times, zone), grid.periods(stored, zone)
+    exact = np.isin(times, stored)
+    second = np.zeros(len(times), dtype=np.bool_)
+    second[1:] = (np.diff(periods) <= 0) & ~(exact[1:] & exact[:-1])
+    order = np.argsort(stored_periods, kind="stable")
+    first, last = (np.searchsorted(stored_periods[order], periods, side=side) for side in ("left", "right"))
+    second |= ~exact & (last - first > 1)
+    there = ~exact & (last - first == 1)
+    if zone is None or not there.any():
+        return times, second | there
+    stamps = times.copy()
+    stamps[there] = stored[order[first[there]]]
+    if (np.diff(stamps) < 0).any():  # a stamp that is a date within the local day before it
+        return times, second | there
+    return stamps, second
+
+
+def _rows(held: Held, write: Write, grid: Grid, found: Difference, crowded: Mask) -> _Rows:
     times, stored = write.bars.times, held.bars.times
-    none = np.zeros(len(times), dtype=np.bool_)
-    rejected = passed = crowded = none
+    rejected = passed = np.zeros(len(times), dtype=np.bool_)
     clients_ms = _NO_TIMES
     if write.mode is WriteMode.INSERT:
         rejected = ~found.inserted
     elif write.mode is WriteMode.UPDATE:
         rejected = found.inserted
-    by_client = write.origin is not None and write.origin.is_client
     if keeps_clients(write, held.ownership):
         clients_ms = stored[client_owned(held.ownership, stored)]
-        passed = np.isin(grid.periods(times), grid.periods(clients_ms))
-    elif by_client and len(stored) and not grid.is_intraday:
-        taken = np.isin(grid.periods(times), grid.periods(stored))
-        crowded = found.inserted & ~rejected & taken
-        rejected = rejected | crowded
+        passed = np.isin(grid.periods(times, write.zone), grid.periods(clients_ms, write.zone))
+    crowded = crowded & ~rejected
+    rejected = rejected | crowded
     kept = ~(rejected | passed)
     inserted, updated, unchanged = (mask & kept for mask in (found.inserted, found.updated, found.unchanged))
     return _Rows(inserted, updated, unchanged, passed, rejected, crowded, kept, clients_ms)
