@@ -61,9 +61,7 @@ def _variants(rows: dict[str, Indicator]) -> dict[str, list[Variant]]:
             other("cmo", "chande", _CHANDE_TEXT, undefined_where(DIVISORS["CMOU"][0], cmo_chande), window)
         ],
         "dx": [other("dx", "wilder", _WILDER_TEXT, directional.wilder_dx, decaying)],
-        "kama": [
-            chart("kama", "timeperiod is 10 unless given, as Kaufman and charts use it.", timeperiod=10)
-        ],
+        "kama": [chart("kama", "timeperiod is 10 unless given, as in Kaufman and charts.", timeperiod=10)],
         "kc": [other("kc", "close", _CLOSE_TEXT, keltner_close, decaying, keltner_close_lookbacks)],
         "macd": [other("macd", "independent", _INDEPENDENT_TEXT, _INDEPENDENT.run(None), decaying)],
         "minus_di": [other("minus_di", "wilder", _WILDER_TEXT, directional.wilder_di(-1), decaying)],
