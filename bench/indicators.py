@@ -30,9 +30,9 @@ from services.indicators.bars import Series, SeriesQuery
 from services.indicators.compute import compute
 from services.indicators.engine import Engine
 from services.indicators.inputs import Inputs
-from services.indicators.variants import whole_catalogue
 from services.indicators.servicer import IndicatorServicer, indicator_service
 from services.indicators.specs import read_specs
+from services.indicators.variants import whole_catalogue
 
 BARS = 2_500
 NINE = ("sma", "ema", "rsi", "macd", "bbands", "atr", "stoch", "obv", "adx")

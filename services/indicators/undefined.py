@@ -13,7 +13,6 @@ rounded sum:
 - A term that divides by zero inside a running total (ad, adosc, cmf, nvi, pvi, pvt) adds nothing, by its
   definition. kama follows at its fastest where nothing moved, and Ehlers' indicators (ht_*, mama) keep their
   last period, both by definition.
-
 """
 
 from collections.abc import Callable
