@@ -61,7 +61,7 @@ _NAMES = {
     ),
     "capital_gains": ("capitalgains", "gains"),
 }  # fmt: skip
-_CLOCKS = ("time", "tradetime", "timeofday", "hour")
+_CLOCKS = ("time", "tradetime", "timeofday", "bartime", "timestamp", "hour")
 # Of these the second is often there beside the first, and is the other thing.
 _CHOICES = {
     "settle": "last",

@@ -18,11 +18,11 @@ _ZONES = {
 }
 _OFFSET = (
     r"(?P<zulu>Z| ?UTC| ?GMT)|"
-    r" ?(?:UTC|GMT)?(?P<sign>[+-])(?P<hours>\d\d)(?::?(?P<minutes>\d\d))?(?::?00)?|"
+    r" ?(?:UTC|GMT)?(?P<sign>[+-])(?P<hours>\d\d)(?::?(?P<minutes>\d\d))?(?::?00)?(?: UTC)?|"
     rf" (?P<name>{'|'.join(_ZONES)})"
 )
 # After the time of day only: "2024-01-02" ends like an offset.
-_ENDS = rf"^(?P<time>.*\d[T ].*\d(?: ?[AaPp][Mm])?)(?:{_OFFSET})$"
+_ENDS = rf"^(?P<time>.*?\d[T ].*?\d(?: ?[AaPp][Mm])?)(?:{_OFFSET})$"
 _CLOCK = r"\d[T ]\d.*\d"
 # What pandas would take for an offset, or for a zone of its own.
 PERHAPS = r"\d[T ].*(?:[A-Z]{3,4}$|Z|[+-]|UTC)"

@@ -203,6 +203,8 @@ def read(
         prices=prices,
     )
     volume, ticks = _volume(made, plan.found)
+    if volume == "volume" and not made.has_volume:
+        notes.append("volume: 0 in every row")
     scale = table.price_scale if price_scale is None else price_scale
     bars = Bars(
         bars.open_time_ms, bars.spool, bars.order, volume, scale, plan.found.volume_scale, adjusting.steps

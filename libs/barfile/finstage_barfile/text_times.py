@@ -50,7 +50,7 @@ class Way:
         minutes: pd.Series[float] | None = None
         if self.has_offset:
             cells, minutes = offsets.split(cells)
-        elif not self.format:
+        if not self.format:
             cells = cells.mask(cells.str.contains(offsets.PERHAPS, na=False))
         return pd.to_datetime(cells, format=self.format or "ISO8601", errors="coerce"), minutes
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from finstage_barfile.column_names import plain
 from finstage_barfile.errors import Unreadable, listed
 from finstage_barfile.table import Mask, Piece
 
@@ -32,7 +33,11 @@ class Tickers:
             Unreadable: there are several, and none is wanted; or none is the one that is wanted.
         """
         tickers = [ticker for ticker in self._rows if ticker]
-        if not tickers or (len(self._rows) == 1 and not is_given and " " in tickers[0]):
+        if not tickers:
+            return None
+        # Some have the name of the company there, and CoinMarketCap the number of the currency.
+        is_name = " " in tickers[0] or (plain(self.column) == "name" and tickers[0].isdigit())
+        if len(self._rows) == 1 and not is_given and is_name:
             return None
         same = tickers if wanted is None else [t for t in tickers if t.casefold() == wanted.casefold()]
         if not same or (wanted is None and len(self._rows) > 1):

@@ -16,7 +16,7 @@ _NAMES = (
     "tottrdqty", "ttltrdqnty", "ttltradgvol", "totaltradedquantity", "totaltradequantity", "totaltradedqty",
     "tradedqty", "tradedquantity", "tradequantity", "quantitytraded", "quantity", "qty", "shares",
     "contracts",
-    "contractstraded", "realvolume", "realvol",
+    "contractstraded", "stuecke", "stcke", "realvolume", "realvol",
 )  # fmt: skip
 _TICKS = ("tickvol", "tickvolume", "ticks", "volumeticks")
 WORDS = frozenset((*_NAMES, *_TICKS))

@@ -255,7 +255,16 @@ def test_times_with_a_zone_among_others_without(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "cell", ["2024-01-02 09:30:00+00", "2024-01-02 09:30:00 UTC", "2024-01-02T10:30+0100", "20240102T0930Z"]
+    "cell",
+    [
+        "2024-01-02 09:30:00+00",
+        "2024-01-02 09:30:00 UTC",
+        "2024-01-02T10:30+0100",
+        "20240102T0930Z",
+        "2024-01-02 09:30:00 +0000 UTC",
+        "2024-01-02 04:30 EST",
+        "2024-01-02 16:30:00.000 GMT+0700",
+    ],
 )
 def test_ways_to_write_a_zone(tmp_path: Path, cell: str) -> None:
     bars = read(text(tmp_path, f"time,open,high,low,close\n{cell},1,1,1,1\n"), intraday=True)
