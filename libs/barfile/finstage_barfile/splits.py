@@ -126,20 +126,11 @@ def adjusting(
     return Adjusting(_steps(wanted), _told(splits, is_raw=True), guesses, is_inverted=is_inverted)
 
 
-def check_column(bars: Bars) -> None:
-    """Check that the column of splits lists splits.
-
-    Raises:
-        Unreadable: it has a ratio in more rows than there are splits.
-    """
+def too_many(bars: Bars) -> int:
+    """How many rows have a ratio, where these are more than there are splits; else 0."""
     rows, ratios = _rows_with(bars, "splits")
     count = len(_first_of_day(bars.open_time_ms[rows], ratios))
-    if count > max(_FEW, _MOST * len(bars)):
-        raise Unreadable(
-            f"its column of splits has a ratio in {count:,} of {len(bars):,} rows, as a factor has; "
-            "its prices may be raw",
-            settled_by="prices",
-        )
+    return count if count > max(_FEW, _MOST * len(bars)) else 0
 
 
 def events(bars: Bars, kinds: Sequence[str], *, is_inverted: bool) -> Iterator[FileEvent]:
