@@ -1,5 +1,6 @@
 """Replies: results to the contract's bytes, assembled from the arrays as they lie in memory."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -131,8 +132,31 @@ def _info(row: Indicator) -> pb.IndicatorInfo:
             )
             for parameter in row.parameters
         ],
-        outputs=[pb.OutputInfo(name=output.name, description=output.description) for output in row.outputs],
+        outputs=[
+            pb.OutputInfo(
+                name=output.name,
+                description=output.description,
+                min_value=_bound(output.minimum),
+                max_value=_bound(output.maximum),
+                default_lookback=lookback,
+            )
+            for output, lookback in zip(row.outputs, default.lookbacks(params), strict=True)
+        ],
         default_lookback=default.lookback(params),
         indicator_class=_class(default.class_of(params)),
-        variants=[pb.VariantInfo(name=each.name, description=each.description) for each in row.variants],
+        variants=[
+            pb.VariantInfo(
+                name=each.name,
+                description=each.description,
+                default_params=each.defaults,
+                default_source=f"PRICE_SOURCE_{each.source.upper() if row.has_source else 'UNSPECIFIED'}",
+                needs_time_zone=each.by_day,
+            )
+            for each in row.variants
+        ],
     )
+
+
+def _bound(value: float) -> float | None:
+    """The contract has no infinite bounds."""
+    return value if math.isfinite(value) else None

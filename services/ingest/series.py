@@ -53,6 +53,7 @@ class FlagReason(StrEnum):
     ZERO_PRICE = "ZERO_PRICE"
     OHLC_ROUNDED = "OHLC_ROUNDED"
     VOLUME_MISSING = "VOLUME_MISSING"
+    DIVIDEND_IGNORED = "DIVIDEND_IGNORED"
 
 
 @dataclass(frozen=True, slots=True)

@@ -231,7 +231,11 @@ class MarketCache:
         *,
         codec: Codec[_T],
     ) -> Answer[_T]:
+        loads = 0
+
         async def found() -> _T | Loaded[_T] | Absent:
+            nonlocal loads
+            loads += 1
             try:
                 return await load()
             except NotFound as error:
@@ -246,8 +250,7 @@ class MarketCache:
             except LoadTimeout:
                 break
             except DeadlineTooShort:
-                left_s = _wait_s()
-                if left_s is not None and left_s <= MIN_MARGIN_S:
+                if loads:  # this call's own load, with all of its time
                     raise
         raise _too_late()
 

@@ -15,6 +15,9 @@ from tests.ingest.chart_replies import DAY, bars, body, chart, ms, read, session
 JUMP = FlagReason.SUSPICIOUS_JUMP
 
 
+DIVIDEND_IGNORED = FlagReason.DIVIDEND_IGNORED
+
+
 def days(*closes: float, first: int = 4) -> list[tuple[Any, ...]]:
     """Return flat daily bars from 4 March on, weekends included."""
     return [(f"2024-03-{first + i:02}T09:30", c, c, c, c, 100) for i, c in enumerate(closes)]
@@ -222,6 +225,10 @@ def test_a_dividend_is_in_the_money_of_the_prices_or_left_out(
     reply = body(days(100.0, 99.0), currency=prices_in, events={"dividends": {str(at): dividend}})
     amounts = [event.amount for event in chart(reply).events]
     assert amounts == ([] if expected is None else [pytest.approx(expected)])
+    ignored = [flag for flag in bars(Interval.D1, reply).bars.flags if flag.reason is DIVIDEND_IGNORED]
+    assert [flag.detail for flag in ignored] == (
+        [f"a dividend of {amount:g} {paid_in}, and the prices are in {prices_in}"] if expected is None else []
+    )
 
 
 # Sessions

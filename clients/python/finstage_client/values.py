@@ -160,6 +160,9 @@ class OutputInfo:
 
     name: str
     description: str
+    min_value: float | None
+    max_value: float | None
+    default_lookback: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +171,9 @@ class VariantInfo:
 
     name: str
     description: str
+    default_params: Mapping[str, float]
+    default_source: str
+    needs_time_zone: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import hashlib
 import inspect
 import math
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -107,12 +107,18 @@ def canonical(part: Any) -> str:
             items = sorted((canonical(k), canonical(v)) for k, v in part.items())
             return "~m{}".format("".join(f"({k},{v})" for k, v in items))
         case Set():
-            return "~s({})".format(",".join(sorted(map(canonical, part))))
+            return _listed("~s", sorted(map(canonical, part)))
         case list() | tuple():
-            return "~q({})".format(",".join(map(canonical, part)))
+            return _listed("~q", map(canonical, part))
         case _:
             what = f"{type(part).__name__} {part!r:.80}"
             raise KeyPartError(f"{what} has no canonical form as a key part; accepted: {ACCEPTED}")
+
+
+def _listed(kind: str, texts: Iterable[str]) -> str:
+    """The text of a collection. A list of one empty text must differ from an empty list."""
+    listed = list(texts)
+    return f"{kind}({','.join(listed)})" if listed else kind
 
 
 def _decimal(number: Decimal) -> str:

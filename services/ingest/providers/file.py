@@ -231,6 +231,8 @@ def _checked(entry: dict[str, Any]) -> dict[str, Any]:
             if field in _CHOICES and given not in _CHOICES[field]:
                 raise ValueError(f"one of {' '.join(_CHOICES[field])} is accepted")
             match field:
+                case "price_scale" if given <= 0:
+                    raise ValueError("a number above 0 is accepted")
                 case "column_names" if wrong := [name for name in given if name not in barfile.FIELDS]:
                     raise ValueError(f"{wrong[0]!r} is not one of {', '.join(barfile.FIELDS)}")
                 case "symbol":

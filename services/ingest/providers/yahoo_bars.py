@@ -247,6 +247,7 @@ def _checked(
             *judged.flags,
             *_volume_flags(bars, absent),
             *_split_flags(bars, chart, grid),
+            *_dividend_flags(bars, chart, grid),
         )
     }
     is_final, as_of_ms = _end_of_last(bars, chart, grid, now_ms, live)
@@ -284,6 +285,19 @@ def _split_flags(bars: Columns, chart: Chart, grid: Grid) -> Iterator[BarFlag]:
             list(zip(days.periods(times, chart.zone).tolist(), splits, strict=True)),
             anywhere=grid.is_intraday or grid.days == 1,
         )
+
+
+def _dividend_flags(bars: Columns, chart: Chart, grid: Grid) -> Iterator[BarFlag]:
+    """The first bar of each day of a dividend in another money: it is not applied."""
+    if not chart.ignored_dividends:
+        return
+    days = GRIDS[Interval.D1] if grid.is_intraday else grid
+    of_bars = days.periods(bars.open_time_ms, chart.zone)
+    for time_ms, detail in chart.ignored_dividends:
+        period = days.periods(np.array([time_ms], dtype=np.int64), chart.zone)[0]
+        row = int(np.searchsorted(of_bars, period))
+        if row < len(bars) and of_bars[row] == period:
+            yield BarFlag(int(bars.open_time_ms[row]), FlagReason.DIVIDEND_IGNORED, detail)
 
 
 def _volume_flags(bars: Columns, absent: Mask) -> list[BarFlag]:

@@ -65,6 +65,7 @@ class Chart:
     sessions: the regular sessions of the days shown, in order; empty when it does not say.
     current_session: the running session, or the next one.
     events: in order of time; amounts in the currency of the prices.
+    ignored_dividends: the time of each dividend in another money, and what it said.
     price, market_time_ms, …: the quote in `meta`; None where it has none.
     """
 
@@ -78,6 +79,7 @@ class Chart:
     sessions: tuple[Session, ...]
     current_session: Session | None
     events: tuple[Event, ...]
+    ignored_dividends: tuple[tuple[int, str], ...]
     price: float | None
     market_time_ms: int | None
     previous_close: float | None
@@ -163,6 +165,7 @@ def _chart(result: Mapping[str, Any], *, needs_rows: bool) -> Chart | Failure:
     def price(name: str) -> float | None:
         return decimal(_number(meta, name), instrument.price_precision)
 
+    events, ignored = _events(_mapping(result.get("events")), instrument)
     return Chart(
         symbol=instrument.symbol,
         granularity={"60m": "1h"}.get(_text(meta, "dataGranularity"), _text(meta, "dataGranularity")),
@@ -173,7 +176,8 @@ def _chart(result: Mapping[str, Any], *, needs_rows: bool) -> Chart | Failure:
         has_adjusted=has_adjusted,
         sessions=tuple(_sessions(meta.get("tradingPeriods"))),
         current_session=next(_sessions(_mapping(meta.get("currentTradingPeriod")).get("regular")), None),
-        events=_events(_mapping(result.get("events")), instrument),
+        events=events,
+        ignored_dividends=ignored,
         price=price("regularMarketPrice"),
         market_time_ms=_time_ms(meta.get("regularMarketTime")),
         previous_close=decimal(_previous_close(meta), instrument.price_precision),
@@ -288,20 +292,31 @@ def _sessions(periods: object, depth: int = 0) -> Iterator[Session]:
                 yield Session(start_ms, end_ms)
 
 
-def _events(events: Mapping[str, Any], instrument: Instrument) -> tuple[Event, ...]:
-    """Corporate actions by their own `date`: the key is the open time of the bar that they were put on."""
+def _events(
+    events: Mapping[str, Any], instrument: Instrument
+) -> tuple[tuple[Event, ...], tuple[tuple[int, str], ...]]:
+    """Corporate actions by their own `date`: the key is the open time of the bar that they were put on.
+
+    Also the dividends in another money than the prices, each with its time.
+    """
     found: list[Event] = []
+    ignored: list[tuple[int, str]] = []
     for kind, name in ((EventKind.DIVIDEND, "dividends"), (EventKind.CAPITAL_GAIN, "capitalGains")):
         for key, event in _items(events.get(name)):
             time_ms, amount = _event_time_ms(key, event), _amount(event, instrument)
             if time_ms is not None and amount is not None and amount > 0:
                 found.append(Event(kind, time_ms, amount))
+            elif time_ms is not None and (given := _number(event, "amount")) and amount is None:
+                money = f"{given:g} {_text(event, 'currency')}"
+                ignored.append(
+                    (time_ms, f"a dividend of {money}, and the prices are in {instrument.currency}")
+                )
     for key, event in _items(events.get("splits")):
         time_ms = _event_time_ms(key, event)
         numerator, denominator = _number(event, "numerator"), _number(event, "denominator")
         if time_ms is not None and numerator and denominator and numerator > 0 and denominator > 0:
             found.append(Event(EventKind.SPLIT, time_ms, None, numerator, denominator))
-    return tuple(sorted(found, key=attrgetter("time_ms")))
+    return tuple(sorted(found, key=attrgetter("time_ms"))), tuple(ignored)
 
 
 def _amount(event: Mapping[str, Any], instrument: Instrument) -> float | None:

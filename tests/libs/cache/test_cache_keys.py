@@ -39,7 +39,7 @@ class Level(IntEnum):
         ((datetime(2024, 1, 2, tzinfo=UTC),), "ns:v1:~t2024-01-02T00:00:00+00:00"),
         ((Side.BUY, Level.ONE), "ns:v1:~eSide.BUY:~eLevel.ONE"),
         ((UUID(int=1),), "ns:v1:~u00000000-0000-0000-0000-000000000001"),
-        (([1, ["a", "b"]], (), {"b": 1, "a": (2,)}), "ns:v1:~q(~i1,~q(a,b)):~q():~m(a,~q(~i2))(b,~i1)"),
+        (([1, ["a", "b"]], (), {"b": 1, "a": (2,)}), "ns:v1:~q(~i1,~q(a,b)):~q:~m(a,~q(~i2))(b,~i1)"),
         ((frozenset({3, 1, 2}),), "ns:v1:~s(~i1,~i2,~i3)"),
     ],
 )

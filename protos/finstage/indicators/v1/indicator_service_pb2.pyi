@@ -84,20 +84,39 @@ class ParameterInfo(_message.Message):
     def __init__(self, name: _Optional[str] = ..., type: _Optional[_Union[ParameterType, str]] = ..., default_value: _Optional[float] = ..., min_value: _Optional[float] = ..., max_value: _Optional[float] = ..., choices: _Optional[_Iterable[_Union[ParameterChoice, _Mapping]]] = ..., description: _Optional[str] = ...) -> None: ...
 
 class OutputInfo(_message.Message):
-    __slots__ = ("name", "description")
+    __slots__ = ("name", "description", "min_value", "max_value", "default_lookback")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    MIN_VALUE_FIELD_NUMBER: _ClassVar[int]
+    MAX_VALUE_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_LOOKBACK_FIELD_NUMBER: _ClassVar[int]
     name: str
     description: str
-    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ...) -> None: ...
+    min_value: float
+    max_value: float
+    default_lookback: int
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., min_value: _Optional[float] = ..., max_value: _Optional[float] = ..., default_lookback: _Optional[int] = ...) -> None: ...
 
 class VariantInfo(_message.Message):
-    __slots__ = ("name", "description")
+    __slots__ = ("name", "description", "default_params", "default_source", "needs_time_zone")
+    class DefaultParamsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_PARAMS_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_SOURCE_FIELD_NUMBER: _ClassVar[int]
+    NEEDS_TIME_ZONE_FIELD_NUMBER: _ClassVar[int]
     name: str
     description: str
-    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ...) -> None: ...
+    default_params: _containers.ScalarMap[str, float]
+    default_source: PriceSource
+    needs_time_zone: bool
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., default_params: _Optional[_Mapping[str, float]] = ..., default_source: _Optional[_Union[PriceSource, str]] = ..., needs_time_zone: _Optional[bool] = ...) -> None: ...
 
 class IndicatorInfo(_message.Message):
     __slots__ = ("name", "display_name", "group", "inputs", "parameters", "outputs", "default_lookback", "indicator_class", "variants")

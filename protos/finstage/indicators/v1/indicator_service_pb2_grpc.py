@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class IndicatorServiceStub:
-    """IndicatorService computes technical indicators. The default definitions are TA-Lib's; other definitions
-    of an indicator are its variants. Values are computed over the whole series from its first bar and then
+    """IndicatorService computes technical indicators. The default definitions are TA-Lib's, but a value is
+    undefined where its definition divides by zero; other definitions of an indicator are its variants. Values are computed over the whole series from its first bar and then
     cut to the requested range, so the value at a bar depends neither on the range nor on the replica.
 
     Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
@@ -70,8 +70,8 @@ class IndicatorServiceStub:
 
 
 class IndicatorServiceServicer:
-    """IndicatorService computes technical indicators. The default definitions are TA-Lib's; other definitions
-    of an indicator are its variants. Values are computed over the whole series from its first bar and then
+    """IndicatorService computes technical indicators. The default definitions are TA-Lib's, but a value is
+    undefined where its definition divides by zero; other definitions of an indicator are its variants. Values are computed over the whole series from its first bar and then
     cut to the requested range, so the value at a bar depends neither on the range nor on the replica.
 
     Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
@@ -125,7 +125,8 @@ class IndicatorServiceServicer:
 
     def ComputeOnBars(self, request, context):
         """ComputeOnBars computes indicators over the client's own bars and stores nothing. Columns of different
-        lengths, values that are not finite, and open times that do not strictly increase are INVALID_ARGUMENT.
+        lengths, values that are not finite, a high below its low, a negative volume, and open times that do not
+        strictly increase are INVALID_ARGUMENT.
 
         Errors: none of its own.
         """
@@ -170,8 +171,8 @@ def add_IndicatorServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class IndicatorService:
-    """IndicatorService computes technical indicators. The default definitions are TA-Lib's; other definitions
-    of an indicator are its variants. Values are computed over the whole series from its first bar and then
+    """IndicatorService computes technical indicators. The default definitions are TA-Lib's, but a value is
+    undefined where its definition divides by zero; other definitions of an indicator are its variants. Values are computed over the whole series from its first bar and then
     cut to the requested range, so the value at a bar depends neither on the range nor on the replica.
 
     Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,

@@ -36,6 +36,7 @@ class FlagReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FLAG_REASON_ZERO_PRICE: _ClassVar[FlagReason]
     FLAG_REASON_OHLC_ROUNDED: _ClassVar[FlagReason]
     FLAG_REASON_VOLUME_MISSING: _ClassVar[FlagReason]
+    FLAG_REASON_DIVIDEND_IGNORED: _ClassVar[FlagReason]
 ADJUSTMENT_UNSPECIFIED: Adjustment
 ADJUSTMENT_SPLITS: Adjustment
 ADJUSTMENT_ALL: Adjustment
@@ -53,6 +54,7 @@ FLAG_REASON_SUSPICIOUS_JUMP: FlagReason
 FLAG_REASON_ZERO_PRICE: FlagReason
 FLAG_REASON_OHLC_ROUNDED: FlagReason
 FLAG_REASON_VOLUME_MISSING: FlagReason
+FLAG_REASON_DIVIDEND_IGNORED: FlagReason
 
 class BarRange(_message.Message):
     __slots__ = ("start", "end")

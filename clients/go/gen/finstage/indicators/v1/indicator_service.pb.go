@@ -30,7 +30,7 @@ type IndicatorClass int32
 const (
 	// INDICATOR_CLASS_UNSPECIFIED is never sent.
 	IndicatorClass_INDICATOR_CLASS_UNSPECIFIED IndicatorClass = 0
-	// INDICATOR_CLASS_WINDOW: only on the last `lookback` + 1 bars.
+	// INDICATOR_CLASS_WINDOW: only on the last `lookback` + 1 bars, up to rounding, also after an absurd value.
 	IndicatorClass_INDICATOR_CLASS_WINDOW IndicatorClass = 1
 	// INDICATOR_CLASS_DECAYING: on all bars, less and less on older ones, whose effect vanishes in time.
 	IndicatorClass_INDICATOR_CLASS_DECAYING IndicatorClass = 2
@@ -85,7 +85,7 @@ func (IndicatorClass) EnumDescriptor() ([]byte, []int) {
 type PriceSource int32
 
 const (
-	// PRICE_SOURCE_UNSPECIFIED means CLOSE.
+	// PRICE_SOURCE_UNSPECIFIED means the variant's own: VariantInfo.default_source, CLOSE as a rule.
 	PriceSource_PRICE_SOURCE_UNSPECIFIED PriceSource = 0
 	// PRICE_SOURCE_OPEN is the open.
 	PriceSource_PRICE_SOURCE_OPEN PriceSource = 1
@@ -376,9 +376,15 @@ type OutputInfo struct {
 	// Its name: "macdsignal".
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// What its values are, with their unit where they have one.
-	Description   string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	// The least that a value can be, by its definition. Unset: no bound.
+	MinValue *float64 `protobuf:"fixed64,3,opt,name=min_value,json=minValue,proto3,oneof" json:"min_value,omitempty"`
+	// The most that a value can be, by its definition. Unset: no bound.
+	MaxValue *float64 `protobuf:"fixed64,4,opt,name=max_value,json=maxValue,proto3,oneof" json:"max_value,omitempty"`
+	// How many bars come before the first value, with the defaults of the first variant.
+	DefaultLookback int32 `protobuf:"varint,5,opt,name=default_lookback,json=defaultLookback,proto3" json:"default_lookback,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *OutputInfo) Reset() {
@@ -425,13 +431,40 @@ func (x *OutputInfo) GetDescription() string {
 	return ""
 }
 
+func (x *OutputInfo) GetMinValue() float64 {
+	if x != nil && x.MinValue != nil {
+		return *x.MinValue
+	}
+	return 0
+}
+
+func (x *OutputInfo) GetMaxValue() float64 {
+	if x != nil && x.MaxValue != nil {
+		return *x.MaxValue
+	}
+	return 0
+}
+
+func (x *OutputInfo) GetDefaultLookback() int32 {
+	if x != nil {
+		return x.DefaultLookback
+	}
+	return 0
+}
+
 // VariantInfo describes one definition of an indicator.
 type VariantInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its name in a spec: "cutler".
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// How it differs from the others, and where it comes from.
-	Description   string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	// How it differs from the others and from what charts show, and where it comes from.
+	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	// The defaults of parameters that differ from ParameterInfo.default_value.
+	DefaultParams map[string]float64 `protobuf:"bytes,3,rep,name=default_params,json=defaultParams,proto3" json:"default_params,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
+	// The column that it reads where the spec names none. UNSPECIFIED for indicators without the input "source".
+	DefaultSource PriceSource `protobuf:"varint,4,opt,name=default_source,json=defaultSource,proto3,enum=finstage.indicators.v1.PriceSource" json:"default_source,omitempty"`
+	// Whether it starts over each day, so that ComputeOnBars needs `time_zone`.
+	NeedsTimeZone bool `protobuf:"varint,5,opt,name=needs_time_zone,json=needsTimeZone,proto3" json:"needs_time_zone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -480,6 +513,27 @@ func (x *VariantInfo) GetDescription() string {
 	return ""
 }
 
+func (x *VariantInfo) GetDefaultParams() map[string]float64 {
+	if x != nil {
+		return x.DefaultParams
+	}
+	return nil
+}
+
+func (x *VariantInfo) GetDefaultSource() PriceSource {
+	if x != nil {
+		return x.DefaultSource
+	}
+	return PriceSource_PRICE_SOURCE_UNSPECIFIED
+}
+
+func (x *VariantInfo) GetNeedsTimeZone() bool {
+	if x != nil {
+		return x.NeedsTimeZone
+	}
+	return false
+}
+
 // IndicatorInfo is one row of the catalogue.
 type IndicatorInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -496,11 +550,12 @@ type IndicatorInfo struct {
 	Parameters []*ParameterInfo `protobuf:"bytes,5,rep,name=parameters,proto3" json:"parameters,omitempty"`
 	// Its outputs, in order.
 	Outputs []*OutputInfo `protobuf:"bytes,6,rep,name=outputs,proto3" json:"outputs,omitempty"`
-	// How many bars come before the first value, with the default parameters.
+	// How many bars come before the first value of any output, with the defaults of the first variant.
 	DefaultLookback int32 `protobuf:"varint,7,opt,name=default_lookback,json=defaultLookback,proto3" json:"default_lookback,omitempty"`
 	// On which bars a value depends.
 	IndicatorClass IndicatorClass `protobuf:"varint,8,opt,name=indicator_class,json=indicatorClass,proto3,enum=finstage.indicators.v1.IndicatorClass" json:"indicator_class,omitempty"`
-	// Its definitions, at least one; the first is the default. TA-Lib's own is named "talib".
+	// Its definitions, at least one; the first is the default. "talib" gives TA-Lib's numbers unchanged, also
+	// where they come from a division by zero.
 	Variants      []*VariantInfo `protobuf:"bytes,9,rep,name=variants,proto3" json:"variants,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -659,7 +714,8 @@ type ListIndicatorsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The rows, sorted by name.
 	Indicators []*IndicatorInfo `protobuf:"bytes,1,rep,name=indicators,proto3" json:"indicators,omitempty"`
-	// The engine and its version: "TA-Lib 0.8.2".
+	// The engine with the versions of its C library and of the Python package:
+	// "TA-Lib 0.8.1 (ta-lib for Python 0.8.2)".
 	Engine        string `protobuf:"bytes,2,opt,name=engine,proto3" json:"engine,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -713,13 +769,13 @@ func (x *ListIndicatorsResponse) GetEngine() string {
 type IndicatorSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The client's name for the result: at most 64 characters, unique in the request. Empty: the indicator's
-	// name with the given parameters: "sma(timeperiod=20)".
+	// name with what the spec gives: "rsi(timeperiod=9,source=hl2)@cutler".
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// The indicator's name in the catalogue; case does not matter.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// The parameters by name. Those left out have their default values.
 	Params map[string]float64 `protobuf:"bytes,3,rep,name=params,proto3" json:"params,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
-	// The column to read, for indicators with the input "source". Unset: CLOSE.
+	// The column to read, for indicators with the input "source". Unset: the variant's own.
 	Source PriceSource `protobuf:"varint,4,opt,name=source,proto3,enum=finstage.indicators.v1.PriceSource" json:"source,omitempty"`
 	// The name of the variant. Empty: the indicator's default.
 	Variant       string `protobuf:"bytes,5,opt,name=variant,proto3" json:"variant,omitempty"`
@@ -881,7 +937,8 @@ type IndicatorResult struct {
 	Source PriceSource `protobuf:"varint,5,opt,name=source,proto3,enum=finstage.indicators.v1.PriceSource" json:"source,omitempty"`
 	// OK (code 0); FAILED_PRECONDITION (TOO_FEW_BARS) when the series has too few bars for a first value.
 	Status *status.Status `protobuf:"bytes,6,opt,name=status,proto3" json:"status,omitempty"`
-	// How many bars come before the first value, with the parameters used.
+	// How many bars come before the first value of any output, with the parameters used. `first_index` tells it
+	// of each output.
 	Lookback int32 `protobuf:"varint,7,opt,name=lookback,proto3" json:"lookback,omitempty"`
 	// How many bars the computation read, from the series' first bar to the last on the time axis.
 	BarsUsed int64 `protobuf:"varint,8,opt,name=bars_used,json=barsUsed,proto3" json:"bars_used,omitempty"`
@@ -1926,14 +1983,27 @@ const file_finstage_indicators_v1_indicator_service_proto_rawDesc = "" +
 	"\tmin_value\x18\x04 \x01(\x01R\bminValue\x12\x1b\n" +
 	"\tmax_value\x18\x05 \x01(\x01R\bmaxValue\x12A\n" +
 	"\achoices\x18\x06 \x03(\v2'.finstage.indicators.v1.ParameterChoiceR\achoices\x12 \n" +
-	"\vdescription\x18\a \x01(\tR\vdescription\"B\n" +
+	"\vdescription\x18\a \x01(\tR\vdescription\"\xcd\x01\n" +
 	"\n" +
 	"OutputInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
-	"\vdescription\x18\x02 \x01(\tR\vdescription\"C\n" +
+	"\vdescription\x18\x02 \x01(\tR\vdescription\x12 \n" +
+	"\tmin_value\x18\x03 \x01(\x01H\x00R\bminValue\x88\x01\x01\x12 \n" +
+	"\tmax_value\x18\x04 \x01(\x01H\x01R\bmaxValue\x88\x01\x01\x12)\n" +
+	"\x10default_lookback\x18\x05 \x01(\x05R\x0fdefaultLookbackB\f\n" +
+	"\n" +
+	"_min_valueB\f\n" +
+	"\n" +
+	"_max_value\"\xd8\x02\n" +
 	"\vVariantInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
-	"\vdescription\x18\x02 \x01(\tR\vdescription\"\xb6\x03\n" +
+	"\vdescription\x18\x02 \x01(\tR\vdescription\x12]\n" +
+	"\x0edefault_params\x18\x03 \x03(\v26.finstage.indicators.v1.VariantInfo.DefaultParamsEntryR\rdefaultParams\x12J\n" +
+	"\x0edefault_source\x18\x04 \x01(\x0e2#.finstage.indicators.v1.PriceSourceR\rdefaultSource\x12&\n" +
+	"\x0fneeds_time_zone\x18\x05 \x01(\bR\rneedsTimeZone\x1a@\n" +
+	"\x12DefaultParamsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\"\xb6\x03\n" +
 	"\rIndicatorInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x14\n" +
@@ -2107,7 +2177,7 @@ func file_finstage_indicators_v1_indicator_service_proto_rawDescGZIP() []byte {
 }
 
 var file_finstage_indicators_v1_indicator_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_finstage_indicators_v1_indicator_service_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_finstage_indicators_v1_indicator_service_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_finstage_indicators_v1_indicator_service_proto_goTypes = []any{
 	(IndicatorClass)(0),                    // 0: finstage.indicators.v1.IndicatorClass
 	(PriceSource)(0),                       // 1: finstage.indicators.v1.PriceSource
@@ -2131,73 +2201,76 @@ var file_finstage_indicators_v1_indicator_service_proto_goTypes = []any{
 	(*WatchIndicatorsResponse)(nil),        // 19: finstage.indicators.v1.WatchIndicatorsResponse
 	(*ComputeOnBarsRequest)(nil),           // 20: finstage.indicators.v1.ComputeOnBarsRequest
 	(*ComputeOnBarsResponse)(nil),          // 21: finstage.indicators.v1.ComputeOnBarsResponse
-	nil,                                    // 22: finstage.indicators.v1.IndicatorSpec.ParamsEntry
-	nil,                                    // 23: finstage.indicators.v1.IndicatorResult.ParamsEntry
-	(*status.Status)(nil),                  // 24: google.rpc.Status
-	(v1.Adjustment)(0),                     // 25: finstage.market.v1.Adjustment
-	(*v1.SeriesVersion)(nil),               // 26: finstage.market.v1.SeriesVersion
-	(*v1.Coverage)(nil),                    // 27: finstage.market.v1.Coverage
-	(*v1.Provenance)(nil),                  // 28: finstage.market.v1.Provenance
-	(*v1.BarRange)(nil),                    // 29: finstage.market.v1.BarRange
-	(*durationpb.Duration)(nil),            // 30: google.protobuf.Duration
-	(*v1.Heartbeat)(nil),                   // 31: finstage.market.v1.Heartbeat
-	(*v1.BarColumns)(nil),                  // 32: finstage.market.v1.BarColumns
+	nil,                                    // 22: finstage.indicators.v1.VariantInfo.DefaultParamsEntry
+	nil,                                    // 23: finstage.indicators.v1.IndicatorSpec.ParamsEntry
+	nil,                                    // 24: finstage.indicators.v1.IndicatorResult.ParamsEntry
+	(*status.Status)(nil),                  // 25: google.rpc.Status
+	(v1.Adjustment)(0),                     // 26: finstage.market.v1.Adjustment
+	(*v1.SeriesVersion)(nil),               // 27: finstage.market.v1.SeriesVersion
+	(*v1.Coverage)(nil),                    // 28: finstage.market.v1.Coverage
+	(*v1.Provenance)(nil),                  // 29: finstage.market.v1.Provenance
+	(*v1.BarRange)(nil),                    // 30: finstage.market.v1.BarRange
+	(*durationpb.Duration)(nil),            // 31: google.protobuf.Duration
+	(*v1.Heartbeat)(nil),                   // 32: finstage.market.v1.Heartbeat
+	(*v1.BarColumns)(nil),                  // 33: finstage.market.v1.BarColumns
 }
 var file_finstage_indicators_v1_indicator_service_proto_depIdxs = []int32{
 	2,  // 0: finstage.indicators.v1.ParameterInfo.type:type_name -> finstage.indicators.v1.ParameterType
 	3,  // 1: finstage.indicators.v1.ParameterInfo.choices:type_name -> finstage.indicators.v1.ParameterChoice
-	4,  // 2: finstage.indicators.v1.IndicatorInfo.parameters:type_name -> finstage.indicators.v1.ParameterInfo
-	5,  // 3: finstage.indicators.v1.IndicatorInfo.outputs:type_name -> finstage.indicators.v1.OutputInfo
-	0,  // 4: finstage.indicators.v1.IndicatorInfo.indicator_class:type_name -> finstage.indicators.v1.IndicatorClass
-	6,  // 5: finstage.indicators.v1.IndicatorInfo.variants:type_name -> finstage.indicators.v1.VariantInfo
-	7,  // 6: finstage.indicators.v1.ListIndicatorsResponse.indicators:type_name -> finstage.indicators.v1.IndicatorInfo
-	22, // 7: finstage.indicators.v1.IndicatorSpec.params:type_name -> finstage.indicators.v1.IndicatorSpec.ParamsEntry
-	1,  // 8: finstage.indicators.v1.IndicatorSpec.source:type_name -> finstage.indicators.v1.PriceSource
-	23, // 9: finstage.indicators.v1.IndicatorResult.params:type_name -> finstage.indicators.v1.IndicatorResult.ParamsEntry
-	1,  // 10: finstage.indicators.v1.IndicatorResult.source:type_name -> finstage.indicators.v1.PriceSource
-	24, // 11: finstage.indicators.v1.IndicatorResult.status:type_name -> google.rpc.Status
-	0,  // 12: finstage.indicators.v1.IndicatorResult.indicator_class:type_name -> finstage.indicators.v1.IndicatorClass
-	11, // 13: finstage.indicators.v1.IndicatorResult.outputs:type_name -> finstage.indicators.v1.OutputValues
-	25, // 14: finstage.indicators.v1.IndicatorFrame.adjustment:type_name -> finstage.market.v1.Adjustment
-	26, // 15: finstage.indicators.v1.IndicatorFrame.version:type_name -> finstage.market.v1.SeriesVersion
-	12, // 16: finstage.indicators.v1.IndicatorFrame.results:type_name -> finstage.indicators.v1.IndicatorResult
-	27, // 17: finstage.indicators.v1.IndicatorFrame.coverage:type_name -> finstage.market.v1.Coverage
-	28, // 18: finstage.indicators.v1.IndicatorFrame.provenance:type_name -> finstage.market.v1.Provenance
-	25, // 19: finstage.indicators.v1.ComputeIndicatorsRequest.adjustment:type_name -> finstage.market.v1.Adjustment
-	29, // 20: finstage.indicators.v1.ComputeIndicatorsRequest.range:type_name -> finstage.market.v1.BarRange
-	10, // 21: finstage.indicators.v1.ComputeIndicatorsRequest.specs:type_name -> finstage.indicators.v1.IndicatorSpec
-	30, // 22: finstage.indicators.v1.ComputeIndicatorsRequest.max_age:type_name -> google.protobuf.Duration
-	13, // 23: finstage.indicators.v1.ComputeIndicatorsResponse.frame:type_name -> finstage.indicators.v1.IndicatorFrame
-	25, // 24: finstage.indicators.v1.BatchComputeIndicatorsRequest.adjustment:type_name -> finstage.market.v1.Adjustment
-	29, // 25: finstage.indicators.v1.BatchComputeIndicatorsRequest.range:type_name -> finstage.market.v1.BarRange
-	10, // 26: finstage.indicators.v1.BatchComputeIndicatorsRequest.specs:type_name -> finstage.indicators.v1.IndicatorSpec
-	30, // 27: finstage.indicators.v1.BatchComputeIndicatorsRequest.max_age:type_name -> google.protobuf.Duration
-	13, // 28: finstage.indicators.v1.BatchComputeIndicatorsResponse.frame:type_name -> finstage.indicators.v1.IndicatorFrame
-	24, // 29: finstage.indicators.v1.BatchComputeIndicatorsResponse.error:type_name -> google.rpc.Status
-	25, // 30: finstage.indicators.v1.WatchIndicatorsRequest.adjustment:type_name -> finstage.market.v1.Adjustment
-	10, // 31: finstage.indicators.v1.WatchIndicatorsRequest.specs:type_name -> finstage.indicators.v1.IndicatorSpec
-	30, // 32: finstage.indicators.v1.WatchIndicatorsRequest.heartbeat_interval:type_name -> google.protobuf.Duration
-	13, // 33: finstage.indicators.v1.WatchIndicatorsResponse.snapshot:type_name -> finstage.indicators.v1.IndicatorFrame
-	13, // 34: finstage.indicators.v1.WatchIndicatorsResponse.update:type_name -> finstage.indicators.v1.IndicatorFrame
-	31, // 35: finstage.indicators.v1.WatchIndicatorsResponse.heartbeat:type_name -> finstage.market.v1.Heartbeat
-	32, // 36: finstage.indicators.v1.ComputeOnBarsRequest.columns:type_name -> finstage.market.v1.BarColumns
-	10, // 37: finstage.indicators.v1.ComputeOnBarsRequest.specs:type_name -> finstage.indicators.v1.IndicatorSpec
-	13, // 38: finstage.indicators.v1.ComputeOnBarsResponse.frame:type_name -> finstage.indicators.v1.IndicatorFrame
-	8,  // 39: finstage.indicators.v1.IndicatorService.ListIndicators:input_type -> finstage.indicators.v1.ListIndicatorsRequest
-	14, // 40: finstage.indicators.v1.IndicatorService.ComputeIndicators:input_type -> finstage.indicators.v1.ComputeIndicatorsRequest
-	16, // 41: finstage.indicators.v1.IndicatorService.BatchComputeIndicators:input_type -> finstage.indicators.v1.BatchComputeIndicatorsRequest
-	18, // 42: finstage.indicators.v1.IndicatorService.WatchIndicators:input_type -> finstage.indicators.v1.WatchIndicatorsRequest
-	20, // 43: finstage.indicators.v1.IndicatorService.ComputeOnBars:input_type -> finstage.indicators.v1.ComputeOnBarsRequest
-	9,  // 44: finstage.indicators.v1.IndicatorService.ListIndicators:output_type -> finstage.indicators.v1.ListIndicatorsResponse
-	15, // 45: finstage.indicators.v1.IndicatorService.ComputeIndicators:output_type -> finstage.indicators.v1.ComputeIndicatorsResponse
-	17, // 46: finstage.indicators.v1.IndicatorService.BatchComputeIndicators:output_type -> finstage.indicators.v1.BatchComputeIndicatorsResponse
-	19, // 47: finstage.indicators.v1.IndicatorService.WatchIndicators:output_type -> finstage.indicators.v1.WatchIndicatorsResponse
-	21, // 48: finstage.indicators.v1.IndicatorService.ComputeOnBars:output_type -> finstage.indicators.v1.ComputeOnBarsResponse
-	44, // [44:49] is the sub-list for method output_type
-	39, // [39:44] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	22, // 2: finstage.indicators.v1.VariantInfo.default_params:type_name -> finstage.indicators.v1.VariantInfo.DefaultParamsEntry
+	1,  // 3: finstage.indicators.v1.VariantInfo.default_source:type_name -> finstage.indicators.v1.PriceSource
+	4,  // 4: finstage.indicators.v1.IndicatorInfo.parameters:type_name -> finstage.indicators.v1.ParameterInfo
+	5,  // 5: finstage.indicators.v1.IndicatorInfo.outputs:type_name -> finstage.indicators.v1.OutputInfo
+	0,  // 6: finstage.indicators.v1.IndicatorInfo.indicator_class:type_name -> finstage.indicators.v1.IndicatorClass
+	6,  // 7: finstage.indicators.v1.IndicatorInfo.variants:type_name -> finstage.indicators.v1.VariantInfo
+	7,  // 8: finstage.indicators.v1.ListIndicatorsResponse.indicators:type_name -> finstage.indicators.v1.IndicatorInfo
+	23, // 9: finstage.indicators.v1.IndicatorSpec.params:type_name -> finstage.indicators.v1.IndicatorSpec.ParamsEntry
+	1,  // 10: finstage.indicators.v1.IndicatorSpec.source:type_name -> finstage.indicators.v1.PriceSource
+	24, // 11: finstage.indicators.v1.IndicatorResult.params:type_name -> finstage.indicators.v1.IndicatorResult.ParamsEntry
+	1,  // 12: finstage.indicators.v1.IndicatorResult.source:type_name -> finstage.indicators.v1.PriceSource
+	25, // 13: finstage.indicators.v1.IndicatorResult.status:type_name -> google.rpc.Status
+	0,  // 14: finstage.indicators.v1.IndicatorResult.indicator_class:type_name -> finstage.indicators.v1.IndicatorClass
+	11, // 15: finstage.indicators.v1.IndicatorResult.outputs:type_name -> finstage.indicators.v1.OutputValues
+	26, // 16: finstage.indicators.v1.IndicatorFrame.adjustment:type_name -> finstage.market.v1.Adjustment
+	27, // 17: finstage.indicators.v1.IndicatorFrame.version:type_name -> finstage.market.v1.SeriesVersion
+	12, // 18: finstage.indicators.v1.IndicatorFrame.results:type_name -> finstage.indicators.v1.IndicatorResult
+	28, // 19: finstage.indicators.v1.IndicatorFrame.coverage:type_name -> finstage.market.v1.Coverage
+	29, // 20: finstage.indicators.v1.IndicatorFrame.provenance:type_name -> finstage.market.v1.Provenance
+	26, // 21: finstage.indicators.v1.ComputeIndicatorsRequest.adjustment:type_name -> finstage.market.v1.Adjustment
+	30, // 22: finstage.indicators.v1.ComputeIndicatorsRequest.range:type_name -> finstage.market.v1.BarRange
+	10, // 23: finstage.indicators.v1.ComputeIndicatorsRequest.specs:type_name -> finstage.indicators.v1.IndicatorSpec
+	31, // 24: finstage.indicators.v1.ComputeIndicatorsRequest.max_age:type_name -> google.protobuf.Duration
+	13, // 25: finstage.indicators.v1.ComputeIndicatorsResponse.frame:type_name -> finstage.indicators.v1.IndicatorFrame
+	26, // 26: finstage.indicators.v1.BatchComputeIndicatorsRequest.adjustment:type_name -> finstage.market.v1.Adjustment
+	30, // 27: finstage.indicators.v1.BatchComputeIndicatorsRequest.range:type_name -> finstage.market.v1.BarRange
+	10, // 28: finstage.indicators.v1.BatchComputeIndicatorsRequest.specs:type_name -> finstage.indicators.v1.IndicatorSpec
+	31, // 29: finstage.indicators.v1.BatchComputeIndicatorsRequest.max_age:type_name -> google.protobuf.Duration
+	13, // 30: finstage.indicators.v1.BatchComputeIndicatorsResponse.frame:type_name -> finstage.indicators.v1.IndicatorFrame
+	25, // 31: finstage.indicators.v1.BatchComputeIndicatorsResponse.error:type_name -> google.rpc.Status
+	26, // 32: finstage.indicators.v1.WatchIndicatorsRequest.adjustment:type_name -> finstage.market.v1.Adjustment
+	10, // 33: finstage.indicators.v1.WatchIndicatorsRequest.specs:type_name -> finstage.indicators.v1.IndicatorSpec
+	31, // 34: finstage.indicators.v1.WatchIndicatorsRequest.heartbeat_interval:type_name -> google.protobuf.Duration
+	13, // 35: finstage.indicators.v1.WatchIndicatorsResponse.snapshot:type_name -> finstage.indicators.v1.IndicatorFrame
+	13, // 36: finstage.indicators.v1.WatchIndicatorsResponse.update:type_name -> finstage.indicators.v1.IndicatorFrame
+	32, // 37: finstage.indicators.v1.WatchIndicatorsResponse.heartbeat:type_name -> finstage.market.v1.Heartbeat
+	33, // 38: finstage.indicators.v1.ComputeOnBarsRequest.columns:type_name -> finstage.market.v1.BarColumns
+	10, // 39: finstage.indicators.v1.ComputeOnBarsRequest.specs:type_name -> finstage.indicators.v1.IndicatorSpec
+	13, // 40: finstage.indicators.v1.ComputeOnBarsResponse.frame:type_name -> finstage.indicators.v1.IndicatorFrame
+	8,  // 41: finstage.indicators.v1.IndicatorService.ListIndicators:input_type -> finstage.indicators.v1.ListIndicatorsRequest
+	14, // 42: finstage.indicators.v1.IndicatorService.ComputeIndicators:input_type -> finstage.indicators.v1.ComputeIndicatorsRequest
+	16, // 43: finstage.indicators.v1.IndicatorService.BatchComputeIndicators:input_type -> finstage.indicators.v1.BatchComputeIndicatorsRequest
+	18, // 44: finstage.indicators.v1.IndicatorService.WatchIndicators:input_type -> finstage.indicators.v1.WatchIndicatorsRequest
+	20, // 45: finstage.indicators.v1.IndicatorService.ComputeOnBars:input_type -> finstage.indicators.v1.ComputeOnBarsRequest
+	9,  // 46: finstage.indicators.v1.IndicatorService.ListIndicators:output_type -> finstage.indicators.v1.ListIndicatorsResponse
+	15, // 47: finstage.indicators.v1.IndicatorService.ComputeIndicators:output_type -> finstage.indicators.v1.ComputeIndicatorsResponse
+	17, // 48: finstage.indicators.v1.IndicatorService.BatchComputeIndicators:output_type -> finstage.indicators.v1.BatchComputeIndicatorsResponse
+	19, // 49: finstage.indicators.v1.IndicatorService.WatchIndicators:output_type -> finstage.indicators.v1.WatchIndicatorsResponse
+	21, // 50: finstage.indicators.v1.IndicatorService.ComputeOnBars:output_type -> finstage.indicators.v1.ComputeOnBarsResponse
+	46, // [46:51] is the sub-list for method output_type
+	41, // [41:46] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_finstage_indicators_v1_indicator_service_proto_init() }
@@ -2205,6 +2278,7 @@ func file_finstage_indicators_v1_indicator_service_proto_init() {
 	if File_finstage_indicators_v1_indicator_service_proto != nil {
 		return
 	}
+	file_finstage_indicators_v1_indicator_service_proto_msgTypes[2].OneofWrappers = []any{}
 	file_finstage_indicators_v1_indicator_service_proto_msgTypes[11].OneofWrappers = []any{
 		(*ComputeIndicatorsRequest_Range)(nil),
 		(*ComputeIndicatorsRequest_Limit)(nil),
@@ -2230,7 +2304,7 @@ func file_finstage_indicators_v1_indicator_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_finstage_indicators_v1_indicator_service_proto_rawDesc), len(file_finstage_indicators_v1_indicator_service_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -30,8 +30,8 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// IndicatorService computes technical indicators. The default definitions are TA-Lib's; other definitions
-// of an indicator are its variants. Values are computed over the whole series from its first bar and then
+// IndicatorService computes technical indicators. The default definitions are TA-Lib's, but a value is
+// undefined where its definition divides by zero; other definitions of an indicator are its variants. Values are computed over the whole series from its first bar and then
 // cut to the requested range, so the value at a bar depends neither on the range nor on the replica.
 //
 // Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
@@ -63,7 +63,8 @@ type IndicatorServiceClient interface {
 	// UNAVAILABLE (SERVICE_UNAVAILABLE) when the server stops: call again with the last `resume_token`.
 	WatchIndicators(ctx context.Context, in *WatchIndicatorsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchIndicatorsResponse], error)
 	// ComputeOnBars computes indicators over the client's own bars and stores nothing. Columns of different
-	// lengths, values that are not finite, and open times that do not strictly increase are INVALID_ARGUMENT.
+	// lengths, values that are not finite, a high below its low, a negative volume, and open times that do not
+	// strictly increase are INVALID_ARGUMENT.
 	//
 	// Errors: none of its own.
 	ComputeOnBars(ctx context.Context, in *ComputeOnBarsRequest, opts ...grpc.CallOption) (*ComputeOnBarsResponse, error)
@@ -149,8 +150,8 @@ func (c *indicatorServiceClient) ComputeOnBars(ctx context.Context, in *ComputeO
 // All implementations must embed UnimplementedIndicatorServiceServer
 // for forward compatibility.
 //
-// IndicatorService computes technical indicators. The default definitions are TA-Lib's; other definitions
-// of an indicator are its variants. Values are computed over the whole series from its first bar and then
+// IndicatorService computes technical indicators. The default definitions are TA-Lib's, but a value is
+// undefined where its definition divides by zero; other definitions of an indicator are its variants. Values are computed over the whole series from its first bar and then
 // cut to the requested range, so the value at a bar depends neither on the range nor on the replica.
 //
 // Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
@@ -182,7 +183,8 @@ type IndicatorServiceServer interface {
 	// UNAVAILABLE (SERVICE_UNAVAILABLE) when the server stops: call again with the last `resume_token`.
 	WatchIndicators(*WatchIndicatorsRequest, grpc.ServerStreamingServer[WatchIndicatorsResponse]) error
 	// ComputeOnBars computes indicators over the client's own bars and stores nothing. Columns of different
-	// lengths, values that are not finite, and open times that do not strictly increase are INVALID_ARGUMENT.
+	// lengths, values that are not finite, a high below its low, a negative volume, and open times that do not
+	// strictly increase are INVALID_ARGUMENT.
 	//
 	// Errors: none of its own.
 	ComputeOnBars(context.Context, *ComputeOnBarsRequest) (*ComputeOnBarsResponse, error)

@@ -89,7 +89,8 @@ const (
 	RejectReason_REJECT_REASON_UNSPECIFIED RejectReason = 0
 	// REJECT_REASON_NOT_FINITE: a value is NaN or infinite.
 	RejectReason_REJECT_REASON_NOT_FINITE RejectReason = 1
-	// REJECT_REASON_NEGATIVE: a price or the volume is below zero.
+	// REJECT_REASON_NEGATIVE: the volume, or a price of an instrument that is no future and no index, is below
+	// zero.
 	RejectReason_REJECT_REASON_NEGATIVE RejectReason = 2
 	// REJECT_REASON_HIGH_BELOW_LOW: high is below low.
 	RejectReason_REJECT_REASON_HIGH_BELOW_LOW RejectReason = 3
@@ -98,8 +99,8 @@ const (
 	RejectReason_REJECT_REASON_OUTSIDE_RANGE RejectReason = 4
 	// REJECT_REASON_UNORDERED: the open time is earlier than the previous row's.
 	RejectReason_REJECT_REASON_UNORDERED RejectReason = 5
-	// REJECT_REASON_OFF_GRID: no bar of this interval opens at that time, or its day, week or month already has
-	// a bar.
+	// REJECT_REASON_OFF_GRID: no bar of this interval, counted from its session's start, opens at that time; or
+	// its day, week or month already has a bar.
 	RejectReason_REJECT_REASON_OFF_GRID RejectReason = 6
 	// REJECT_REASON_IN_FUTURE: the open time is later than now.
 	RejectReason_REJECT_REASON_IN_FUTURE RejectReason = 7

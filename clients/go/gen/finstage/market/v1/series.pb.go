@@ -169,8 +169,9 @@ type FlagReason int32
 const (
 	// FLAG_REASON_UNSPECIFIED is never sent.
 	FlagReason_FLAG_REASON_UNSPECIFIED FlagReason = 0
-	// FLAG_REASON_SUSPICIOUS_JUMP: without a split that explains it, the price changed by about a factor of
-	// 100, or by more than markets do. Kept as the provider gave it.
+	// FLAG_REASON_SUSPICIOUS_JUMP: the close moved by more than a factor of 20 from the bar before; or high, low
+	// or open is more than 5 times away from the bar's other prices; or the close moved as by a split that is
+	// listed, but not applied to the bars before. The bar is kept as given.
 	FlagReason_FLAG_REASON_SUSPICIOUS_JUMP FlagReason = 1
 	// FLAG_REASON_ZERO_PRICE: a price is zero.
 	FlagReason_FLAG_REASON_ZERO_PRICE FlagReason = 2
@@ -179,6 +180,9 @@ const (
 	FlagReason_FLAG_REASON_OHLC_ROUNDED FlagReason = 3
 	// FLAG_REASON_VOLUME_MISSING: the provider gave prices and no volume; the volume is 0.
 	FlagReason_FLAG_REASON_VOLUME_MISSING FlagReason = 4
+	// FLAG_REASON_DIVIDEND_IGNORED: a dividend of this day is in another currency than the prices, so
+	// ADJUSTMENT_ALL does not apply it.
+	FlagReason_FLAG_REASON_DIVIDEND_IGNORED FlagReason = 5
 )
 
 // Enum value maps for FlagReason.
@@ -189,13 +193,15 @@ var (
 		2: "FLAG_REASON_ZERO_PRICE",
 		3: "FLAG_REASON_OHLC_ROUNDED",
 		4: "FLAG_REASON_VOLUME_MISSING",
+		5: "FLAG_REASON_DIVIDEND_IGNORED",
 	}
 	FlagReason_value = map[string]int32{
-		"FLAG_REASON_UNSPECIFIED":     0,
-		"FLAG_REASON_SUSPICIOUS_JUMP": 1,
-		"FLAG_REASON_ZERO_PRICE":      2,
-		"FLAG_REASON_OHLC_ROUNDED":    3,
-		"FLAG_REASON_VOLUME_MISSING":  4,
+		"FLAG_REASON_UNSPECIFIED":      0,
+		"FLAG_REASON_SUSPICIOUS_JUMP":  1,
+		"FLAG_REASON_ZERO_PRICE":       2,
+		"FLAG_REASON_OHLC_ROUNDED":     3,
+		"FLAG_REASON_VOLUME_MISSING":   4,
+		"FLAG_REASON_DIVIDEND_IGNORED": 5,
 	}
 )
 
@@ -912,14 +918,15 @@ const file_finstage_market_v1_series_proto_rawDesc = "" +
 	"\x16GAP_REASON_NOT_FETCHED\x10\x05\x12\x17\n" +
 	"\x13GAP_REASON_REJECTED\x10\x06\x12\x1d\n" +
 	"\x19GAP_REASON_BEFORE_LISTING\x10\a\x12\x16\n" +
-	"\x12GAP_REASON_DELETED\x10\b*\xa4\x01\n" +
+	"\x12GAP_REASON_DELETED\x10\b*\xc6\x01\n" +
 	"\n" +
 	"FlagReason\x12\x1b\n" +
 	"\x17FLAG_REASON_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bFLAG_REASON_SUSPICIOUS_JUMP\x10\x01\x12\x1a\n" +
 	"\x16FLAG_REASON_ZERO_PRICE\x10\x02\x12\x1c\n" +
 	"\x18FLAG_REASON_OHLC_ROUNDED\x10\x03\x12\x1e\n" +
-	"\x1aFLAG_REASON_VOLUME_MISSING\x10\x04Bc\n" +
+	"\x1aFLAG_REASON_VOLUME_MISSING\x10\x04\x12 \n" +
+	"\x1cFLAG_REASON_DIVIDEND_IGNORED\x10\x05Bc\n" +
 	"\x16dev.finstage.market.v1P\x01ZGgithub.com/finstage/finstage/clients/go/gen/finstage/market/v1;marketv1b\x06proto3"
 
 var (

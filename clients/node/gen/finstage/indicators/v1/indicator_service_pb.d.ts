@@ -122,6 +122,27 @@ export declare type OutputInfo = Message<"finstage.indicators.v1.OutputInfo"> & 
    * @generated from field: string description = 2;
    */
   description: string;
+
+  /**
+   * The least that a value can be, by its definition. Unset: no bound.
+   *
+   * @generated from field: optional double min_value = 3;
+   */
+  minValue?: number;
+
+  /**
+   * The most that a value can be, by its definition. Unset: no bound.
+   *
+   * @generated from field: optional double max_value = 4;
+   */
+  maxValue?: number;
+
+  /**
+   * How many bars come before the first value, with the defaults of the first variant.
+   *
+   * @generated from field: int32 default_lookback = 5;
+   */
+  defaultLookback: number;
 };
 
 /**
@@ -144,11 +165,32 @@ export declare type VariantInfo = Message<"finstage.indicators.v1.VariantInfo"> 
   name: string;
 
   /**
-   * How it differs from the others, and where it comes from.
+   * How it differs from the others and from what charts show, and where it comes from.
    *
    * @generated from field: string description = 2;
    */
   description: string;
+
+  /**
+   * The defaults of parameters that differ from ParameterInfo.default_value.
+   *
+   * @generated from field: map<string, double> default_params = 3;
+   */
+  defaultParams: { [key: string]: number };
+
+  /**
+   * The column that it reads where the spec names none. UNSPECIFIED for indicators without the input "source".
+   *
+   * @generated from field: finstage.indicators.v1.PriceSource default_source = 4;
+   */
+  defaultSource: PriceSource;
+
+  /**
+   * Whether it starts over each day, so that ComputeOnBars needs `time_zone`.
+   *
+   * @generated from field: bool needs_time_zone = 5;
+   */
+  needsTimeZone: boolean;
 };
 
 /**
@@ -207,7 +249,7 @@ export declare type IndicatorInfo = Message<"finstage.indicators.v1.IndicatorInf
   outputs: OutputInfo[];
 
   /**
-   * How many bars come before the first value, with the default parameters.
+   * How many bars come before the first value of any output, with the defaults of the first variant.
    *
    * @generated from field: int32 default_lookback = 7;
    */
@@ -221,7 +263,8 @@ export declare type IndicatorInfo = Message<"finstage.indicators.v1.IndicatorInf
   indicatorClass: IndicatorClass;
 
   /**
-   * Its definitions, at least one; the first is the default. TA-Lib's own is named "talib".
+   * Its definitions, at least one; the first is the default. "talib" gives TA-Lib's numbers unchanged, also
+   * where they come from a division by zero.
    *
    * @generated from field: repeated finstage.indicators.v1.VariantInfo variants = 9;
    */
@@ -275,7 +318,8 @@ export declare type ListIndicatorsResponse = Message<"finstage.indicators.v1.Lis
   indicators: IndicatorInfo[];
 
   /**
-   * The engine and its version: "TA-Lib 0.8.2".
+   * The engine with the versions of its C library and of the Python package:
+   * "TA-Lib 0.8.1 (ta-lib for Python 0.8.2)".
    *
    * @generated from field: string engine = 2;
    */
@@ -296,7 +340,7 @@ export declare const ListIndicatorsResponseSchema: GenMessage<ListIndicatorsResp
 export declare type IndicatorSpec = Message<"finstage.indicators.v1.IndicatorSpec"> & {
   /**
    * The client's name for the result: at most 64 characters, unique in the request. Empty: the indicator's
-   * name with the given parameters: "sma(timeperiod=20)".
+   * name with what the spec gives: "rsi(timeperiod=9,source=hl2)@cutler".
    *
    * @generated from field: string id = 1;
    */
@@ -317,7 +361,7 @@ export declare type IndicatorSpec = Message<"finstage.indicators.v1.IndicatorSpe
   params: { [key: string]: number };
 
   /**
-   * The column to read, for indicators with the input "source". Unset: CLOSE.
+   * The column to read, for indicators with the input "source". Unset: the variant's own.
    *
    * @generated from field: finstage.indicators.v1.PriceSource source = 4;
    */
@@ -428,7 +472,8 @@ export declare type IndicatorResult = Message<"finstage.indicators.v1.IndicatorR
   status?: Status;
 
   /**
-   * How many bars come before the first value, with the parameters used.
+   * How many bars come before the first value of any output, with the parameters used. `first_index` tells it
+   * of each output.
    *
    * @generated from field: int32 lookback = 7;
    */
@@ -981,7 +1026,7 @@ export enum IndicatorClass {
   UNSPECIFIED = 0,
 
   /**
-   * INDICATOR_CLASS_WINDOW: only on the last `lookback` + 1 bars.
+   * INDICATOR_CLASS_WINDOW: only on the last `lookback` + 1 bars, up to rounding, also after an absurd value.
    *
    * @generated from enum value: INDICATOR_CLASS_WINDOW = 1;
    */
@@ -1014,7 +1059,7 @@ export declare const IndicatorClassSchema: GenEnum<IndicatorClass>;
  */
 export enum PriceSource {
   /**
-   * PRICE_SOURCE_UNSPECIFIED means CLOSE.
+   * PRICE_SOURCE_UNSPECIFIED means the variant's own: VariantInfo.default_source, CLOSE as a rule.
    *
    * @generated from enum value: PRICE_SOURCE_UNSPECIFIED = 0;
    */
@@ -1123,8 +1168,8 @@ export enum ParameterType {
 export declare const ParameterTypeSchema: GenEnum<ParameterType>;
 
 /**
- * IndicatorService computes technical indicators. The default definitions are TA-Lib's; other definitions
- * of an indicator are its variants. Values are computed over the whole series from its first bar and then
+ * IndicatorService computes technical indicators. The default definitions are TA-Lib's, but a value is
+ * undefined where its definition divides by zero; other definitions of an indicator are its variants. Values are computed over the whole series from its first bar and then
  * cut to the requested range, so the value at a bar depends neither on the range nor on the replica.
  *
  * Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
@@ -1192,7 +1237,8 @@ export declare const IndicatorService: GenService<{
   },
   /**
    * ComputeOnBars computes indicators over the client's own bars and stores nothing. Columns of different
-   * lengths, values that are not finite, and open times that do not strictly increase are INVALID_ARGUMENT.
+   * lengths, values that are not finite, a high below its low, a negative volume, and open times that do not
+   * strictly increase are INVALID_ARGUMENT.
    *
    * Errors: none of its own.
    *

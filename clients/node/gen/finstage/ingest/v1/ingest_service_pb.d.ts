@@ -1068,7 +1068,8 @@ export enum RejectReason {
   NOT_FINITE = 1,
 
   /**
-   * REJECT_REASON_NEGATIVE: a price or the volume is below zero.
+   * REJECT_REASON_NEGATIVE: the volume, or a price of an instrument that is no future and no index, is below
+   * zero.
    *
    * @generated from enum value: REJECT_REASON_NEGATIVE = 2;
    */
@@ -1097,8 +1098,8 @@ export enum RejectReason {
   UNORDERED = 5,
 
   /**
-   * REJECT_REASON_OFF_GRID: no bar of this interval opens at that time, or its day, week or month already has
-   * a bar.
+   * REJECT_REASON_OFF_GRID: no bar of this interval, counted from its session's start, opens at that time; or
+   * its day, week or month already has a bar.
    *
    * @generated from enum value: REJECT_REASON_OFF_GRID = 6;
    */

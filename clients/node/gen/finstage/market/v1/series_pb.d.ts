@@ -498,8 +498,9 @@ export enum FlagReason {
   UNSPECIFIED = 0,
 
   /**
-   * FLAG_REASON_SUSPICIOUS_JUMP: without a split that explains it, the price changed by about a factor of
-   * 100, or by more than markets do. Kept as the provider gave it.
+   * FLAG_REASON_SUSPICIOUS_JUMP: the close moved by more than a factor of 20 from the bar before; or high, low
+   * or open is more than 5 times away from the bar's other prices; or the close moved as by a split that is
+   * listed, but not applied to the bars before. The bar is kept as given.
    *
    * @generated from enum value: FLAG_REASON_SUSPICIOUS_JUMP = 1;
    */
@@ -526,6 +527,14 @@ export enum FlagReason {
    * @generated from enum value: FLAG_REASON_VOLUME_MISSING = 4;
    */
   VOLUME_MISSING = 4,
+
+  /**
+   * FLAG_REASON_DIVIDEND_IGNORED: a dividend of this day is in another currency than the prices, so
+   * ADJUSTMENT_ALL does not apply it.
+   *
+   * @generated from enum value: FLAG_REASON_DIVIDEND_IGNORED = 5;
+   */
+  DIVIDEND_IGNORED = 5,
 }
 
 /**
