@@ -75,7 +75,12 @@ class IngestServicer:
         )
         yield pb.WriteBarsResponse(ready=ready)
         pairs = written(
-            requests, header, writes=self._store.writes, database=self._writing, clock=self._clock
+            requests,
+            header,
+            writes=self._store.writes,
+            instruments=self._store.instruments,
+            database=self._writing,
+            clock=self._clock,
         )
         async with aclosing(pairs):
             async for batch, result in pairs:

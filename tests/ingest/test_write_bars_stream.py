@@ -12,7 +12,7 @@ from finstage_market.columns import VALUES, Columns
 from finstage_market.errors import AlreadyExists, InvalidRequest, PreconditionFailed, Reason
 from finstage_market.interval import Interval
 from finstage_runtime.clock import ManualClock
-from services.ingest.series import CheckedBars, SeriesKey
+from services.ingest.series import CheckedBars, Instrument, SeriesKey
 from services.ingest.store.api import Store
 from services.ingest.store.values import Batch, WriteHeader, WriteMode
 from tests.ingest.ingest_server import Ingest, bar_batch, failed, running_ingest, series_of
@@ -322,3 +322,14 @@ async def test_a_bar_whose_time_is_not_over_is_the_forming_one(
     state = store.bars.state(KEY)
     assert state is not None
     assert not state.last_is_final
+
+
+@pytest.mark.parametrize(("kind", "kept"), [("FUTURE", 2), ("INDEX", 2), ("EQUITY", 1), ("", 1)])
+async def test_prices_below_zero_are_bars_of_futures_and_indices(
+    ingest: Ingest, store: Store, kind: str, kept: int
+) -> None:
+    store.instruments.put(Instrument("AAPL", type=kind, source="sim"))
+    columns = bars({0: 10, 1: -37.63})
+    columns.volume[:] = 100
+    _, (ack,) = await ingest.write(HEADER, [bar_batch(1, columns)])
+    assert (ack.rows.inserted, ack.rows.rejected) == (kept, 2 - kept)

@@ -100,7 +100,7 @@ def _split(data: bytes) -> SentBatch:
     return SentBatch(message.sequence, message.symbol, message.interval, arrays, closes, unknown)
 
 
-def check_batch(sent: SentBatch, *, now_ms: int) -> Batch:
+def check_batch(sent: SentBatch, *, now_ms: int, may_be_negative: bool = False) -> Batch:
     """Separate a batch's rows into bars and refused rows; a malformed batch is refused as a whole."""
     faults = []
     try:
@@ -144,7 +144,14 @@ def check_batch(sent: SentBatch, *, now_ms: int) -> Batch:
     if len(sent.adjusted_close):
         adjusted = sent.adjusted_close.copy()
         adjusted[unknown] = np.nan
-    checked = check(interval, columns, now_ms=now_ms, adjusted_close=adjusted, from_client=True)
+    checked = check(
+        interval,
+        columns,
+        now_ms=now_ms,
+        adjusted_close=adjusted,
+        from_client=True,
+        may_be_negative=may_be_negative,
+    )
     times = checked.columns.open_time_ms
     last_is_final = not len(times) or is_over(interval, int(times[-1]), now_ms)
     return Batch(

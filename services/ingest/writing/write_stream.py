@@ -9,12 +9,15 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 
 from finstage_market.errors import AlreadyExists, FinstageError, PreconditionFailed
+from finstage_market.symbol import parse_symbol
 from finstage_runtime.clock import Clock
 from finstage_runtime.executor import BoundedExecutor
 from services.ingest.clock import now_ms
 from services.ingest.store.client_writes import ClientWriter
+from services.ingest.store.instruments import Instruments
 from services.ingest.store.values import Batch, BatchResult, WriteHeader
 from services.ingest.writing import chunks
 from services.ingest.writing.batches import check_batch, read_batch
@@ -22,6 +25,8 @@ from services.ingest.writing.batches import check_batch, read_batch
 Written = tuple[Batch, BatchResult]
 
 _MIN_WEIGHT = 10
+# Symbols of a stream whose kind is remembered.
+MAX_SYMBOLS = 1024
 
 
 async def written(
@@ -29,6 +34,7 @@ async def written(
     header: WriteHeader,
     *,
     writes: ClientWriter,
+    instruments: Instruments,
     database: BoundedExecutor,
     clock: Clock,
 ) -> AsyncGenerator[Written, None]:
@@ -43,8 +49,16 @@ async def written(
         PreconditionFailed, AlreadyExists: as ClientWriter.write(); those before it are committed.
     """
 
+    @lru_cache(MAX_SYMBOLS)
+    def may_be_negative(text: str) -> bool:
+        with suppress(ValueError):
+            instrument = instruments.get(parse_symbol(text))
+            return instrument is not None and instrument.may_be_negative
+        return False
+
     def check(message: bytes) -> Batch:
-        return check_batch(read_batch(message), now_ms=now_ms(clock))
+        sent = read_batch(message)
+        return check_batch(sent, now_ms=now_ms(clock), may_be_negative=may_be_negative(sent.symbol))
 
     async def checked(message: bytes) -> Batch:
         return await database.run(check, message)
