@@ -87,8 +87,8 @@ class _Rows:
 
     @property
     def periods(self) -> Int64s:
-        """int64[n]: the period of each row. Each row of a client has its own here, because only the store knows
-        the zone by which days, weeks and months are told apart."""
+        """int64[n]: the period of each row. Each row of a client has its own here: only the store knows the
+        zone by which days, weeks and months are told apart."""
         times = self.columns.open_time_ms
         return times if self.from_client else GRIDS[self.interval].periods(times, self.zone)
 
