@@ -52,7 +52,7 @@ class Threads:
 
 async def main(config: IngestSettings) -> None:
     registry, calendars = CollectorRegistry(), Calendars()
-    # What is opened first is closed last: tasks, waits and threads have ended when the store closes.
+    # The last opened is closed first, so tasks, waits and threads have ended when the store closes.
     async with AsyncExitStack() as stack:
         store = await _open_store(config, StoreMetrics(registry))
         stack.callback(store.close)

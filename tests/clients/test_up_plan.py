@@ -55,7 +55,7 @@ def test_free_ports_pass(ports: Ports) -> None:
 
 
 def test_the_local_market_runs_only_where_it_is_a_provider(ports: Ports) -> None:
-    """What is simulated is kept in a database of its own."""
+    """Simulated data has a database of its own."""
     simulated = {part.name: part for part in parts(ports, {})}
     assert list(simulated) == ["sim", "ingest", "price", "indicators"]
     assert simulated["ingest"].environment["FINSTAGE_SIM_URL"] == f"http://127.0.0.1:{ports.sim_port}"

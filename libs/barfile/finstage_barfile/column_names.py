@@ -236,7 +236,7 @@ def _meaning(name: str) -> tuple[str, str]:
 
 
 def _word(name: str) -> str:
-    """The known word that a name is, with or without its explanation; empty where it is none."""
+    """The known word that a name is, with or without its explanation; empty where no word is known."""
     for text in (name, _EXPLAINED.split(name.strip())[0]):
         if (word := plain(text)) in _WORDS:
             return word

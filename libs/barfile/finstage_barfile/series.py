@@ -9,7 +9,7 @@ from finstage_barfile.errors import Unreadable
 from finstage_barfile.times import NONE
 from finstage_market.columns import PRICES, Int64s
 
-# What is wrong in fewer rows is refused row by row, by the service.
+# The service refuses fewer wrong rows one by one.
 _FEW, _PART = 10, 0.1
 _YEAR_MS = 365.25 * 86_400_000
 # Times that are so far from all others are in another unit, or of another century.

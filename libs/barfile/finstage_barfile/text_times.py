@@ -82,7 +82,7 @@ _DATES = (
 
 
 def likely(sample: Text) -> Way | None:
-    """The way that most of the sample is written in, the first of equals; None where it is none of ours."""
+    """The way that most of the sample is written in, the first of equals; None for an unknown way."""
     has_offset = offsets.are_there(sample)
     dates = [Way(d.name, d.format + c, d.other, has_offset) for d in _DATES for c in _CLOCKS]
     return _best(sample, [Way(ISO, "", has_offset=has_offset), *dates])

@@ -40,7 +40,7 @@ class Providers:
         return "+".join(provider.name for provider in self._providers)
 
     def pinned(self, source: str) -> "Providers":
-        """Return the provider that a series came from, by its SeriesState.source; all if it is none of them.
+        """Return the provider that a series came from, by its SeriesState.source; all if none has that name.
 
         A series is refreshed by the provider that began it, because another one's history may have other
         prices and would look like a restatement.

@@ -2,7 +2,7 @@
 
 The rate halves when the host says 429, at most once a second, because the requests under way then are refused
 too, and grows back in a straight line. A Retry-After stops all requests until its time; after a long one a
-single request goes first, as a probe. The bucket is pyrate-limiter's GCRA. What is learnt is kept beside it,
+single request goes first, as a probe. The bucket is pyrate-limiter's GCRA. The learnt pace is kept beside it,
 in memory or, for all replicas, in Redis.
 """
 
