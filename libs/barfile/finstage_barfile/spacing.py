@@ -65,7 +65,7 @@ def _distances(clocks: Int64s) -> Int64s:
     """The distances above 0 between times; of many, those in some stretches of them."""
     ordered = clocks if (clocks[1:] >= clocks[:-1]).all() else np.sort(clocks)
     starts = range(0, len(ordered), max(_STRETCH, len(ordered) // _STRETCHES))
-    found = np.concatenate([np.diff(ordered[start : start + _STRETCH]) for start in starts])
+    found = np.concatenate([ordered[:0], *(np.diff(ordered[start : start + _STRETCH]) for start in starts)])
     return found[found > 0]
 
 

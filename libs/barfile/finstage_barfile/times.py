@@ -64,7 +64,7 @@ class TimesPlan:
                 offsets = minutes.fillna(0).to_numpy().astype(np.int16)
         else:
             found, offsets = _of_timestamps(cells)
-        exact = found.dt.as_unit("ns").to_numpy() if len(found) else np.empty(0, "datetime64[ns]")
+        exact = found.to_numpy()
         ms = exact.astype("datetime64[ms]")
         # No bar opens at a time finer than that, so it is not cut off.
         fine = ~np.isnat(exact) & (ms != exact)

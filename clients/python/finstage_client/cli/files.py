@@ -162,7 +162,8 @@ def ingest(
         ),
     ] = None,
     price_scale: Annotated[
-        float | None, typer.Option(help="What one unit of its prices is worth: 0.0001. [default: 1]")
+        float | None,
+        typer.Option(min=1e-12, help="What one unit of its prices is worth: 0.0001. [default: 1]"),
     ] = None,
     stamp: Annotated[
         str,
