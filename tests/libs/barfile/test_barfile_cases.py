@@ -3,6 +3,7 @@
 The inputs are in the folder `cases/files` of the recorded data, where CASES.md lists them.
 """
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -127,3 +128,39 @@ def test_no_case_is_read_without_a_volume_unsaid(cases: Path) -> None:
             continue
         bars: BarFile = barfile.read(path, time_zone=NEW_YORK)
         assert "volume" in bars.column_names or any(guess.settled_by == "no_volume" for guess in bars.guesses)
+
+
+ODD = (
+    b",",
+    b";",
+    b'"',
+    b"\n",
+    b"\r",
+    b"0",
+    b"1e400",
+    b"-",
+    b":",
+    b"nan",
+    b"\x00",
+    b"\xff",
+    b"+02:00",
+    b"4:1",
+    b"24:00",
+)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_damaged_case_is_read_or_refused_in_words(cases: Path, tmp_path: Path, seed: int) -> None:
+    chosen, path = random.Random(seed), tmp_path / "bars.csv"
+    contents = [case.read_bytes() for case in sorted(cases.glob("*.csv"))]
+    for _ in range(25):
+        content = bytearray(chosen.choice(contents))
+        for _ in range(chosen.randint(1, 8)):
+            at = chosen.randrange(len(content))
+            content[at : at + chosen.randrange(5)] = chosen.choice(ODD)
+        path.write_bytes(content)
+        try:
+            bars = barfile.read(path, time_zone=NEW_YORK)
+        except Unreadable:
+            continue
+        assert len(bars.columns) == len(bars.rows) == len(bars.bars)

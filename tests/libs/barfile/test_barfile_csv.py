@@ -298,6 +298,12 @@ def test_the_format_that_fits_most_rows_is_taken(tmp_path: Path) -> None:
     assert len(bars.columns) == 31
 
 
+def test_a_year_that_no_exchange_has_seen_is_refused(tmp_path: Path) -> None:
+    rows = "0000-01-01,1,1,1,1\n2024-01-01,1,1,1,1\n2024-01-02,1,1,1,1\n"
+    bars = read(text(tmp_path, "date,open,high,low,close\n" + rows))
+    assert [each.row for each in bars.refused] == [2]
+
+
 def test_words_are_not_times(tmp_path: Path) -> None:
     bars = read(text(tmp_path, "date,open,high,low,close\n2024-01-01,1,1,1,1\nnow,1,1,1,1\ntoday,1,1,1,1\n"))
     assert [each.cell for each in bars.refused] == ["now", "today"]
