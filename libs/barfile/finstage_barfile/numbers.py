@@ -6,7 +6,7 @@ else is refused.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +45,7 @@ def _pattern(decimal: str, group: str) -> str:
 _PATTERNS = {".": _pattern(".", ","), ",": _pattern(",", ".")}
 _GROUPS = {".": ",", ",": "."}
 _POWER = "[KMBTkmbt]?"
+_COMPILED = tuple(re.compile(_PATTERNS[sign] + _POWER) for sign in DECIMALS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +87,24 @@ def read(cells: Text, decimal: str, *, powers: bool = False) -> Float64s:
 def signs(cells: Text, *, is_plain: bool) -> Signs:
     """What the cells of a column tell. is_plain: plain() reads them, so none has a comma."""
     sample = cells.iloc[:_SAMPLE]
-    found = _signs(sample)
+    found = _signs_of_few(sample.dropna().tolist(), is_plain=is_plain)
     if len(sample) == len(cells) or (is_plain and found.point):
         return found
     return _signs(cells)
+
+
+def _signs_of_few(cells: Sequence[str], *, is_plain: bool) -> Signs:
+    """The same as _signs, without what a call of pandas costs."""
+    point = comma = either = ""
+    for cell in map(str.strip, cells):
+        if "." in cell or "," in cell:
+            is_point, is_comma = (pattern.fullmatch(cell) is not None for pattern in _COMPILED)
+            point = point or (cell if is_point and not is_comma else "")
+            comma = comma or (cell if is_comma and not is_point else "")
+            either = either or (cell if is_point and is_comma else "")
+            if point and (comma or is_plain):
+                break
+    return Signs(point, comma, either)
 
 
 def _signs(cells: Text) -> Signs:
