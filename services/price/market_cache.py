@@ -37,14 +37,13 @@ from finstage_market.interval import Interval
 from finstage_market.statuses import from_status
 from finstage_rpc.call import detached
 from finstage_rpc.deadline import time_left_s
+from finstage_runtime.deadline import margin_s
 from services.price.held_series import HELD_SERIES, HeldSeries
 from services.price.market_store import MarketStore
 
 LOAD_TIMEOUT_S = 30.0
 # A caller with an answer to fall back on does not wait longer than this for a load.
 PATIENCE_S = 3.0
-# Kept back from a caller's time: a share of it, within these bounds, so that the answer still arrives.
-MARGIN_SHARE, MIN_MARGIN_S, MAX_MARGIN_S = 0.05, 0.02, 0.25
 # A caller that joined a load of another with less time asks again; so often at most.
 MAX_JOINED = 3
 NEGATIVE_S = 5.0
@@ -292,7 +291,7 @@ def _wait_s() -> float | None:
     left_s = time_left_s()
     if left_s is None:
         return None
-    return max(0.0, left_s - min(max(MARGIN_SHARE * left_s, MIN_MARGIN_S), MAX_MARGIN_S))
+    return max(0.0, left_s - margin_s(left_s))
 
 
 def _too_late() -> DeadlineTooShort:

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 from finstage_market.errors import DeadlineTooShort, FinstageError
 from finstage_runtime.clock import Clock
+from finstage_runtime.deadline import margin_s
 from finstage_runtime.flight import SingleFlight
 from services.ingest.upstream.outcomes import TIME_MAY_MEND, Failure
 from services.ingest.upstream.waits import WaitListener, listen_to_waits
@@ -22,8 +23,6 @@ T = TypeVar("T")
 MIN_FLIGHT_S = 30.0
 # When to ask again after a failure that the flight mends meanwhile, at the soonest.
 MIN_RETRY_AFTER_S = 0.1
-# Kept back from a caller's time, so that the answer still arrives: a share of it, within these bounds.
-MARGIN_SHARE, MIN_MARGIN_S, MAX_MARGIN_S = 0.05, 0.02, 0.25
 
 
 class _Progress:
@@ -139,5 +138,4 @@ class Flights(Generic[K, T]):
 
 def answer_by(deadline: float, now: float) -> float:
     """Return when a caller must have its answer, by its deadline; both in monotonic seconds."""
-    margin_s = min(max(MARGIN_SHARE * (deadline - now), MIN_MARGIN_S), MAX_MARGIN_S)
-    return deadline - margin_s
+    return deadline - margin_s(deadline - now)
