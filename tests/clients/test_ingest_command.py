@@ -373,7 +373,10 @@ def test_a_wrong_option_is_exit_code_2(finstage: Run, arguments: tuple[str, ...]
     [
         ("1704067200000,2,1,1.5,3,5\n", "say which with --columns time,open,high,low,close,volume"),
         ("time,open,high,low,close,Menge\n1704067200000,1,3,1,2,5\n", "--map volume=COLUMN, or --no-volume"),
-        ("time,open,high,low,close,volume,split\n2024-01-01,1,1,1,1,1,1\n2024-01-02,1,1,1,1,1,x\n", "--prices raw or"),
+        (
+            "time,open,high,low,close,volume,split\n2024-01-01,1,1,1,1,1,1\n2024-01-02,1,1,1,1,1,x\n",
+            "--prices raw or",
+        ),
         ("time,open,high,low,close,volume,Größe\n", "say which with --encoding, such as latin-1"),
     ],
 )

@@ -333,3 +333,23 @@ async def test_prices_below_zero_are_bars_of_futures_and_indices(
     columns.volume[:] = 100
     _, (ack,) = await ingest.write(HEADER, [bar_batch(1, columns)])
     assert (ack.rows.inserted, ack.rows.rejected) == (kept, 2 - kept)
+
+
+async def test_times_in_seconds_are_refused_not_stored_in_1970(ingest: Ingest, store: Store) -> None:
+    columns = bars({0: 10, 1: 11, 2: 12})
+    columns.open_time_ms[:] //= 1000
+    _, (ack,) = await ingest.write(HEADER, [bar_batch(1, columns)])
+    assert counts(ack.rows) == (3, 0, 0, 0, 3)
+    assert "they look like seconds" in ack.rejected[0].detail
+    assert store.bars.state(KEY) is None
+
+
+async def test_a_row_that_is_decades_from_every_other_bar_is_refused(ingest: Ingest, store: Store) -> None:
+    columns = bars({0: 10, 1: 11, 2: 12})
+    columns.open_time_ms[0] //= 1000
+    alone = bars({3: 13})
+    alone.open_time_ms[:] //= 1000
+    _, acks = await ingest.write(HEADER, [bar_batch(1, columns), bar_batch(2, alone)])
+    assert [counts(ack.rows) for ack in acks] == [(3, 2, 0, 0, 1), (1, 0, 0, 0, 1)]
+    assert [ack.rejected[0].reason for ack in acks] == [pb.REJECT_REASON_OUT_OF_RANGE] * 2
+    assert closes(tail(store, KEY, 9)) == {1: 11, 2: 12}

@@ -29,6 +29,7 @@ from services.ingest.store.ownership import Origin
 from services.ingest.store.reading import read_events
 from services.ingest.store.rejections import keep_rejected, rejected_of_batch
 from services.ingest.store.schema import read_counts, write_batches, writes
+from services.ingest.store.strays import without_strays
 from services.ingest.store.values import (
     Batch,
     BatchResult,
@@ -206,12 +207,14 @@ def _write(
     now_ms: int,
 ) -> tuple[BatchResult, list[RejectedRow]]:
     """Write one batch's bars; returns the result and all its refused rows."""
+    epoch = revision = target = None
+    if batch.key is not None:
+        target = writer.open([batch.key])[batch.key]
+        batch = replace(batch, bars=without_strays(batch.bars, target.extent))
     bars = batch.bars
     refused, rejected = batch.sent - len(bars.columns), list(bars.rejected)
     rows = RowCounts(sent=refused, rejected=refused)
-    epoch = revision = None
-    if batch.key is not None:
-        target = writer.open([batch.key])[batch.key]
+    if batch.key is not None and target is not None:
         events = () if bars.adjusted_close is None else read_events(connection, batch.key.symbol)
         flags = bars.flags
         if len(bars.columns):

@@ -128,6 +128,8 @@ def check_batch(sent: SentBatch, *, now_ms: int, may_be_negative: bool = False) 
         )
     elif np.isnan(sent.adjusted_close).any():
         faults.append("adjusted_close has NaN; list rows without one in adjusted_close_unknown")
+    if interval is not None and not faults and (unit := _slip_of_unit(sent.arrays["open_time_ms"], interval)):
+        faults.append(unit)
     digest = _digest(sent)
     if faults or interval is None:
         return Batch(
@@ -163,6 +165,14 @@ def check_batch(sent: SentBatch, *, now_ms: int, may_be_negative: bool = False) 
         symbol=symbol,
         interval=interval,
     )
+
+
+def _slip_of_unit(times: Int64s, interval: Interval) -> str:
+    """Why times cannot be milliseconds: they are as far apart as seconds would be. Empty: they can."""
+    apart_ms = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    if apart_ms <= 0 or not interval.nominal_ms / 2 <= 1000 * apart_ms <= 10 * interval.nominal_ms:
+        return ""
+    return f"the open times are {apart_ms:g} ms apart; they look like seconds: send milliseconds since 1970"
 
 
 def _all_refused(sent: SentBatch, detail: str) -> tuple[RejectedRow, ...]:

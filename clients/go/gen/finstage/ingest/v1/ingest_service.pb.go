@@ -113,7 +113,8 @@ const (
 	// REJECT_REASON_MALFORMED_BATCH: the batch was malformed as a whole. Its first 1,000 rows are listed;
 	// `detail` says how many it had when it had more.
 	RejectReason_REJECT_REASON_MALFORMED_BATCH RejectReason = 11
-	// REJECT_REASON_OUT_OF_RANGE: the open time is before 1800 or after 2200.
+	// REJECT_REASON_OUT_OF_RANGE: the open time is before 1800 or after 2200, or more than 20 years from every
+	// other bar.
 	RejectReason_REJECT_REASON_OUT_OF_RANGE RejectReason = 12
 )
 

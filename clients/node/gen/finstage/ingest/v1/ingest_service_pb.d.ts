@@ -1142,7 +1142,8 @@ export enum RejectReason {
   MALFORMED_BATCH = 11,
 
   /**
-   * REJECT_REASON_OUT_OF_RANGE: the open time is before 1800 or after 2200.
+   * REJECT_REASON_OUT_OF_RANGE: the open time is before 1800 or after 2200, or more than 20 years from every
+   * other bar.
    *
    * @generated from enum value: REJECT_REASON_OUT_OF_RANGE = 12;
    */
