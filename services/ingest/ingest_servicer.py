@@ -123,7 +123,7 @@ class IngestServicer:
                 limit=limit + 1,
             )
         except NotFound:
-            fields.wrong("page_token", f"{shown(before)} is not a token that was given")
+            fields.wrong("page_token", f"{shown(before)} was not returned by an earlier call")
             fields.done()
             raise
         page = found[:limit]
@@ -161,7 +161,7 @@ class IngestServicer:
             if request.page_token.isdecimal() and len(request.page_token) < 19:
                 before_id = int(request.page_token)
             else:
-                fields.wrong("page_token", f"{shown(request.page_token)} is not a token that was given")
+                fields.wrong("page_token", f"{shown(request.page_token)} was not returned by an earlier call")
         source = fields.text("source", request.source, least=0, most=MAX_NAME)
         fields.done()
         found = await self._database.run(
@@ -225,8 +225,9 @@ class IngestServicer:
                 return fields.symbols("symbol_list.symbols", request.symbol_list.symbols, most=MAX_SYMBOLS)
             case "universe":
                 if request.universe not in self._universes:
-                    known = ", ".join(sorted(self._universes)) or "none is configured"
-                    fields.wrong("universe", f"{shown(request.universe)} was given; one of: {known}")
+                    known = ", ".join(sorted(self._universes))
+                    accepted = f"one of: {known}" if known else "no universe is configured"
+                    fields.wrong("universe", f"{shown(request.universe)} was given; {accepted}")
                 return self._universes.get(request.universe, ())
             case _:
                 fields.wrong("symbol_list", "neither symbol_list nor universe was given; one is required")

@@ -138,7 +138,7 @@ class MarketStoreServicer:
                             commit=messages.commit(each), resume_token=each.token
                         )
         except ValueError:
-            fields.wrong("resume_token", f"{shown(token)} is not a token that was given")
+            fields.wrong("resume_token", f"{shown(token)} was not returned by an earlier call")
             fields.done()
 
     async def GetInstrument(

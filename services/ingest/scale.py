@@ -25,7 +25,7 @@ _NEAR_BARS = 5
 def out_of_scale(columns: Columns) -> Iterator[BarFlag]:
     """A flag for each bar whose high, low or open is out of scale beside its other prices.
 
-    The open is measured against the close and the close before, so that a true gap is none.
+    The open is measured against the close and the close before, so that a real gap is not flagged.
     """
     top, bottom = np.maximum(columns.open, columns.close), np.minimum(columns.open, columns.close)
     before = np.concatenate([columns.open[:1], columns.close[:-1]])

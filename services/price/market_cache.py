@@ -51,7 +51,7 @@ NEGATIVE_S = 5.0
 UNREFRESHED_S = 10.0
 # Ingest is asked for a slightly younger series than the caller wants, so that it does not expire on arrival.
 ASKED_SHARE = 0.9
-# Most callers ask for one of few ages.
+# Callers use few different ages.
 MAX_POLICIES = 256
 
 _T = TypeVar("_T")

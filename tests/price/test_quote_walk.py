@@ -12,7 +12,7 @@ MAX_FILES = 10
 
 
 async def test_at_most_ten_files_answer_a_cached_quote(price: Price) -> None:
-    """Whoever follows a quote through the code has to read each of these files."""
+    """Whoever follows a quote through the code reads each of these files, and generated messages."""
     # gRPC's own channel: Finstage's would add files of its own.
     ask = price.channel.grpc.unary_unary("/finstage.price.v1.PriceService/GetQuote")
     request = pb.GetQuoteRequest(symbol="A").SerializeToString()

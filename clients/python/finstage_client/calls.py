@@ -5,7 +5,7 @@ Messages are bytes on both sides, because finstage_market.wire reads and writes 
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
@@ -337,6 +337,8 @@ def upstream_status() -> Unary[list[ProviderStatus]]:
 
 def health(service: Service) -> Unary[str]:
     """Check a service by grpc.health.v1, whose messages are so small that no package is needed for them."""
+    if service not in (known := get_args(Service)):
+        raise InvalidRequest([Violation("service", f"{service!r} was given; one of: {', '.join(known)}")])
 
     def read(data: bytes) -> str:
         status = next((value[0] for field, _, value in wire.fields(memoryview(data)) if field == 1), 0)

@@ -268,7 +268,7 @@ class Client:
     ) -> Deletion:
         """Delete bars that should never have been stored; the whole series without start and end.
 
-        reason: why; it is kept, and told in the gap.
+        reason: why; it is stored with the gap.
         dry_run: only return what would be deleted.
         """
         return self._run(

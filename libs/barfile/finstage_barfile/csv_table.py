@@ -203,12 +203,12 @@ def _begun(text: str, columns: tuple[str, ...] | None, file_name: str) -> tuple[
 
 
 def _first_line(text: str) -> int:
-    """How many blank lines there are before the first other."""
+    """Return how many blank lines the text starts with."""
     return text[: len(text) - len(text.lstrip())].count("\n")
 
 
 def _usual_count(records: list[list[str]]) -> int:
-    """How many cells most of the first records have; none where that is one."""
+    """Return how many cells most of the first records have; 0 if they have one."""
     counts = [len(cells) for cells in records if len(cells) > 1]
     return max(counts, key=counts.count, default=0)
 

@@ -43,7 +43,7 @@ class Epochs:
 
 
 def judged(cells: Cells) -> Epochs | None:
-    """How to read a column, by some of its numbers in the file's order. None: they are not epochs.
+    """How to read a column of epochs, from a sample in the file's order. None: they are not epochs.
 
     The largest tells the unit. Where others are of another size, and times are closer together when each
     number is read in the unit of its own size, the column mixes them.

@@ -1,4 +1,4 @@
-"""What a whole file tells of how to read it, gathered piece by piece before its rows are read."""
+"""How to read a file: decided from all of it, piece by piece, before its rows are read."""
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from finstage_barfile.tickers import Tickers
 from finstage_barfile.times import TimesPlan
 from finstage_barfile.values import DecimalSigns
 
-# Times that are looked at to tell how they are written.
+# The most times that are parsed to find their format.
 MAX_SAMPLE = 5_000
 
 

@@ -1,4 +1,4 @@
-"""Factors that hold for all times before each of some events."""
+"""Factors of events, each of which applies to all times before its event."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from finstage_market.columns import Float64s, Int64s
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Steps:
-    """times_ms: of events, growing. factors: that of each, which holds for what is before it."""
+    """times_ms: when the events are, ascending. factors: the factor of each, for all times before it."""
 
     times_ms: Int64s
     factors: Float64s

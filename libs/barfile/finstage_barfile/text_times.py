@@ -60,7 +60,7 @@ class Way:
         return Way(self.other, swapped, self.name, self.has_offset)
 
 
-# Of two that only a day above 12 tells apart the first is taken where there is none.
+# Only a day above 12 tells some pairs of these apart; without one, the first of the pair is used.
 _DATES = (
     Way("month/day/year", "%m/%d/%Y", "day/month/year"),
     Way("day/month/year", "%d/%m/%Y", "month/day/year"),

@@ -1,4 +1,4 @@
-"""Whose bars a row is: the column that says it, where a file holds those of several."""
+"""Which symbol each row belongs to, where a file has the bars of several."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -16,26 +16,26 @@ class Tickers:
     _rows: Counter[str] = field(default_factory=Counter)
 
     def see(self, piece: Piece) -> None:
-        """Count the rows of some."""
+        """Count the rows of each ticker in a piece."""
         counts = piece.text(self.column).fillna("").value_counts(sort=False)
         self._rows.update({str(ticker): int(count) for ticker, count in counts.items()})
 
     def chosen(self, wanted: str | None, *, is_given: bool) -> str | None:
-        """The ticker whose rows to take; None: the column does not hold tickers, and all rows are taken.
+        """The ticker whose rows to take; None: the column has no tickers; take all rows.
 
-        A column that only looks as if it held tickers, and holds one name of several words, is left alone.
+        A column named like tickers that has one name of several words is taken for a company's name.
 
         Args:
             wanted: the ticker, in upper or lower case. None: the only one.
             is_given: whether the column is known to hold tickers.
 
         Raises:
-            Unreadable: there are several, and none is wanted; or none is the one that is wanted.
+            Unreadable: there are several tickers and `wanted` is None, or none of them is `wanted`.
         """
         tickers = [ticker for ticker in self._rows if ticker]
         if not tickers:
             return None
-        # Some have the name of the company there, and CoinMarketCap the number of the currency.
+        # Some files have the company's name in this column; CoinMarketCap's have the currency's number.
         is_name = " " in tickers[0] or (plain(self.column) == "name" and tickers[0].isdigit())
         if len(self._rows) == 1 and not is_given and is_name:
             return None

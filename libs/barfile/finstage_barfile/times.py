@@ -21,7 +21,7 @@ Offsets = npt.NDArray[np.int16]
 
 
 class Zoning(Enum):
-    """What clock times are of: those of a zone that is not told, of their own offsets, or UTC."""
+    """The zone of the times: one that the file does not say, their own offsets, or UTC."""
 
     LOCAL = "local"
     OWN = "own"
@@ -33,8 +33,8 @@ class Clocks:
     """The times of n rows, as their own clocks show them.
 
     ms: int64[n], NONE where there is none. offsets: int16[n], of Zoning.OWN.
-    refusals: why a row has none, by row.
-    has_clock: whether one of them has a time of day, and is more than a date.
+    refusals: why a row has no time, by row.
+    has_clock: whether any of them has a time of day.
     """
 
     ms: Int64s

@@ -124,7 +124,7 @@ def choose(names: Sequence[str], words: Mapping[str, str], given: str | None, ti
 
 
 def _of_coin(names: Sequence[str], ticker: str | None) -> Choice:
-    """Of the volumes of both sides of a pair, that of what is traded."""
+    """Choose between the volumes of the two sides of a currency pair: that of the base."""
     coins = {name: _coin(name) for name in names}
     scaled = [name for name, coin in coins.items() if coin.lower() in _SCALES]
     if len(names) == 1:

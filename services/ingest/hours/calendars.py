@@ -87,11 +87,6 @@ class Calendar:
     breaks_ms: Int64s
     sessions_are_days: bool
 
-    @property
-    def never_closes(self) -> bool:
-        """Whether every day has a session."""
-        return self.name == "24/7"
-
     def reaches(self, ms: int) -> bool:
         """Whether the calendar covers that time."""
         return bool(self.opens_ms[0] <= ms < self.closes_ms[-1])

@@ -93,7 +93,7 @@ def ingest(
         typer.Option(
             parser=symbol_of,
             metavar="SYMBOL",
-            help="To write them to; of a file of several, also whose rows or columns to take.",
+            help="The symbol to write to. In a file with several symbols, also the one to read.",
         ),
     ],
     interval: Annotated[

@@ -23,7 +23,7 @@ def delete(
     context: typer.Context,
     symbol: Symbol,
     interval: Annotated[Interval, typer.Option("--interval", "-i", help="The time that one bar covers.")],
-    reason: Annotated[str, typer.Option(help="Why. It is kept, and told in the gap.")],
+    reason: Annotated[str, typer.Option(help="Why. It is stored with the gap.")],
     start: Start = None,
     end: End = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,

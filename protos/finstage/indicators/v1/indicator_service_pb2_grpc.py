@@ -27,8 +27,9 @@ if _version_not_supported:
 
 class IndicatorServiceStub:
     """IndicatorService computes technical indicators. The default definitions are TA-Lib's, but a value is
-    undefined where its definition divides by zero; other definitions of an indicator are its variants. Values are computed over the whole series from its first bar and then
-    cut to the requested range, so the value at a bar depends neither on the range nor on the replica.
+    undefined where its definition divides by zero; other definitions of an indicator are its variants. Values
+    are computed over the whole series from its first bar and then cut to the requested range, so the value at
+    a bar depends neither on the range nor on the replica.
 
     Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
     PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED and INTERNAL; each RPC lists its
@@ -71,8 +72,9 @@ class IndicatorServiceStub:
 
 class IndicatorServiceServicer:
     """IndicatorService computes technical indicators. The default definitions are TA-Lib's, but a value is
-    undefined where its definition divides by zero; other definitions of an indicator are its variants. Values are computed over the whole series from its first bar and then
-    cut to the requested range, so the value at a bar depends neither on the range nor on the replica.
+    undefined where its definition divides by zero; other definitions of an indicator are its variants. Values
+    are computed over the whole series from its first bar and then cut to the requested range, so the value at
+    a bar depends neither on the range nor on the replica.
 
     Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
     PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED and INTERNAL; each RPC lists its
@@ -172,8 +174,9 @@ def add_IndicatorServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class IndicatorService:
     """IndicatorService computes technical indicators. The default definitions are TA-Lib's, but a value is
-    undefined where its definition divides by zero; other definitions of an indicator are its variants. Values are computed over the whole series from its first bar and then
-    cut to the requested range, so the value at a bar depends neither on the range nor on the replica.
+    undefined where its definition divides by zero; other definitions of an indicator are its variants. Values
+    are computed over the whole series from its first bar and then cut to the requested range, so the value at
+    a bar depends neither on the range nor on the replica.
 
     Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
     PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED and INTERNAL; each RPC lists its

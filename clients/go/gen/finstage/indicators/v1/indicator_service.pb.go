@@ -1172,9 +1172,9 @@ func (x *IndicatorFrame) GetProvenance() *v1.Provenance {
 // returned.
 type ComputeIndicatorsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The symbol, as in PriceService.GetQuote.
+	// Required. The symbol, as in PriceService.GetQuote.
 	Symbol string `protobuf:"bytes,1,opt,name=symbol,proto3" json:"symbol,omitempty"`
-	// The interval, as in series.proto: "1d".
+	// Required. The interval, as in series.proto: "1d".
 	Interval string `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
 	// What prices are adjusted for. Unset: SPLITS.
 	Adjustment v1.Adjustment `protobuf:"varint,3,opt,name=adjustment,proto3,enum=finstage.market.v1.Adjustment" json:"adjustment,omitempty"`
@@ -1372,7 +1372,7 @@ type BatchComputeIndicatorsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 1 to 500 symbols, each as in PriceService.GetQuote.
 	Symbols []string `protobuf:"bytes,1,rep,name=symbols,proto3" json:"symbols,omitempty"`
-	// The interval, as in series.proto: "1d".
+	// Required. The interval, as in series.proto: "1d".
 	Interval string `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
 	// What prices are adjusted for. Unset: SPLITS.
 	Adjustment v1.Adjustment `protobuf:"varint,3,opt,name=adjustment,proto3,enum=finstage.market.v1.Adjustment" json:"adjustment,omitempty"`
@@ -1625,9 +1625,9 @@ func (*BatchComputeIndicatorsResponse_Error) isBatchComputeIndicatorsResponse_Re
 // WatchIndicatorsRequest names a series, and what to compute.
 type WatchIndicatorsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The symbol, as in PriceService.GetQuote.
+	// Required. The symbol, as in PriceService.GetQuote.
 	Symbol string `protobuf:"bytes,1,opt,name=symbol,proto3" json:"symbol,omitempty"`
-	// The interval, as in series.proto: "1d".
+	// Required. The interval, as in series.proto: "1d".
 	Interval string `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
 	// What prices are adjusted for. Unset: SPLITS.
 	Adjustment v1.Adjustment `protobuf:"varint,3,opt,name=adjustment,proto3,enum=finstage.market.v1.Adjustment" json:"adjustment,omitempty"`

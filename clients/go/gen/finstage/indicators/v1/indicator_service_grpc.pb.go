@@ -31,8 +31,9 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // IndicatorService computes technical indicators. The default definitions are TA-Lib's, but a value is
-// undefined where its definition divides by zero; other definitions of an indicator are its variants. Values are computed over the whole series from its first bar and then
-// cut to the requested range, so the value at a bar depends neither on the range nor on the replica.
+// undefined where its definition divides by zero; other definitions of an indicator are its variants. Values
+// are computed over the whole series from its first bar and then cut to the requested range, so the value at
+// a bar depends neither on the range nor on the replica.
 //
 // Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
 // PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED and INTERNAL; each RPC lists its
@@ -151,8 +152,9 @@ func (c *indicatorServiceClient) ComputeOnBars(ctx context.Context, in *ComputeO
 // for forward compatibility.
 //
 // IndicatorService computes technical indicators. The default definitions are TA-Lib's, but a value is
-// undefined where its definition divides by zero; other definitions of an indicator are its variants. Values are computed over the whole series from its first bar and then
-// cut to the requested range, so the value at a bar depends neither on the range nor on the replica.
+// undefined where its definition divides by zero; other definitions of an indicator are its variants. Values
+// are computed over the whole series from its first bar and then cut to the requested range, so the value at
+// a bar depends neither on the range nor on the replica.
 //
 // Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
 // PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED and INTERNAL; each RPC lists its

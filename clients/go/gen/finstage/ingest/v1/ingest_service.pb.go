@@ -241,7 +241,7 @@ type RejectedBar struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The symbol.
 	Symbol string `protobuf:"bytes,1,opt,name=symbol,proto3" json:"symbol,omitempty"`
-	// The interval: "1d"; as sent when it is not a valid one.
+	// The interval: "1d". Empty when the batch named none that is supported; `detail` then quotes it.
 	Interval string `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
 	// Its open time as sent: milliseconds since 1970-01-01T00:00:00Z.
 	OpenTimeMs int64 `protobuf:"varint,3,opt,name=open_time_ms,json=openTimeMs,proto3" json:"open_time_ms,omitempty"`
@@ -426,9 +426,9 @@ type BarBatch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The number of this batch in the write: 1, 2, 3, …
 	Sequence int64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	// The symbol.
+	// Required. The symbol.
 	Symbol string `protobuf:"bytes,2,opt,name=symbol,proto3" json:"symbol,omitempty"`
-	// The interval, as in series.proto: "1d".
+	// Required. The interval, as in series.proto: "1d".
 	Interval string `protobuf:"bytes,3,opt,name=interval,proto3" json:"interval,omitempty"`
 	// 1 to 50,000 bars, oldest first, adjusted for splits.
 	Columns *v1.BarColumns `protobuf:"bytes,4,opt,name=columns,proto3" json:"columns,omitempty"`
@@ -1568,9 +1568,9 @@ func (x *ListRejectedBarsResponse) GetNextPageToken() string {
 // DeleteBarsRequest names the bars to delete.
 type DeleteBarsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The symbol.
+	// Required. The symbol.
 	Symbol string `protobuf:"bytes,1,opt,name=symbol,proto3" json:"symbol,omitempty"`
-	// The interval, as in series.proto: "1d".
+	// Required. The interval, as in series.proto: "1d".
 	Interval string `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
 	// Which bars. Unset: the whole series.
 	Range *v1.BarRange `protobuf:"bytes,3,opt,name=range,proto3" json:"range,omitempty"`

@@ -34,9 +34,9 @@ var file_finstage_market_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 
 // Extension fields to descriptorpb.MethodOptions.
 var (
-	// endless marks an RPC whose stream may continue until the client cancels it or the server stops. A server
-	// that stops ends it at once, with UNAVAILABLE (SERVICE_UNAVAILABLE), and the client calls again. Unset:
-	// false.
+	// endless marks an RPC whose stream has no end that the server can wait for: it continues until the client
+	// cancels it, or until what is watched ends. A server that stops ends it at once, with UNAVAILABLE
+	// (SERVICE_UNAVAILABLE), and the client calls again. Unset: false.
 	//
 	// optional bool endless = 50100;
 	E_Endless = &file_finstage_market_v1_options_proto_extTypes[0]

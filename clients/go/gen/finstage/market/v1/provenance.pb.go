@@ -30,7 +30,8 @@ const (
 	CacheStatus_CACHE_STATUS_UNSPECIFIED CacheStatus = 0
 	// CACHE_STATUS_HIT: from the cache, and fresh.
 	CacheStatus_CACHE_STATUS_HIT CacheStatus = 1
-	// CACHE_STATUS_MISS: fetched for this call.
+	// CACHE_STATUS_MISS: the cache had none that was new enough, so it was loaded for this call, from the store
+	// or from a provider: see `source` and `fetched_at_ms`.
 	CacheStatus_CACHE_STATUS_MISS CacheStatus = 2
 	// CACHE_STATUS_STALE: from the cache, older than asked for: a refresh is running, or the source does not
 	// answer.

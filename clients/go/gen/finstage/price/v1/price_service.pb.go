@@ -26,7 +26,7 @@ const (
 // GetQuoteRequest names a symbol, and how old its quote may be.
 type GetQuoteRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The symbol: 1 to 32 characters of A-Z, 0-9 and . - = ^ & _ ; lower case is accepted as upper case.
+	// Required. The symbol: 1 to 32 characters of A-Z, 0-9 and . - = ^ & _ ; lower case is accepted as upper case.
 	Symbol string `protobuf:"bytes,1,opt,name=symbol,proto3" json:"symbol,omitempty"`
 	// How long ago a served quote may have been fetched, 0 to 7 days; an older quote is fetched again. 0 always
 	// fetches. Unset: the server's default (60 s).
@@ -390,9 +390,9 @@ func (*WatchQuotesResponse_Heartbeat) isWatchQuotesResponse_Event() {}
 // GetBarsRequest names a series, and which of its bars to return.
 type GetBarsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The symbol, as in GetQuoteRequest.
+	// Required. The symbol, as in GetQuoteRequest.
 	Symbol string `protobuf:"bytes,1,opt,name=symbol,proto3" json:"symbol,omitempty"`
-	// The interval, as in series.proto: "1d".
+	// Required. The interval, as in series.proto: "1d".
 	Interval string `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
 	// What prices are adjusted for. Unset: SPLITS.
 	Adjustment v1.Adjustment `protobuf:"varint,3,opt,name=adjustment,proto3,enum=finstage.market.v1.Adjustment" json:"adjustment,omitempty"`
@@ -617,9 +617,9 @@ func (x *GetBarsResponse) GetTotalBars() int64 {
 // StreamBarsRequest names a series, and which of its bars to stream.
 type StreamBarsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The symbol.
+	// Required. The symbol.
 	Symbol string `protobuf:"bytes,1,opt,name=symbol,proto3" json:"symbol,omitempty"`
-	// The interval, as in series.proto: "1d".
+	// Required. The interval, as in series.proto: "1d".
 	Interval string `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
 	// What prices are adjusted for. Unset: SPLITS.
 	Adjustment v1.Adjustment `protobuf:"varint,3,opt,name=adjustment,proto3,enum=finstage.market.v1.Adjustment" json:"adjustment,omitempty"`
@@ -845,9 +845,9 @@ func (*StreamBarsResponse_Columns) isStreamBarsResponse_Part() {}
 // WatchBarsRequest names the series to watch.
 type WatchBarsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The symbol.
+	// Required. The symbol.
 	Symbol string `protobuf:"bytes,1,opt,name=symbol,proto3" json:"symbol,omitempty"`
-	// The interval, as in series.proto: "1d".
+	// Required. The interval, as in series.proto: "1d".
 	Interval string `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
 	// What prices are adjusted for. Unset: SPLITS.
 	Adjustment v1.Adjustment `protobuf:"varint,3,opt,name=adjustment,proto3,enum=finstage.market.v1.Adjustment" json:"adjustment,omitempty"`
@@ -1060,7 +1060,7 @@ func (*WatchBarsResponse_Heartbeat) isWatchBarsResponse_Event() {}
 // GetInstrumentRequest names a symbol.
 type GetInstrumentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The symbol, as in GetQuoteRequest.
+	// Required. The symbol, as in GetQuoteRequest.
 	Symbol        string `protobuf:"bytes,1,opt,name=symbol,proto3" json:"symbol,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

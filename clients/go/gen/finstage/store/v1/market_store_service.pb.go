@@ -120,9 +120,9 @@ func (x *FetchQuotesResponse) GetResults() []*v1.QuoteResult {
 // ReadBarsRequest names a series, and which of its bars to send.
 type ReadBarsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The symbol.
+	// Required. The symbol.
 	Symbol string `protobuf:"bytes,1,opt,name=symbol,proto3" json:"symbol,omitempty"`
-	// The interval, as in series.proto: "1d".
+	// Required. The interval, as in series.proto: "1d".
 	Interval string `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
 	// What prices are adjusted for. Unset: SPLITS.
 	Adjustment v1.Adjustment `protobuf:"varint,3,opt,name=adjustment,proto3,enum=finstage.market.v1.Adjustment" json:"adjustment,omitempty"`
@@ -638,7 +638,7 @@ func (*WatchCommitsResponse_Heartbeat) isWatchCommitsResponse_Event() {}
 // GetInstrumentRequest names a symbol.
 type GetInstrumentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The symbol.
+	// Required. The symbol.
 	Symbol        string `protobuf:"bytes,1,opt,name=symbol,proto3" json:"symbol,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

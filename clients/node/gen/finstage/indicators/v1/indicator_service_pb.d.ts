@@ -591,14 +591,14 @@ export declare const IndicatorFrameSchema: GenMessage<IndicatorFrame>;
  */
 export declare type ComputeIndicatorsRequest = Message<"finstage.indicators.v1.ComputeIndicatorsRequest"> & {
   /**
-   * The symbol, as in PriceService.GetQuote.
+   * Required. The symbol, as in PriceService.GetQuote.
    *
    * @generated from field: string symbol = 1;
    */
   symbol: string;
 
   /**
-   * The interval, as in series.proto: "1d".
+   * Required. The interval, as in series.proto: "1d".
    *
    * @generated from field: string interval = 2;
    */
@@ -705,7 +705,7 @@ export declare type BatchComputeIndicatorsRequest = Message<"finstage.indicators
   symbols: string[];
 
   /**
-   * The interval, as in series.proto: "1d".
+   * Required. The interval, as in series.proto: "1d".
    *
    * @generated from field: string interval = 2;
    */
@@ -833,14 +833,14 @@ export declare const BatchComputeIndicatorsResponseSchema: GenMessage<BatchCompu
  */
 export declare type WatchIndicatorsRequest = Message<"finstage.indicators.v1.WatchIndicatorsRequest"> & {
   /**
-   * The symbol, as in PriceService.GetQuote.
+   * Required. The symbol, as in PriceService.GetQuote.
    *
    * @generated from field: string symbol = 1;
    */
   symbol: string;
 
   /**
-   * The interval, as in series.proto: "1d".
+   * Required. The interval, as in series.proto: "1d".
    *
    * @generated from field: string interval = 2;
    */
@@ -1169,8 +1169,9 @@ export declare const ParameterTypeSchema: GenEnum<ParameterType>;
 
 /**
  * IndicatorService computes technical indicators. The default definitions are TA-Lib's, but a value is
- * undefined where its definition divides by zero; other definitions of an indicator are its variants. Values are computed over the whole series from its first bar and then
- * cut to the requested range, so the value at a bar depends neither on the range nor on the replica.
+ * undefined where its definition divides by zero; other definitions of an indicator are its variants. Values
+ * are computed over the whole series from its first bar and then cut to the requested range, so the value at
+ * a bar depends neither on the range nor on the replica.
  *
  * Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
  * PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED and INTERNAL; each RPC lists its

@@ -192,8 +192,9 @@ export const ParameterType = /*@__PURE__*/
 
 /**
  * IndicatorService computes technical indicators. The default definitions are TA-Lib's, but a value is
- * undefined where its definition divides by zero; other definitions of an indicator are its variants. Values are computed over the whole series from its first bar and then
- * cut to the requested range, so the value at a bar depends neither on the range nor on the replica.
+ * undefined where its definition divides by zero; other definitions of an indicator are its variants. Values
+ * are computed over the whole series from its first bar and then cut to the requested range, so the value at
+ * a bar depends neither on the range nor on the replica.
  *
  * Every RPC may end with INVALID_ARGUMENT (BadRequest has one violation per field), UNAUTHENTICATED,
  * PERMISSION_DENIED, RESOURCE_EXHAUSTED (OWN_LIMIT), DEADLINE_EXCEEDED and INTERNAL; each RPC lists its

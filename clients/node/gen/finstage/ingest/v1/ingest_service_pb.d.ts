@@ -28,7 +28,7 @@ export declare type RejectedBar = Message<"finstage.ingest.v1.RejectedBar"> & {
   symbol: string;
 
   /**
-   * The interval: "1d"; as sent when it is not a valid one.
+   * The interval: "1d". Empty when the batch named none that is supported; `detail` then quotes it.
    *
    * @generated from field: string interval = 2;
    */
@@ -141,14 +141,14 @@ export declare type BarBatch = Message<"finstage.ingest.v1.BarBatch"> & {
   sequence: bigint;
 
   /**
-   * The symbol.
+   * Required. The symbol.
    *
    * @generated from field: string symbol = 2;
    */
   symbol: string;
 
   /**
-   * The interval, as in series.proto: "1d".
+   * Required. The interval, as in series.proto: "1d".
    *
    * @generated from field: string interval = 3;
    */
@@ -693,14 +693,14 @@ export declare const ListRejectedBarsResponseSchema: GenMessage<ListRejectedBars
  */
 export declare type DeleteBarsRequest = Message<"finstage.ingest.v1.DeleteBarsRequest"> & {
   /**
-   * The symbol.
+   * Required. The symbol.
    *
    * @generated from field: string symbol = 1;
    */
   symbol: string;
 
   /**
-   * The interval, as in series.proto: "1d".
+   * Required. The interval, as in series.proto: "1d".
    *
    * @generated from field: string interval = 2;
    */

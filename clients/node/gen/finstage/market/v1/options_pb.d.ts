@@ -11,9 +11,9 @@ import type { MethodOptions } from "@bufbuild/protobuf/wkt";
 export declare const file_finstage_market_v1_options: GenFile;
 
 /**
- * endless marks an RPC whose stream may continue until the client cancels it or the server stops. A server
- * that stops ends it at once, with UNAVAILABLE (SERVICE_UNAVAILABLE), and the client calls again. Unset:
- * false.
+ * endless marks an RPC whose stream has no end that the server can wait for: it continues until the client
+ * cancels it, or until what is watched ends. A server that stops ends it at once, with UNAVAILABLE
+ * (SERVICE_UNAVAILABLE), and the client calls again. Unset: false.
  *
  * @generated from extension: optional bool endless = 50100;
  */

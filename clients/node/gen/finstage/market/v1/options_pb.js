@@ -12,9 +12,9 @@ export const file_finstage_market_v1_options = /*@__PURE__*/
   fileDesc("CiBmaW5zdGFnZS9tYXJrZXQvdjEvb3B0aW9ucy5wcm90bxISZmluc3RhZ2UubWFya2V0LnYxOj0KB2VuZGxlc3MSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxi0hwMgASgIUgdlbmRsZXNziAEBQmMKFmRldi5maW5zdGFnZS5tYXJrZXQudjFQAVpHZ2l0aHViLmNvbS9maW5zdGFnZS9maW5zdGFnZS9jbGllbnRzL2dvL2dlbi9maW5zdGFnZS9tYXJrZXQvdjE7bWFya2V0djFiBnByb3RvMw", [file_google_protobuf_descriptor]);
 
 /**
- * endless marks an RPC whose stream may continue until the client cancels it or the server stops. A server
- * that stops ends it at once, with UNAVAILABLE (SERVICE_UNAVAILABLE), and the client calls again. Unset:
- * false.
+ * endless marks an RPC whose stream has no end that the server can wait for: it continues until the client
+ * cancels it, or until what is watched ends. A server that stops ends it at once, with UNAVAILABLE
+ * (SERVICE_UNAVAILABLE), and the client calls again. Unset: false.
  *
  * @generated from extension: optional bool endless = 50100;
  */

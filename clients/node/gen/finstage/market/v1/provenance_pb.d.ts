@@ -112,7 +112,8 @@ export enum CacheStatus {
   HIT = 1,
 
   /**
-   * CACHE_STATUS_MISS: fetched for this call.
+   * CACHE_STATUS_MISS: the cache had none that was new enough, so it was loaded for this call, from the store
+   * or from a provider: see `source` and `fetched_at_ms`.
    *
    * @generated from enum value: CACHE_STATUS_MISS = 2;
    */

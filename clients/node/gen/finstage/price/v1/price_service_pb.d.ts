@@ -21,7 +21,7 @@ export declare const file_finstage_price_v1_price_service: GenFile;
  */
 export declare type GetQuoteRequest = Message<"finstage.price.v1.GetQuoteRequest"> & {
   /**
-   * The symbol: 1 to 32 characters of A-Z, 0-9 and . - = ^ & _ ; lower case is accepted as upper case.
+   * Required. The symbol: 1 to 32 characters of A-Z, 0-9 and . - = ^ & _ ; lower case is accepted as upper case.
    *
    * @generated from field: string symbol = 1;
    */
@@ -194,14 +194,14 @@ export declare const WatchQuotesResponseSchema: GenMessage<WatchQuotesResponse>;
  */
 export declare type GetBarsRequest = Message<"finstage.price.v1.GetBarsRequest"> & {
   /**
-   * The symbol, as in GetQuoteRequest.
+   * Required. The symbol, as in GetQuoteRequest.
    *
    * @generated from field: string symbol = 1;
    */
   symbol: string;
 
   /**
-   * The interval, as in series.proto: "1d".
+   * Required. The interval, as in series.proto: "1d".
    *
    * @generated from field: string interval = 2;
    */
@@ -324,14 +324,14 @@ export declare const GetBarsResponseSchema: GenMessage<GetBarsResponse>;
  */
 export declare type StreamBarsRequest = Message<"finstage.price.v1.StreamBarsRequest"> & {
   /**
-   * The symbol.
+   * Required. The symbol.
    *
    * @generated from field: string symbol = 1;
    */
   symbol: string;
 
   /**
-   * The interval, as in series.proto: "1d".
+   * Required. The interval, as in series.proto: "1d".
    *
    * @generated from field: string interval = 2;
    */
@@ -438,14 +438,14 @@ export declare const StreamBarsResponseSchema: GenMessage<StreamBarsResponse>;
  */
 export declare type WatchBarsRequest = Message<"finstage.price.v1.WatchBarsRequest"> & {
   /**
-   * The symbol.
+   * Required. The symbol.
    *
    * @generated from field: string symbol = 1;
    */
   symbol: string;
 
   /**
-   * The interval, as in series.proto: "1d".
+   * Required. The interval, as in series.proto: "1d".
    *
    * @generated from field: string interval = 2;
    */
@@ -553,7 +553,7 @@ export declare const WatchBarsResponseSchema: GenMessage<WatchBarsResponse>;
  */
 export declare type GetInstrumentRequest = Message<"finstage.price.v1.GetInstrumentRequest"> & {
   /**
-   * The symbol, as in GetQuoteRequest.
+   * Required. The symbol, as in GetQuoteRequest.
    *
    * @generated from field: string symbol = 1;
    */

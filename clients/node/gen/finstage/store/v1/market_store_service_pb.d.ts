@@ -62,14 +62,14 @@ export declare const FetchQuotesResponseSchema: GenMessage<FetchQuotesResponse>;
  */
 export declare type ReadBarsRequest = Message<"finstage.store.v1.ReadBarsRequest"> & {
   /**
-   * The symbol.
+   * Required. The symbol.
    *
    * @generated from field: string symbol = 1;
    */
   symbol: string;
 
   /**
-   * The interval, as in series.proto: "1d".
+   * Required. The interval, as in series.proto: "1d".
    *
    * @generated from field: string interval = 2;
    */
@@ -323,7 +323,7 @@ export declare const WatchCommitsResponseSchema: GenMessage<WatchCommitsResponse
  */
 export declare type GetInstrumentRequest = Message<"finstage.store.v1.GetInstrumentRequest"> & {
   /**
-   * The symbol.
+   * Required. The symbol.
    *
    * @generated from field: string symbol = 1;
    */
