@@ -1,7 +1,7 @@
 """The client's own bars: ComputeOnBarsRequest, read from its bytes without a loop over numbers."""
 
 import zoneinfo
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -79,20 +79,36 @@ def read_time_zone(fields: Fields, name: str, specs: Sequence[Spec]) -> str:
     return "UTC"
 
 
-def _first_impossible(columns: Columns, *, given: Collection[str]) -> tuple[str, int, str] | None:
-    """Return (column, row, what is wrong) of the first bar with a high below its low or a negative volume."""
-    faults = []
-    below = columns.high < columns.low
-    if "high" in given and "low" in given and below.any():
-        row = int(np.argmax(below))
-        faults.append(
-            (row, "high", f"{columns.high[row]} was given; at least the low, {columns.low[row]}, is accepted")
-        )
-    negative = columns.volume < 0.0
-    if negative.any():
-        row = int(np.argmax(negative))
-        faults.append((row, "volume", f"{columns.volume[row]} was given; 0 or more is accepted"))
+def _first_impossible(columns: Columns, *, given: set[str]) -> tuple[str, int, str] | None:
+    """Return (column, row, what is wrong) of the first bar that cannot be.
+
+    Its high is below its low, its open or close is outside them, or its volume is negative. Of one bar's
+    faults that is the first.
+    """
+    faults: list[tuple[int, int, str, str]] = []
+
+    def note(name: str, wrong: npt.NDArray[np.bool_], accepted: Callable[[int], str]) -> None:
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            value = getattr(columns, name)[row]
+            faults.append((row, len(faults), name, f"{value} was given; {accepted(row)} is accepted"))
+
+    def at_least_low(row: int) -> str:
+        return f"at least the low, {columns.low[row]},"
+
+    def at_most_high(row: int) -> str:
+        return f"at most the high, {columns.high[row]},"
+
+    if "high" in given and "low" in given:
+        note("high", columns.high < columns.low, at_least_low)
+    for name in sorted(given & {"open", "close"}, reverse=True):
+        values = getattr(columns, name)
+        if "low" in given:
+            note(name, values < columns.low, at_least_low)
+        if "high" in given:
+            note(name, values > columns.high, at_most_high)
+    note("volume", columns.volume < 0.0, lambda row: "0 or more")
     if not faults:
         return None
-    row, name, problem = min(faults)
+    row, _, name, problem = min(faults)
     return name, row, problem

@@ -58,7 +58,15 @@ async def test_columns_that_no_spec_reads_may_be_left_out(running: Running) -> N
         ({"open_time_ms": [1, 1, 2]}, "columns.open_time_ms[1]", "grow strictly"),
         ({"volume": [1, 2, -3]}, "columns.volume[2]", "-3.0 was given; 0 or more"),
         ({"high": [2, 2, 2], "low": [1, 2.5, 1]}, "columns.high[1]", "at least the low, 2.5"),
-        ({"high": [0, -2, -2], "low": [-1, -1, -3], "volume": [-1, 0, 0]}, "columns.volume[0]", "0 or more"),
+        (
+            {"close": [0, -2, -2], "high": [0, -2, -2], "low": [-1, -1, -3], "volume": [-1, 0, 0]},
+            "columns.volume[0]",
+            "0 or more",
+        ),
+        ({"high": [2, 2, 2.5]}, "columns.close[2]", "3.0 was given; at most the high, 2.5, is accepted"),
+        ({"low": [0, 2.5, 3]}, "columns.close[1]", "2.0 was given; at least the low, 2.5, is accepted"),
+        ({"open": [1, 2, 9], "high": [1, 2, 3], "low": [1, 2, 3]}, "columns.open[2]", "at most the high, 3"),
+        ({"open": [1, -2, 9], "high": [1, 2, 3], "low": [1, 2, 3]}, "columns.open[1]", "at least the low, 2"),
     ],
 )
 async def test_invalid_bars_are_reported_with_their_place(
