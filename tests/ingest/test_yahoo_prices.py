@@ -293,9 +293,30 @@ def test_a_period_that_is_over_is_final_beside_the_live_row(
 def test_a_market_without_a_close_is_open_in_its_last_minute(at: str) -> None:
     day = session("2024-03-04T00:00", "2024-03-04T23:59", "UTC")
     reply = body([], zone="UTC", current=day, market=f"2024-03-04T{at}", regularMarketPrice=5.0)
-    quote = quote_of(chart(reply), "X", now_ms=0, source="yahoo")
+    quote = quote_of(chart(reply), "X", now_ms=ms(f"2024-03-04T{at}", "UTC"), source="yahoo")
     assert isinstance(quote, Quote)
     assert quote.market_state == "REGULAR"
+
+
+@pytest.mark.parametrize(
+    ("hours", "traded", "now", "state"),
+    [
+        (("00:00", "23:59"), "23:59:00", "2024-03-08T23:59:30", "REGULAR"),
+        (("00:00", "23:59"), "23:59:00", "2024-03-09T00:00:00", "CLOSED"),
+        (("00:00", "23:59"), "23:59:00", "2024-03-09T11:00:00", "CLOSED"),
+        (("08:00", "16:30"), "16:29:00", "2024-03-08T16:29:59", "REGULAR"),
+        (("08:00", "16:30"), "16:15:00", "2024-03-08T16:30:00", "CLOSED"),
+    ],
+)
+def test_a_session_that_ended_before_now_is_closed(
+    hours: tuple[str, str], traded: str, now: str, state: str
+) -> None:
+    """The last trade lies within its session for good: only the clock tells that it is over."""
+    friday = session(f"2024-03-08T{hours[0]}", f"2024-03-08T{hours[1]}", "UTC")
+    reply = body([], zone="UTC", current=friday, market=f"2024-03-08T{traded}", regularMarketPrice=0.78)
+    quote = quote_of(chart(reply), "X", now_ms=ms(now, "UTC"), source="yahoo")
+    assert isinstance(quote, Quote)
+    assert quote.market_state == state
 
 
 def test_a_quote_needs_no_rows() -> None:

@@ -122,7 +122,7 @@ def test_quotes_are_in_the_order_asked_each_with_its_own_error(provider: Provide
         ["AAPL", "NOSUCH", "OCDO.L", "CAPIO.ST"], deadline=None
     )
     assert isinstance(first, Quote)
-    assert (first.price, first.source, first.market_state) == (129.55, "yahoo", "REGULAR")
+    assert (first.price, first.source, first.market_state) == (129.55, "yahoo", "CLOSED")
     assert isinstance(second, NotFound)
     assert second.reason is Reason.SYMBOL_NOT_FOUND
     assert isinstance(third, Quote)

@@ -385,7 +385,7 @@ def test_a_quote_is_read_from_meta(replies: Replies) -> None:
         price_precision=2,
         previous_close=132.05,
         day_open=128.965,
-        market_state="REGULAR",
+        market_state="CLOSED",  # by the clock, long after that day
     )
     later = quote_of(replies.chart("aapl_1m_1day_null_bar_live_tail"), "AAPL", now_ms=NOW_MS, source="yahoo")
     assert isinstance(later, Quote)

@@ -13,7 +13,7 @@ def quote_of(chart: Chart, symbol: str, *, now_ms: int, source: str) -> Quote | 
     """Return the last regular price of `symbol`.
 
     The chart's own rows give the day's open, where they are of the quote's day. The market is REGULAR while
-    the session of the quote's time runs, else CLOSED.
+    the session of the quote's time runs, by the quote's time and by the clock, else CLOSED.
     """
     if failure := not_asked_for(symbol, chart.symbol):
         return failure
@@ -35,7 +35,7 @@ def quote_of(chart: Chart, symbol: str, *, now_ms: int, source: str) -> Quote | 
         day_high=price_or_none(chart.day_high, negative=negative),
         day_low=price_or_none(chart.day_low, negative=negative),
         day_volume=chart.day_volume if chart.day_volume is not None and chart.day_volume >= 0 else None,
-        market_state=_market_state(chart, chart.market_time_ms),
+        market_state=_market_state(chart, chart.market_time_ms, now_ms),
     )
 
 
@@ -44,11 +44,12 @@ def price_or_none(value: float | None, *, negative: bool) -> float | None:
     return value if value is not None and (negative or value > 0) else None
 
 
-def _market_state(chart: Chart, market_time_ms: int) -> str:
+def _market_state(chart: Chart, market_time_ms: int, now_ms: int) -> str:
     if chart.current_session is None:
         return ""
     session = whole(chart.current_session, chart.zone)
-    return "REGULAR" if session.start_ms <= market_time_ms < session.end_ms else "CLOSED"
+    runs = session.start_ms <= market_time_ms < session.end_ms and now_ms < session.end_ms
+    return "REGULAR" if runs else "CLOSED"
 
 
 def _day_open(chart: Chart, market_time_ms: int, *, negative: bool) -> float | None:
