@@ -211,7 +211,7 @@ async def test_quotes_of_one_call_all_keep_the_reason(world: World, answer: Answ
 
 
 async def test_a_quote_older_than_the_one_before_or_ahead_of_now_is_not_newer(world: World) -> None:
-    async def ask(price: float, age_s: int) -> Quote:
+    async def answer(price: float, age_s: int) -> Quote | FinstageError:
         reply = orjson.loads(DATA)
         reply["chart"]["result"][0]["meta"] |= {
             "regularMarketPrice": price,
@@ -219,12 +219,17 @@ async def test_a_quote_older_than_the_one_before_or_ahead_of_now_is_not_newer(wo
         }
         world.server.answers = [Answer(200, orjson.dumps(reply))]
         [quote] = await world.lookups.quotes(["AAPL"], deadline=None)
+        return quote
+
+    async def ask(price: float, age_s: int) -> Quote:
+        quote = await answer(price, age_s)
         assert isinstance(quote, Quote)
         assert quote.market_time_ms <= quote.fetched_at_ms
         return quote
 
-    early = await ask(99.0, -86_400)  # its time is clamped, and it does not hide what comes
-    assert early.price == 99.0
+    early = await answer(99.0, -86_400)  # no time is made up for it, and it does not hide what comes
+    assert isinstance(early, Unavailable)
+    assert early.reason is Reason.UPSTREAM_MALFORMED
     assert (await ask(10.0, 60)).price == 10.0
     assert (await ask(9.0, 90)).price == 10.0
     assert (await ask(11.0, -3600)).price == 10.0

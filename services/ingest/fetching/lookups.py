@@ -12,6 +12,7 @@ from finstage_runtime.flight import fresh_copy
 from services.ingest.fetching.flights import Flights
 from services.ingest.providers.api import Provider
 from services.ingest.series import Instrument, Quote
+from services.ingest.upstream.outcomes import malformed
 from services.ingest.upstream.waits import listen_to_waits
 
 # Symbols of one call of the provider, which can ask for them in one request.
@@ -49,7 +50,7 @@ class Lookups:
         """As Provider.fetch_quotes(), MAX_SYMBOLS at a time of those that no one is asking for yet.
 
         A quote whose market time is before that of one returned earlier, or ahead of now, is not newer: the
-        earlier one is returned again.
+        earlier one is returned again. Without an earlier one, a quote ahead of now is refused as malformed.
         """
         unique = list(dict.fromkeys(symbols))
         new = [symbol for symbol in unique if symbol not in self._quotes]
@@ -121,16 +122,22 @@ class _NewestQuotes:
         self._by_source: OrderedDict[tuple[str, str], Quote] = OrderedDict()
 
     def of(self, quote: Quote) -> Quote:
-        """Return the quote, its market time at most now, or the one before where this is not newer."""
+        """Return the quote, its market time at most now, or the one before where this is not newer.
+
+        Raises:
+            Unavailable: UPSTREAM_MALFORMED, where the quote's time is ahead of now and there is none before.
+        """
         key, now_ms = (quote.source, quote.symbol), quote.fetched_at_ms
         before, ahead_ms = self._by_source.get(key), quote.market_time_ms - now_ms
         if before is not None and (ahead_ms > MAX_AHEAD_MS or quote.market_time_ms < before.market_time_ms):
             return replace(before, fetched_at_ms=now_ms, attempts=quote.attempts)
+        if ahead_ms > MAX_AHEAD_MS:
+            detail = f"a quote from {ahead_ms // 1000} s ahead of now: when it was made is not known"
+            raise malformed(detail).as_error(quote.symbol, "quote")
         if ahead_ms > 0:
             quote = replace(quote, market_time_ms=now_ms)
-        if ahead_ms <= MAX_AHEAD_MS:
-            self._by_source[key] = quote
-            self._by_source.move_to_end(key)
-            if len(self._by_source) > MAX_REMEMBERED:
-                self._by_source.popitem(last=False)
+        self._by_source[key] = quote
+        self._by_source.move_to_end(key)
+        if len(self._by_source) > MAX_REMEMBERED:
+            self._by_source.popitem(last=False)
         return quote
