@@ -27,18 +27,20 @@ def open_times(
     time_zone: ZoneInfo | None,
     date_zone: ZoneInfo,
     is_end: bool,
+    has_clock: bool,
 ) -> Int64s:
     """int64[n], the open times of bars in milliseconds, in the order of the rows; NONE where there is none.
 
     Within the day a time is an instant. A day is that of the stamp's own offset, else of `time_zone`; it
     opens at midnight in `date_zone`, and so do its week, on Monday, and its month. A week that is stamped on
-    a Sunday is the one that begins, as its sessions do. An instant that shows no zone stays as it is, where
+    a Sunday is the one that begins, as its sessions do, but for one that is stamped at its end. An instant that shows no zone stays as it is, where
     it is not at midnight: the series' own zone tells its day.
 
     Args:
         clocks: times as their clocks show them.
         time_zone: the zone of times that name none.
         is_end: whether the times are those of the bars' last moment; a date alone is that of its day.
+        has_clock: whether the times are not dates alone.
 
     Raises:
         NoZone: the times are local, and `time_zone` is not given.
@@ -58,7 +60,7 @@ def open_times(
         if time_zone is not None and is_plain.any():
             shown[is_plain] = _shown(clocks[is_plain], time_zone)
             is_plain[:] = False
-    days = (shown - is_end) // _DAY_MS
+    days = (shown - (is_end and has_clock)) // _DAY_MS
     opens = np.full(len(clocks), NONE)
     there = present(clocks)
     opens[there] = clock_changes.midnights(
@@ -90,6 +92,14 @@ def _first_days(days: Int64s, interval: Interval, *, is_end: bool) -> Int64s:
         weekday = (days + 3) % 7  # 1970-01-01 was a Thursday
         return days - np.where((weekday == 6) & (not is_end), -1, weekday)
     return days
+
+
+def sundays(clocks: Int64s) -> int:
+    """How many times are Sundays, or at the first or last minute of one."""
+    there = clocks[present(clocks)]
+    of_day = there % _DAY_MS
+    is_sunday = (there // _DAY_MS + 3) % 7 == 6
+    return int((is_sunday & ((of_day == 0) | (of_day >= _LAST_MINUTE_MS))).sum())
 
 
 def said(ms: int) -> str:

@@ -10,7 +10,7 @@ from finstage_barfile import series, spacing
 from finstage_barfile.bars import Bars
 from finstage_barfile.conversion import Converted
 from finstage_barfile.errors import Unreadable
-from finstage_barfile.periods import open_times, said
+from finstage_barfile.periods import open_times, said, sundays
 from finstage_barfile.table import RefusedRow
 from finstage_barfile.times import NONE, Zoning, present, zone_of
 from finstage_market.columns import Int64s
@@ -59,8 +59,14 @@ def timed(
         interval,
         time_zone=time_zone,
         date_zone=date_zone,
-        is_end=stamp == "end" and made.has_clock,
+        is_end=stamp == "end",
+        has_clock=made.has_clock,
     )
+    if interval is Interval.W1 and stamp != "end" and (count := sundays(made.clocks)):
+        notes.append(
+            f"{count:,} of its weeks are stamped on a Sunday, and were read as those that begin on the Monday "
+            "after it; stamp says if they end on it"
+        )
     zone = f", {(time_zone or UTC).key}" if made.plan.zoning is Zoning.LOCAL else ""
     how = f"{made.plan.how}{zone}"
     far = series.far_away(opens)

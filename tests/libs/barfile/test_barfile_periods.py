@@ -141,11 +141,26 @@ def test_every_day_of_a_year_is_there_once_whatever_the_clocks_do(read_text: Rea
         (("2023-12-31 18:00:00-05:00", "2024-01-07 18:00:00-05:00"), "start"),  # as sessions of futures begin
         (("2024-01-07T23:59:59.999Z", "2024-01-14T23:59:59.999Z"), "end"),
         (("2024-01-08 00:00:00Z", "2024-01-15 00:00:00Z"), "end"),
+        (("2024-01-07", "2024-01-14"), "end"),  # the Sunday that ends it
+        (("2024-01-07 00:00:00Z", "2024-01-14 00:00:00Z"), "end"),
+        (("2024-01-05", "2024-01-12"), "end"),
     ],
 )
 def test_a_week_opens_on_its_monday(read_text: ReadText, stamps: tuple[str, ...], stamp: str) -> None:
     bars = read_text(of_times(*stamps), interval="1w", stamp=stamp)
     assert opened(bars) == ["2024-01-01 00:00", "2024-01-08 00:00"]
+
+
+def test_it_is_told_that_a_sunday_is_read_as_the_start_of_a_week(read_text: ReadText) -> None:
+    content = of_times("2024-01-07", "2024-01-14", "2024-01-21", "2024-01-28")
+    told = (
+        "4 of its weeks are stamped on a Sunday, and were read as those that begin on the Monday after it; "
+        "stamp says if they end on it"
+    )
+    assert told in read_text(content, interval="1w").notes
+    assert told not in read_text(content, interval="1w", stamp="end").notes
+    ends = read_text(content, interval="1w", stamp="end")
+    assert opened(ends) == [f"2024-01-{day:02} 00:00" for day in (1, 8, 15, 22)]
 
 
 @pytest.mark.parametrize(
