@@ -231,6 +231,28 @@ def test_a_dividend_is_in_the_money_of_the_prices_or_left_out(
     )
 
 
+@pytest.mark.parametrize("interval", [Interval.H1, Interval.D1])
+@pytest.mark.parametrize(
+    ("day", "flagged"),
+    [
+        ("2024-03-05", "2024-03-05T09:30"),
+        ("2024-03-06", "2024-03-05T09:30"),
+        ("2024-03-09", "2024-03-07T09:30"),
+        ("2024-03-02", None),
+    ],
+)
+def test_an_ignored_dividend_of_a_day_without_a_bar_is_told_too(
+    interval: Interval, day: str, flagged: str | None
+) -> None:
+    """It is told at the last bar that it should have lowered; before all bars, it lowers none."""
+    at = ms(f"{day}T09:30") // 1000
+    paid = {str(at): {"amount": 0.3, "date": at, "currency": "USD"}}
+    rows = [(f"2024-03-{of:02}T09:30", *DAY) for of in (4, 5, 7)]
+    reply = body(rows, currency="GBp", instrumentType="ETF", events={"dividends": paid})
+    flags = [flag for flag in bars(interval, reply).bars.flags if flag.reason is DIVIDEND_IGNORED]
+    assert [flag.open_time_ms for flag in flags] == ([ms(flagged)] if flagged else [])
+
+
 # Sessions
 
 

@@ -288,15 +288,20 @@ def _split_flags(bars: Columns, chart: Chart, grid: Grid) -> Iterator[BarFlag]:
 
 
 def _dividend_flags(bars: Columns, chart: Chart, grid: Grid) -> Iterator[BarFlag]:
-    """The first bar of each day of a dividend in another money: it is not applied."""
-    if not chart.ignored_dividends:
+    """The first bar of each day of a dividend in another money: it is not applied.
+
+    Of a day without a bar, the bar before, which is the last one whose price it should have lowered.
+    """
+    if not chart.ignored_dividends or not len(bars):
         return
     days = GRIDS[Interval.D1] if grid.is_intraday else grid
     of_bars = days.periods(bars.open_time_ms, chart.zone)
     for time_ms, detail in chart.ignored_dividends:
         period = days.periods(np.array([time_ms], dtype=np.int64), chart.zone)[0]
         row = int(np.searchsorted(of_bars, period))
-        if row < len(bars) and of_bars[row] == period:
+        if row == len(bars) or of_bars[row] != period:
+            row -= 1
+        if row >= 0:
             yield BarFlag(int(bars.open_time_ms[row]), FlagReason.DIVIDEND_IGNORED, detail)
 
 
