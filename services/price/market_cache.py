@@ -35,7 +35,6 @@ from finstage_market.errors import (
 )
 from finstage_market.interval import Interval
 from finstage_market.statuses import from_status
-from finstage_rpc.call import detached
 from finstage_rpc.deadline import time_left_s
 from finstage_runtime.deadline import margin_s
 from services.price.held_series import HELD_SERIES, HeldSeries
@@ -112,7 +111,7 @@ class MarketCache:
         """Return the quote of one symbol. It is shared: do not change it."""
 
         async def load() -> quote_pb2.Quote | Absent:
-            [result] = await self._load(lambda timeout_s: self._store.quotes([symbol], timeout_s=timeout_s))
+            [result] = await self._store.quotes([symbol], timeout_s=LOAD_TIMEOUT_S)
             found = _quote_or_error(result)
             if isinstance(found, Exception):
                 raise found
@@ -129,7 +128,7 @@ class MarketCache:
 
         async def load(missing: list[str]) -> dict[str, quote_pb2.Quote | Absent | Exception]:
             asked = [names[name] for name in missing]
-            results = await self._load(lambda timeout_s: self._store.quotes(asked, timeout_s=timeout_s))
+            results = await self._store.quotes(asked, timeout_s=LOAD_TIMEOUT_S)
             return dict(zip(missing, map(_quote_or_error, results), strict=True))
 
         policy = self._policy(freshness.max_age_s)
@@ -152,10 +151,8 @@ class MarketCache:
 
         async def load() -> Loaded[HeldSeries]:
             oldest_s = self._now_s() - asked_s
-            held = await self._load(
-                lambda timeout_s: self._store.series(
-                    symbol, interval, adjustment, max_age_s=asked_s, timeout_s=timeout_s
-                )
+            held = await self._store.series(
+                symbol, interval, adjustment, max_age_s=asked_s, timeout_s=LOAD_TIMEOUT_S
             )
             if held.refresh_error:
                 # Judged by the time it was fetched, it would be asked for by every call.
@@ -202,7 +199,7 @@ class MarketCache:
         """Return what the symbol names."""
 
         async def load() -> instrument_pb2.Instrument:
-            return await self._load(lambda timeout_s: self._store.instrument(symbol, timeout_s=timeout_s))
+            return await self._store.instrument(symbol, timeout_s=LOAD_TIMEOUT_S)
 
         freshness = Freshness(max_age_s=86_400.0)
         answer = await self._one(keys.key("price.instrument", symbol), load, freshness, codec=_INSTRUMENT)
@@ -214,9 +211,7 @@ class MarketCache:
         """Return matching instruments, best first."""
 
         async def load() -> store_pb2.SearchInstrumentsResponse:
-            return await self._load(
-                lambda timeout_s: self._store.search(query, types, limit, timeout_s=timeout_s)
-            )
+            return await self._store.search(query, types, limit, timeout_s=LOAD_TIMEOUT_S)
 
         name = keys.key("price.search", query.casefold(), sorted(types), limit)
         answer = await self._one(name, load, Freshness(max_age_s=600.0), codec=_SEARCH)
@@ -279,11 +274,6 @@ class MarketCache:
             patience_s=PATIENCE_S,
             load_timeout_s=LOAD_TIMEOUT_S,
         )
-
-    async def _load(self, ask: Callable[[float], Awaitable[_T]]) -> _T:
-        wait_s = _wait_s()
-        with detached():
-            return await ask(LOAD_TIMEOUT_S if wait_s is None else min(wait_s, LOAD_TIMEOUT_S))
 
 
 def _wait_s() -> float | None:

@@ -4,10 +4,8 @@ The server sets it for the task that serves the call; tasks and threads started 
 with `current()`. The request id is made only when something reads it.
 """
 
-import contextlib
 import secrets
 import time
-from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
 
@@ -57,16 +55,3 @@ def current() -> Call | None:
 def enter(call: Call) -> None:
     """Make `call` the one that this task serves until it ends."""
     _current.set(call)
-
-
-@contextlib.contextmanager
-def detached() -> Iterator[None]:
-    """Hide the current call, for work that other callers share or that outlives the call.
-
-    Create the task inside the context: a task keeps what was current when it was created.
-    """
-    token = _current.set(None)
-    try:
-        yield
-    finally:
-        _current.reset(token)

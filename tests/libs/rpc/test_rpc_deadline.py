@@ -10,7 +10,6 @@ import pytest
 from finstage.price.v1 import price_service_pb2 as pb
 from finstage_market.errors import DeadlineTooShort, FinstageError, Reason, Unavailable
 from finstage_rpc import call
-from finstage_rpc.call import detached
 from finstage_rpc.deadline import MARGIN_S, downstream_timeout_s, time_left_s
 
 METHOD = "/finstage.price.v1.PriceService/GetQuote"
@@ -149,26 +148,6 @@ async def test_the_servicer_is_cancelled_when_the_deadline_passes(start: Any, co
     with pytest.raises(Unavailable):
         await channel.call(METHOD, REQUEST, REPLY, timeout_s=0.05)
     await asyncio.wait_for(cancelled.wait(), 5)
-
-
-async def test_detached_work_has_no_deadline(start: Any, connect: Any) -> None:
-    left: list[float | None] = []
-
-    async def note() -> None:
-        left.append(time_left_s())
-
-    async def ask(context: Any) -> None:
-        await asyncio.create_task(note())
-        with detached():
-            shared = asyncio.create_task(note())
-        await shared
-        await note()
-
-    channel = connect(await start(Doing(ask)))
-    await channel.call(METHOD, REQUEST, REPLY, timeout_s=30.0)
-    assert left[0] is not None
-    assert left[1] is None
-    assert left[2] is not None
 
 
 def test_outside_any_call_there_is_no_deadline() -> None:
