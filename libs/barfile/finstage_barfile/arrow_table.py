@@ -1,6 +1,6 @@
 """The table of a Parquet or an Arrow file (Feather), read in pieces."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import IO, Any, Self
@@ -32,6 +32,9 @@ class ArrowPiece:
         import pyarrow as pa
 
         return replace(self, rows=self.rows[wanted], _batch=self._batch.filter(pa.array(wanted)))
+
+    def cut(self, columns: Collection[str]) -> dict[int, tuple[str, str]]:
+        return {}
 
     def times(self, name: str) -> Cells:
         import pyarrow as pa

@@ -114,6 +114,10 @@ class _Conversion:
         fit = present(clocks.ms)
         for row, reason in clocks.refusals.items():
             self._refused.append(RefusedRow(int(piece.rows[row]), "time", str(cells.iloc[row]), reason))
+        for row, (cell, reason) in piece.cut((*self.plan.columns.values(), *self.plan.time_columns)).items():
+            if fit[row]:
+                self._refused.append(RefusedRow(int(piece.rows[row]), "cells", cell, reason))
+                fit[row] = False
         for row, name, cell, reason in numbers.refusals():
             if fit[row]:
                 self._refused.append(RefusedRow(int(piece.rows[row]), name, cell, reason))

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import IO, Any, Self, cast
@@ -36,9 +36,24 @@ class CsvPiece:
     refused: tuple[RefusedRow, ...]
     date: str
     _cells: pd.DataFrame
+    # How many cells each row has, where some have fewer than the header.
+    _counts: Int64s | None = None
 
     def only(self, wanted: Mask) -> Self:
-        return replace(self, rows=self.rows[wanted], _cells=self._cells[wanted])
+        counts = None if self._counts is None else self._counts[wanted]
+        return replace(self, rows=self.rows[wanted], _cells=self._cells[wanted], _counts=counts)
+
+    def cut(self, columns: Collection[str]) -> dict[int, tuple[str, str]]:
+        if self._counts is None:
+            return {}
+        width = len(self.names)
+        needed = 1 + max((self.names.index(name) for name in columns), default=-1)
+        told = {}
+        for row in np.flatnonzero(self._counts < needed).tolist():
+            count = int(self._counts[row])
+            cells = self._cells.iloc[row, :count].fillna("")
+            told[row] = ",".join(cells)[:_SHOWN], f"{count} cells, and the header has {width}"
+        return told
 
     def times(self, name: str) -> Cells:
         cells = self.text(name)
@@ -106,9 +121,11 @@ class CsvTable:
             yield from self._quickly() if self._is_regular else self._by_record()
 
     def _check(self) -> bool:
-        """Whether each line is a record, and none has more cells than the header."""
+        """Whether each line is a record, and none has more or fewer cells than the header."""
         self._text.seek(self._start)
         lines, quotes, ended = 0, False, True
+        last = max((at for at, name in enumerate(self.names) if name), default=0)
+        perhaps_cut = False
         while chunk := self._text.read(1 << 20):
             lines += chunk.count(b"\n")
             quotes = quotes or b'"' in chunk
@@ -120,10 +137,22 @@ class CsvTable:
                 # A separator at the end of each line is usual; a value after it belongs to no column.
                 if cells.iloc[:, len(self.names) :].notna().any(axis=None):
                     return False
+                perhaps_cut |= bool(cells[cells[last].isna()].notna().any(axis=None))
                 rows += len(cells)
         except (pd.errors.ParserError, pd.errors.EmptyDataError):
             return False
+        if perhaps_cut and (quotes or self._has_short_line(last)):
+            return False
         return not quotes or rows == lines + (not ended)  # else some cells have line breaks in them
+
+    def _has_short_line(self, separators: int) -> bool:
+        """Whether a line that is not blank has fewer separators; for pandas, what is not there is empty."""
+        self._text.seek(self._start)
+        sign = self._separator.encode()
+        try:
+            return any(line.count(sign) < separators and not line.isspace() for line in self._text)
+        finally:
+            self._text.seek(self._start)
 
     def _read(self) -> Iterator[pd.DataFrame]:
         with pd.read_csv(
@@ -155,6 +184,7 @@ class CsvTable:
             width, end = len(self.names), self._lines_before
             kept: list[list[str]] = []
             rows: list[int] = []
+            counts: list[int] = []
             refused: list[RefusedRow] = []
             for cells in reader:
                 while len(cells) > width and cells[-1].strip() in NOTHING:
@@ -167,17 +197,21 @@ class CsvTable:
                 elif any(cell.strip() not in NOTHING for cell in cells):
                     kept.append(cells + [""] * (width - len(cells)))
                     rows.append(line)
+                    counts.append(len(cells))
                 if len(kept) == MAX_PIECE_ROWS:
-                    yield self._piece(kept, rows, refused)
-                    kept, rows, refused = [], [], []
-            yield self._piece(kept, rows, refused)
+                    yield self._piece(kept, rows, counts, refused)
+                    kept, rows, counts, refused = [], [], [], []
+            yield self._piece(kept, rows, counts, refused)
         finally:
             text.detach()
 
-    def _piece(self, kept: list[list[str]], rows: list[int], refused: list[RefusedRow]) -> CsvPiece:
+    def _piece(
+        self, kept: list[list[str]], rows: list[int], counts: list[int], refused: list[RefusedRow]
+    ) -> CsvPiece:
         frame = pd.DataFrame(kept, columns=range(len(self.names)), dtype="str")
         frame = frame.mask(frame.isin(NOTHING))
-        return CsvPiece(self.names, np.array(rows, dtype=np.int64), tuple(refused), self._date, frame)
+        places, cells = np.array(rows, dtype=np.int64), np.array(counts, dtype=np.int64)
+        return CsvPiece(self.names, places, tuple(refused), self._date, frame, cells)
 
 
 def _begun(text: str, columns: tuple[str, ...] | None, file_name: str) -> tuple[str, Header, int, int]:

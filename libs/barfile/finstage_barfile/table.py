@@ -1,6 +1,6 @@
 """What is asked of a table, whatever the file's format."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeAlias
 
@@ -26,7 +26,7 @@ class RefusedRow:
     """A row that cannot be read.
 
     row: its place in the file, as Bars.rows has it.
-    what: the field that cannot be read, or "cells" where the row has more cells than the header.
+    what: the field that cannot be read, or "cells" where the row has more or fewer than the header.
     cell: the text of that field.
     """
 
@@ -65,6 +65,9 @@ class Piece(Protocol):
 
     def only(self, wanted: Mask) -> Self:
         """Return the piece with these rows alone."""
+
+    def cut(self, columns: Collection[str]) -> dict[int, tuple[str, str]]:
+        """The rows, from 0, that end before the last of these columns: their cells, and the reason."""
 
     def times(self, name: str) -> Cells:
         """n cells: text, timestamps with or without a zone, or numbers.

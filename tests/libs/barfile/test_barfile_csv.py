@@ -222,6 +222,17 @@ def test_a_line_of_more_cells_than_the_header_is_refused_alone(
     assert (refused.row, refused.reason) == (place + 2, "8 cells, and the header has 6")
 
 
+def test_a_row_that_ends_before_a_used_column_is_refused(tmp_path: Path) -> None:
+    """As where a file was cut off: a volume that is not there is not a volume of 0."""
+    content = "date,open,high,low,close,volume,note\n2024-01-02,1,1,1,1,7,\n2024-01-03,1,1,1,1,7\n"
+    bars = read(text(tmp_path, content + "2024-01-04,1,1,1,9.9,\n2024-01-05,1,1,1,9.9"))
+    assert (list(bars.rows), list(bars.columns.volume)) == ([2, 3, 4], [7, 7, 0])
+    (refused,) = bars.refused
+    assert (refused.row, refused.what, refused.cell, refused.reason) == (
+        5, "cells", "2024-01-05,1,1,1,9.9", "5 cells, and the header has 7",
+    )  # fmt: skip
+
+
 def test_separators_at_the_end_and_blank_lines_at_the_beginning(tmp_path: Path) -> None:
     bars = read(text(tmp_path, "\n\ndate,open,high,low,close\n2024-01-01,1,1,1,2,\n2024-01-02,1,1,1,3,\n"))
     assert list(bars.columns.close) == [2, 3]
