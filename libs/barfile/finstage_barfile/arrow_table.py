@@ -91,7 +91,7 @@ class ArrowTable:
     usual_decimal: str | None = "."
     notes: tuple[str, ...] = ()
     guesses: tuple[Guess, ...] = ()
-    price_scale = 1.0
+    price_scale: float | None = 1.0
 
     def __init__(self, file: IO[bytes]) -> None:
         """The table of a file.

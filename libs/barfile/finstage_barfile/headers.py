@@ -18,6 +18,7 @@ _DATABENTO = {"rtype", "publisher_id", "instrument_id"}
 @dataclass(frozen=True, slots=True)
 class Header:
     """names: of the columns. first: the first record of the data, from 0.
+    price_scale: what one unit of its prices is worth; None: nothing tells.
     is_dated_by_name: whether its times are milliseconds of the day that the file's name has.
     """
 
@@ -25,7 +26,7 @@ class Header:
     first: int
     notes: tuple[str, ...] = ()
     guesses: tuple[Guess, ...] = ()
-    price_scale: float = 1.0
+    price_scale: float | None = 1.0
     is_dated_by_name: bool = False
 
 
@@ -99,14 +100,15 @@ def _without(records: Sequence[Sequence[str]], at: int, file_name: str) -> Heade
     told = ", ".join(name or "-" for name in names)
     guess = Guess(f"it has no header; its columns were read as {told} ({shape.name})", "columns")
     guesses = [guess]
-    if shape.price_scale != 1:
+    scale = shape.price_scale if shape.price_scale == 1 or shapes.LEAN_NAME.match(file_name) else None
+    if scale not in (1, None):
         guesses.append(Guess(f"its prices were read as multiples of {shape.price_scale:g}", "price_scale"))
     return Header(
         names,
         at,
         _skipped(records[:at]),
         tuple(guesses),
-        shape.price_scale,
+        scale,
         is_dated_by_name=shape.is_dated_by_name,
     )
 

@@ -64,6 +64,12 @@ def read(
         Unreadable: no such file, no bars in it, a column missing, or what can be read in several ways.
     """
     with opened_table(path, columns=columns, skip_rows=skip_rows, encoding=encoding) as (table, digest):
+        scale = table.price_scale if price_scale is None else price_scale
+        if scale is None:
+            raise Unreadable(
+                "it has no header, and its prices may be whole or in ten-thousandths, as LEAN writes them",
+                settled_by="price_scale",
+            )
         found = find(table.names, column_names or {}, ticker=ticker, no_volume=no_volume)
         plan = gathered(
             table,
@@ -85,7 +91,7 @@ def read(
     bars = replace(
         rows.bars,
         volume=volume,
-        price_scale=table.price_scale if price_scale is None else price_scale,
+        price_scale=scale,
         volume_scale=found.volume_scale,
         splits=adjusting.steps,
     )
@@ -141,6 +147,9 @@ def _splits(
         has_adjusted="adjusted_close" in plan.columns,
         prices=prices,
     )
+    if prices != "adjusted" and not len(adjusting.steps.times_ms):
+        for column, name in plan.factors.items():
+            splits.check_factor(bars, column, name, prices)
     return listed, adjusting
 
 

@@ -28,13 +28,16 @@ _ORDERS = {
     "open, close, high, low": ("open", "close", "high", "low"),
 }
 TEN_THOUSANDTHS = 1e-4
+# 20240102_spy_minute_trade.csv
+LEAN_NAME = re.compile(r"\d{8}_[^/]+_(?:tick|second|minute|hour|daily)_(?:trade|quote|openinterest)\b", re.I)
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
     """A kind of file: a cell class of each column, and the columns' names; empty for what is not read.
 
-    price_scale: what one unit of its prices is worth.
+    price_scale: what one unit of its prices is worth, where the file's name is one that LEAN gives; else
+        such prices may as well be whole.
     is_dated_by_name: whether the file's name has the date, and its times are milliseconds of that day.
     """
 

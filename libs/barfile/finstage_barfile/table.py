@@ -111,8 +111,8 @@ class Table(Protocol):
         """The same, where the file does not tell it for sure."""
 
     @property
-    def price_scale(self) -> float:
-        """What one unit of its prices is worth."""
+    def price_scale(self) -> float | None:
+        """What one unit of its prices is worth; None: nothing tells, and it must be given."""
 
     def pieces(self) -> Iterator[Piece]:
         """Its rows, from the first to the last; every call reads them anew."""

@@ -31,8 +31,6 @@ ReadText = Callable[..., BarFile]
         (["01/31/2024,09:00,10,12,9,11,5", "01/31/2024,10:00,11,12,10,11,6"], "UTC",
          "2024-01-31 09:00"),  # Kibot
         (["01/30/2024,10,12,9,11,5", "01/31/2024,11,12,10,11,6"], "", "2024-01-30 00:00"),
-        (["20240130 00:00,100000,120000,90000,110000,5", "20240131 00:00,110000,120000,100000,110000,6"], "",
-         "2024-01-30 00:00"),  # LEAN, in ten-thousandths
         (["A,20240130,10,12,9,11,5", "A,20240131,11,12,10,11,6"], "", "2024-01-30 00:00"),
         (["A,D,20240130,000000,10,12,9,11,5,0", "A,D,20240131,000000,11,12,10,11,6,0"], "UTC",
          "2024-01-30 00:00"),
@@ -67,6 +65,16 @@ def test_minutes_of_a_day_have_their_date_in_the_file_s_name(tmp_path: Path) -> 
     assert bars.columns.close.tolist() == [185.64, 184.25]
     assert "price_scale" in [guess.settled_by for guess in bars.guesses]
     assert barfile.read(path, time_zone=barfile.zone_of("UTC"), price_scale=1).columns.close[0] == 1856400
+
+
+def test_whole_prices_are_not_divided_unasked(read_text: ReadText) -> None:
+    content = "20240102 00:00,79600,79800,78300,79600,17142847\n"
+    with pytest.raises(Unreadable, match="its prices may be whole or in ten-thousandths") as caught:
+        read_text(content, no_volume=False)
+    assert caught.value.settled_by == "price_scale"
+    for scale, close in ((1, 79600), (0.0001, 7.96)):
+        bars = read_text(content, no_volume=False, price_scale=scale)
+        assert bars.columns.close[0] == pytest.approx(close)
 
 
 @pytest.mark.parametrize(
