@@ -1,5 +1,6 @@
 """Files without a header: the shapes that are known, by what their first rows hold."""
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -70,6 +71,10 @@ _SHAPES = (
     Shape("MetaStock bars", "SSDCNNNNNN", ("symbol", "", "date", "time", *_BARS, "openint")),
     Shape("a date and bars with open interest", "DNNNNNN", ("date", *_BARS, "openint")),
 )
+_ADJUSTED = Shape("a date, prices, an adjusted close and a volume", "DNNNNNN",
+                  ("date", *_OHLC, "adjusted_close", "volume"))  # fmt: skip
+# So far from the close a number may be an adjusted close, if the one after it is much larger.
+_NEAR, _MUCH_LARGER = 0.1, 10
 
 
 def is_data(cells: Sequence[str]) -> bool:
@@ -93,9 +98,35 @@ def recognised(records: Sequence[Sequence[str]], file_name: str) -> tuple[Shape,
             for order in _ORDERS.values():
                 columns = _ordered(shape.columns, order)
                 if all(_is_bar(cells, columns) for cells in records):
+                    if columns[-1] == "openint" and shape.cells == _ADJUSTED.cells:
+                        return _with_two_more(shape, columns, records, told)
                     return shape, columns
             raise Unreadable(f"{told}; its prices are in no known order", settled_by="columns")
     raise Unreadable(told, settled_by="columns")
+
+
+def _with_two_more(
+    shape: Shape, columns: tuple[str, ...], records: Sequence[Sequence[str]], told: str
+) -> tuple[Shape, tuple[str, ...]]:
+    """The shape of a date, four prices and two numbers: a volume and open interest, or what Yahoo has."""
+    at = columns.index("close")
+    rows = [(n[at], n[-2], n[-1]) for n in (list(map(_number, cells[:7])) for cells in records)]
+    known = [row for row in rows if not any(map(math.isnan, row))]
+    if known and all(abs(sixth - close) <= _NEAR * abs(close) for close, sixth, _ in known) and any(
+        seventh > _MUCH_LARGER * abs(sixth) for _, sixth, seventh in known
+    ):  # fmt: skip
+        return _ADJUSTED, _ADJUSTED.columns
+    if any(sixth % 1 for _, sixth, _ in known):
+        more = "a volume or an adjusted close"
+        raise Unreadable(f"{told}; its column 6 may be {more}", settled_by="columns")
+    return shape, columns
+
+
+def _number(cell: str) -> float:
+    try:
+        return float(cell.replace(",", "."))
+    except ValueError:
+        return math.nan
 
 
 def _fits(cells: Sequence[str], shape: Shape) -> bool:

@@ -86,6 +86,19 @@ def test_an_unknown_shape_is_asked_for_and_then_loses_no_row(read_text: ReadText
     assert caught.value.settled_by == "columns"
 
 
+def test_an_adjusted_close_is_not_a_volume(read_text: ReadText) -> None:
+    row = "2024-01-0{day},187.15,188.44,183.89,185.64,{adjusted},82488700\n"
+    content = row.format(day=2, adjusted=184.73) + row.format(day=3, adjusted=184.73)
+    bars = read_text(content, no_volume=False)
+    assert bars.adjusted_close is not None
+    assert (bars.adjusted_close[0], bars.columns.volume[0]) == (184.73, 82488700)
+    with pytest.raises(Unreadable, match="its column 6 may be a volume or an adjusted close") as caught:
+        read_text(row.format(day=2, adjusted=41.73), no_volume=False)
+    assert caught.value.settled_by == "columns"
+    bars = read_text(row.format(day=2, adjusted=5000), no_volume=False)
+    assert (bars.columns.volume[0], bars.ignored) == (5000, ("openint",))
+
+
 def test_columns_can_be_named(read_text: ReadText) -> None:
     content = "1704067200000,11,9,10,12,5\n1704070800000,11,10,11,12,6\n"
     columns = ["time", "close", "low", "open", "high", "volume"]
