@@ -1,4 +1,4 @@
-"""Real processes: price while ingest is killed, and when it is back."""
+"""Real processes: price while ingest is killed or waits for its upstream, and when it is back."""
 
 import json
 import time
@@ -9,7 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from finstage_client import Client, NotFound, Reason, Unavailable, Upload, WriteProgress, info
+from finstage_client import (
+    Client,
+    DeadlineTooShort,
+    NotFound,
+    Reason,
+    Unavailable,
+    Upload,
+    WriteProgress,
+    info,
+)
+from sim.faults import Fault
 from sim.server import Sim, start
 from tests.e2e.running import START_S, ServiceProcess, free_ports
 from tests.ingest.replay import replaying
@@ -69,6 +79,25 @@ def test_price_serves_cached_series_as_stale_and_tells_when_to_retry_the_others(
                 again = finstage.bars("AAPL", limit=100, max_age_s=0)
                 time.sleep(0.1)
             assert info(again).version.epoch == info(fresh).version.epoch
+    finally:
+        ingest.kill()
+        price.kill()
+
+
+@pytest.mark.parametrize("timeout_s", [0.4, 1.5])
+def test_the_service_answers_before_the_deadline_when_the_upstream_hangs(
+    upstream: Sim, tmp_path: Path, timeout_s: float
+) -> None:
+    ingest, price = services(tmp_path, "sim", upstream.url)
+    upstream.faults.add(Fault("latency", seconds=10.0))
+    try:
+        ingest.start()
+        price.start()
+        with Client(price=price.target, timeout_s=timeout_s) as finstage:
+            finstage.health("price")  # connects
+            for symbol in ("AAPL", "MSFT"):
+                with pytest.raises(DeadlineTooShort, match="goes on"):
+                    finstage.bars(symbol, limit=5)
     finally:
         ingest.kill()
         price.kill()

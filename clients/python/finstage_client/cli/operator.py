@@ -46,6 +46,8 @@ def delete(
     verb = "would delete" if dry_run else "deleted"
     version = f"epoch {found.version.epoch} revision {found.version.revision}"
     out().print(f"{verb} {_told(found)} of {symbol} {interval}; {version}", markup=False)
+    if found.deleted_bars and not dry_run:
+        out().print("  a file that had them is sent again only with: finstage ingest --again", markup=False)
 
 
 def _told(found: Deletion) -> str:
