@@ -42,6 +42,18 @@ def test_an_array_without_one_number_per_row_makes_the_reply_malformed(name: str
     assert failure.outcome is Outcome.MALFORMED
 
 
+@pytest.mark.parametrize("quote", [[{}], [], None, [{"volume": [1, 2]}]])
+@pytest.mark.parametrize("adjusted", [True, False])
+def test_timestamps_without_any_prices_make_the_reply_malformed(quote: object, adjusted: bool) -> None:
+    """It is one damage, of days as of hours, which have no adjusted closes."""
+    row = ("2024-03-04T09:30", *DAY, *([11.0] if adjusted else []))
+    reply = body([row, ("2024-03-05T09:30", *row[1:])])
+    reply["chart"]["result"][0]["indicators"]["quote"] = quote
+    failure = read(reply)
+    assert isinstance(failure, Failure)
+    assert failure.outcome is Outcome.MALFORMED
+
+
 @pytest.mark.parametrize("stamps", [[1.5, 2.5], ["1", "2"], [1, None], [True, 1], 5, [1, 10**13], [[1], [2]]])
 def test_timestamps_that_are_not_whole_seconds_make_the_reply_malformed(stamps: object) -> None:
     reply = body([("2024-03-04T09:30", *DAY), ("2024-03-05T09:30", *DAY)])

@@ -205,6 +205,8 @@ def _rows(
     n = len(times)
     if n and (times.min() < _FIRST_S or times.max() >= _LAST_S):
         return malformed("a timestamp outside the years 1800 to 2200")
+    if n and all(quote.get(name) is None for name in ("open", "high", "low", "close")):
+        return malformed(f"{n} timestamps without prices")
     values = np.empty((6, n))
     given = [quote.get(name) for name in ("open", "high", "low", "close", "volume")]
     for row, (name, numbers) in enumerate(zip(_ROWS, (*given, adjusted), strict=True)):
