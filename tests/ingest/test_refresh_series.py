@@ -299,6 +299,7 @@ async def test_a_reply_of_rejected_rows_alone_is_no_data_and_its_reasons_are_kep
         with pytest.raises(NotFound) as error:
             await refresher.ensure(SeriesKey("BAD", Interval.D1), max_age_s=max_age_s, deadline=None)
         assert error.value.reason is Reason.NO_DATA
+        assert "BAD is known, but its 1d data were refused: " in error.value.message
     threads.close()
     kept = world.store.rejections.find(symbol="BAD")
     assert [(each.row.row, each.row.reason.value) for each in kept] == [

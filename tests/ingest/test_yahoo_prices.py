@@ -134,7 +134,9 @@ def test_a_quote_at_or_below_zero_is_served_or_not_usable_and_never_retried(
     else:
         assert isinstance(quote, Failure)
         assert quote.outcome is Outcome.NO_DATA
-        assert quote.as_error("X", "quote").retry_after_s is None
+        error = quote.as_error("X", "quote")
+        assert error.retry_after_s is None
+        assert f"a price of {price!r}" in error.message
 
 
 # Scale

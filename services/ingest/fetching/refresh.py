@@ -10,6 +10,7 @@ from services.ingest.fetching.restatement import reach_ms, why_restated
 from services.ingest.providers.fallback import Providers
 from services.ingest.series import Attempt, FetchedBars, SeriesKey, SeriesState
 from services.ingest.store.api import Store
+from services.ingest.upstream.outcomes import no_usable_data
 
 _log = structlog.get_logger(__name__)
 
@@ -88,12 +89,22 @@ class Refresher:
                 _log.warning("refresh_failed", series=str(key), reason=error.reason, detail=error.message)
                 failure = error
         if not state.count:
-            raise no_data(key.symbol, key.interval)
+            raise await self._database.run(self._why_empty, state)
         return state, failure
 
     def trail(self, key: SeriesKey) -> tuple[Attempt, ...]:
         """Return who was asked when this process last fetched the series; empty: the first one answered."""
         return self._trails.get(key, ())
+
+    def _why_empty(self, state: SeriesState) -> FinstageError:
+        """The error for a series without bars, with the reason where its rows were refused."""
+        key = state.key
+        refused = self._store.rejections.find(
+            symbol=key.symbol, interval=key.interval, source=state.source or None, limit=1
+        )
+        if not refused:
+            return no_data(key.symbol, key.interval)
+        return no_usable_data(key.symbol, key.interval, refused[0].row.detail)
 
     def _is_fresh(self, state: SeriesState, max_age_s: float) -> bool:
         if state.fetched_at_ms is None:

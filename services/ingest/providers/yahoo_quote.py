@@ -21,7 +21,8 @@ def quote_of(chart: Chart, symbol: str, *, now_ms: int, source: str) -> Quote | 
         return Failure(Outcome.NO_DATA, "a reply without a price")
     negative = chart.instrument.may_be_negative
     if chart.price <= 0 and not negative:
-        return Failure(Outcome.NO_DATA, f"a price of {chart.price!r}")
+        said = f"the provider sent a price of {chart.price!r}; a price above 0 is accepted"
+        return Failure(Outcome.NO_DATA, said, refused=True)
     return Quote(
         symbol=symbol,
         price=chart.price,

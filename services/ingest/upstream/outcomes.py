@@ -53,6 +53,7 @@ class Failure:
     retry_after_s: what the upstream asked us to wait; None when it did not say.
     mendable: whether sending the same request again can help.
     trouble: what happened to the connection, where that is the reason.
+    refused: whether there was something, which cannot be used; `detail` says what.
     instead: the symbol that the upstream answers with, where it is another one than was asked for.
     """
 
@@ -61,6 +62,7 @@ class Failure:
     retry_after_s: float | None = None
     mendable: bool = False
     trouble: Trouble | None = None
+    refused: bool = False
     instead: str = ""
 
     def as_error(self, symbol: str, what: str) -> FinstageError:
@@ -75,6 +77,8 @@ class Failure:
                 )
             case Outcome.NOT_FOUND:
                 return symbol_not_found(symbol)
+            case Outcome.NO_DATA if self.refused:
+                return no_usable_data(symbol, what, self.detail)
             case Outcome.NO_DATA:
                 return no_data(symbol, what)
             case Outcome.RATE_LIMITED:
@@ -96,3 +100,13 @@ class Failure:
 def malformed(detail: str) -> Failure:
     """Return the failure of an answer that is not data. Another request may bring data."""
     return Failure(Outcome.MALFORMED, detail)
+
+
+def no_usable_data(symbol: str, what: str, refused: str) -> NotFound:
+    """Return the error for a symbol whose only data of this kind were refused; refused: which, and why."""
+    return NotFound(
+        Reason.NO_DATA,
+        f"{symbol} is known, but its {what} data were refused: {refused}",
+        resource_type="series",
+        resource_name=f"{symbol}/{what}",
+    )
