@@ -96,7 +96,8 @@ def _is_header(records: Sequence[Sequence[str]], at: int) -> bool:
 
 def _without(records: Sequence[Sequence[str]], at: int, file_name: str) -> Header:
     data = [cells for cells in records[at:] if len(cells) >= len(records[at])]
-    shape, names = shapes.recognised(data, file_name)
+    shape = shapes.recognised(data, file_name)
+    names = shape.columns
     told = ", ".join(name or "-" for name in names)
     guess = Guess(f"it has no header; its columns were read as {told} ({shape.name})", "columns")
     guesses = [guess]

@@ -22,12 +22,6 @@ _CELLS = {
     "S": r"[A-Za-z^][\w.^=/-]*",  # a ticker
 }  # fmt: skip
 _OHLC = ("open", "high", "low", "close")
-# Orders of the four prices that exchanges use: by name, the first that the prices fit.
-_ORDERS = {
-    "open, high, low, close": _OHLC,
-    "low, high, open, close": ("low", "high", "open", "close"),
-    "open, close, high, low": ("open", "close", "high", "low"),
-}
 TEN_THOUSANDTHS = 1e-4
 # 20240102_spy_minute_trade.csv
 LEAN_NAME = re.compile(r"\d{8}_[^/]+_(?:tick|second|minute|hour|daily)_(?:trade|quote|openinterest)\b", re.I)
@@ -85,41 +79,39 @@ def is_data(cells: Sequence[str]) -> bool:
     return len(said) >= 4 and starts and numbers >= 4 and 2 * numbers > len(said)
 
 
-def recognised(records: Sequence[Sequence[str]], file_name: str) -> tuple[Shape, tuple[str, ...]]:
-    """The shape of a file by its first rows, and the names of its columns.
+def recognised(records: Sequence[Sequence[str]], file_name: str) -> Shape:
+    """The shape of a file by its first rows.
 
     Raises:
-        Unreadable: its shape is not known, or its prices are in no order that is.
+        Unreadable: its shape is not known, or its prices are in another order.
     """
     is_dated = re.search(r"(?<!\d)(?:19|20)\d{6}(?!\d)", file_name) is not None
     told = f"it has no header, and its first line is {', '.join(records[0])!r}"
     for shape in _SHAPES:
         if (is_dated or not shape.is_dated_by_name) and all(_fits(cells, shape) for cells in records):
-            for order in _ORDERS.values():
-                columns = _ordered(shape.columns, order)
-                if all(_is_bar(cells, columns) for cells in records):
-                    if columns[-1] == "openint" and shape.cells == _ADJUSTED.cells:
-                        return _with_two_more(shape, columns, records, told)
-                    return shape, columns
-            raise Unreadable(f"{told}; its prices are in no known order", settled_by="columns")
+            if not all(_is_bar(cells, shape.columns) for cells in records):
+                # Where the high and the low stand tells nothing of which of the others is the open.
+                reason = "its prices are not in the order open, high, low, close"
+                raise Unreadable(f"{told}; {reason}", settled_by="columns")
+            return _with_two_more(shape, records, told) if shape.columns[-1] == "openint" else shape
     raise Unreadable(told, settled_by="columns")
 
 
-def _with_two_more(
-    shape: Shape, columns: tuple[str, ...], records: Sequence[Sequence[str]], told: str
-) -> tuple[Shape, tuple[str, ...]]:
+def _with_two_more(shape: Shape, records: Sequence[Sequence[str]], told: str) -> Shape:
     """The shape of a date, four prices and two numbers: a volume and open interest, or what Yahoo has."""
-    at = columns.index("close")
+    if shape.cells != _ADJUSTED.cells:
+        return shape
+    at = shape.columns.index("close")
     rows = [(n[at], n[-2], n[-1]) for n in (list(map(_number, cells[:7])) for cells in records)]
     known = [row for row in rows if not any(map(math.isnan, row))]
     if known and all(abs(sixth - close) <= _NEAR * abs(close) for close, sixth, _ in known) and any(
         seventh > _MUCH_LARGER * abs(sixth) for _, sixth, seventh in known
     ):  # fmt: skip
-        return _ADJUSTED, _ADJUSTED.columns
+        return _ADJUSTED
     if any(sixth % 1 for _, sixth, _ in known):
         more = "a volume or an adjusted close"
         raise Unreadable(f"{told}; its column 6 may be {more}", settled_by="columns")
-    return shape, columns
+    return shape
 
 
 def _number(cell: str) -> float:
@@ -140,11 +132,6 @@ def _is(cell: str, kind: str) -> bool:
     return (
         cell in NOTHING if kind == "N" and cell in NOTHING else re.fullmatch(_CELLS[kind], cell) is not None
     )
-
-
-def _ordered(columns: Sequence[str], order: Sequence[str]) -> tuple[str, ...]:
-    renamed = dict(zip(_OHLC, order, strict=True))
-    return tuple(renamed.get(name, name) for name in columns)
 
 
 def _is_bar(cells: Sequence[str], columns: Sequence[str]) -> bool:

@@ -34,10 +34,6 @@ ReadText = Callable[..., BarFile]
         (["A,20240130,10,12,9,11,5", "A,20240131,11,12,10,11,6"], "", "2024-01-30 00:00"),
         (["A,D,20240130,000000,10,12,9,11,5,0", "A,D,20240131,000000,11,12,10,11,6,0"], "UTC",
          "2024-01-30 00:00"),
-        (["1704067200,9,12,10,11,5", "1704070800,10,12,11,11,6"], "",
-         "2024-01-01 00:00"),  # low, high, open, close
-        (["1704067200000,10,11,12,9,5", "1704070800000,11,11,12,10,6"], "",
-         "2024-01-01 00:00"),  # open, close, high, low
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -84,6 +80,18 @@ def test_an_unknown_shape_is_asked_for_and_then_loses_no_row(read_text: ReadText
     with pytest.raises(Unreadable, match="it has no header, and its first line is ") as caught:
         read_text(f"{row}\n{row}\n", interval="1d")
     assert caught.value.settled_by == "columns"
+
+
+@pytest.mark.parametrize(
+    "row", ["1704067200,9,12,10,11,5", "1704067200000,10,11,12,9,5", "2024-01-02,10.5,10.0,11,9.5,500"]
+)
+def test_which_price_is_the_open_is_not_guessed(read_text: ReadText, row: str) -> None:
+    """Low, high and two others; or two others, high and low."""
+    with pytest.raises(Unreadable, match="its prices are not in the order open, high, low, close") as caught:
+        read_text(f"{row}\n", interval=None, no_volume=False)
+    assert caught.value.settled_by == "columns"
+    columns = ["time", "close", "open", "high", "low", "volume"]
+    assert read_text(f"{row}\n", columns=columns).refused == ()
 
 
 def test_an_adjusted_close_is_not_a_volume(read_text: ReadText) -> None:
