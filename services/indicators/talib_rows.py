@@ -101,7 +101,7 @@ def _row(function: Any) -> Indicator:
     raw = Variant(
         name="talib",
         description=f"As TA-Lib defines it.{charts}",
-        run=chain.run(None) if chain else run,
+        run=within_bounds(chain.run(None) if chain else run, outputs),
         lookbacks=chain.lookbacks if chain else lookbacks,
         class_of=class_of,
         keeps_sums=keeps_sums,
@@ -117,7 +117,11 @@ def _row(function: Any) -> Indicator:
                 chain.run(zeros) if chain else undefined_where(zeros, run, _AFFECTED.get(name)), outputs
             ),
         )
-        raw = replace(raw, description="TA-Lib's own number everywhere, also where it divides by zero.")
+        raw = replace(
+            raw,
+            description="TA-Lib's own number everywhere, also where it divides by zero. One that passes its "
+            "output's bound by rounding is put on the bound.",
+        )
         variants = (standard, raw)
     return Indicator(
         name=name.lower(),

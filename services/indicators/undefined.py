@@ -12,7 +12,9 @@ rounded sum:
 - An average is undefined while an undefined value is in its window; a running average starts again after one.
 - A term that divides by zero inside a running total (ad, adosc, cmf, nvi, pvi, pvt) adds nothing, by its
   definition. kama follows at its fastest where nothing moved, and Ehlers' indicators (ht_*, mama) keep their
-  last period, both by definition.
+  last period for a while, both by definition.
+- A flat stretch has no cycle: the period is undefined where all that its filters read is equal, and what is
+  measured over a cycle (phase, sine, trend mode) where the longest one is. TA-Lib's number there is rounding.
 """
 
 from collections.abc import Callable
@@ -49,6 +51,8 @@ Zeros = Callable[[Inputs, Source, Params], Mask | None]
 SMALLEST_AVERAGE = 1.000001e-14
 """TA-Lib takes a slow average below 1e-14 for zero in PPO and PVO."""
 SMALLEST_RSI_RANGE = 1e-9
+# Of the dominant cycle: what its filters read, and its longest period, 50, of means of 4 values.
+_CYCLE_FILTERS, _LONGEST_CYCLE = 33, 53
 # Averages of weights above zero: of positive values they are no smaller than the least of them.
 _POSITIVE_MA = {0, 1, 2, 5, 6, 13}
 
@@ -130,6 +134,11 @@ def _rsi_range(inputs: Inputs, source: Source, params: Params) -> Mask | None:
 
 def _typical_prices(inputs: Inputs, source: Source, params: Params) -> Mask | None:
     return equal_window(inputs, "source", Source.HLC3, int(params["timeperiod"]))
+
+
+def _cycle(length: int) -> Zeros:
+    """Return where the last `length` values are equal."""
+    return lambda inputs, source, params: equal_window(inputs, "source", source, length)
 
 
 def _high_and_low(inputs: Inputs, source: Source, params: Params) -> Mask | None:
@@ -227,6 +236,11 @@ DIVISORS: dict[str, tuple[Zeros, str]] = {
     "DX": (_directional, "highs and lows have not moved outwards"),
     "ER": (_changes, "nothing moved in the window"),
     "FOSC": (_value, "the value itself is 0"),
+    "HT_DCPERIOD": (_cycle(_CYCLE_FILTERS), "the last 33 values are equal: no cycle"),
+    **dict.fromkeys(
+        ("HT_DCPHASE", "HT_SINE", "HT_TRENDMODE"),
+        (_cycle(_LONGEST_CYCLE), "the last 53 values are equal: no cycle"),
+    ),
     "IMI": (_bodies, "open equals close in the whole window"),
     "KDJ": (_extremes, "the highest high equals the lowest low"),
     "MARKETFI": (lambda inputs, *_: value(inputs, "volume").anywhere(), "nothing was traded"),

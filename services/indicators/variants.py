@@ -93,7 +93,9 @@ def _variants(rows: dict[str, Indicator]) -> dict[str, list[Variant]]:
         "vwap": [replace(other("vwap", "session", _SESSION_TEXT, vwap_session, decaying), by_day=True)],
     }
     for name in EHLERS:
-        ehlers = replace(rows[name].variants[0], name="ehlers", description=_EHLERS_TEXT, source=Source.HL2)
+        where = f" Undefined where {DIVISORS[name.upper()][1]}." if name.upper() in DIVISORS else ""
+        text = f"{_EHLERS_TEXT}{where}"
+        ehlers = replace(rows[name].variants[0], name="ehlers", description=text, source=Source.HL2)
         found[name] = [ehlers]
     return found
 
