@@ -17,7 +17,7 @@ from services.indicators.inputs import Inputs, Source
 from services.indicators.specs import Spec
 from services.indicators.undefined import DIVISORS
 
-from .conftest import one_spec
+from .conftest import one_spec, over_all_bars
 
 
 def test_every_function_is_in_the_catalogue_but_those_left_out_with_a_reason(catalogue: Catalogue) -> None:
@@ -201,6 +201,26 @@ def test_the_class_matches_the_numbers(catalogue: Catalogue, long_daily: Columns
         if measured is not expected:
             wrong.append((row.name, expected, measured))
     assert not wrong
+
+
+def test_a_window_value_depends_on_its_output_s_lookback(catalogue: Catalogue, long_daily: Columns) -> None:
+    """Not on that of the fastest output: slowd, fastd, macdsignal and the leading spans need more bars."""
+    slower = set()
+    for row in catalogue:
+        spec = one_spec(catalogue, row.name)
+        if spec.class_ is not IndicatorClass.WINDOW or len(row.outputs) == 1:
+            continue
+        whole = over_all_bars(spec, long_daily)
+        for index, lookback in enumerate(spec.lookbacks):
+            for t in range(len(long_daily) - 1, 1500, -101):
+                part = over_all_bars(spec, long_daily[t - lookback : t + 1])[index]
+                assert part[-1] == pytest.approx(whole[index][t], rel=1e-6, abs=1e-9, nan_ok=True), (
+                    spec.id,
+                    index,
+                )
+            if lookback > spec.lookback:
+                slower.add(row.name)
+    assert slower == {"ichimoku", "macdext", "stoch", "stochf"}
 
 
 def test_the_class_follows_the_kind_of_moving_average(catalogue: Catalogue) -> None:

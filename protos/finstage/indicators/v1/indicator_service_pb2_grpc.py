@@ -127,8 +127,8 @@ class IndicatorServiceServicer:
 
     def ComputeOnBars(self, request, context):
         """ComputeOnBars computes indicators over the client's own bars and stores nothing. Columns of different
-        lengths, values that are not finite, a high below its low, a negative volume, and open times that do not
-        strictly increase are INVALID_ARGUMENT.
+        lengths, values that are not finite, a high below its low, an open or a close outside low to high, a
+        negative volume, and open times that do not strictly increase are INVALID_ARGUMENT.
 
         Errors: none of its own.
         """

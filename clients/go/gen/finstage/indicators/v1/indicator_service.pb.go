@@ -30,7 +30,9 @@ type IndicatorClass int32
 const (
 	// INDICATOR_CLASS_UNSPECIFIED is never sent.
 	IndicatorClass_INDICATOR_CLASS_UNSPECIFIED IndicatorClass = 0
-	// INDICATOR_CLASS_WINDOW: only on the last `lookback` + 1 bars, up to rounding, also after an absurd value.
+	// INDICATOR_CLASS_WINDOW: only on the output's own lookback + 1 last bars, up to rounding, also after an
+	// absurd value. Each output has its own; OutputInfo.default_lookback tells it for the defaults. That of an
+	// indicator or of a result is its fastest output's; a slower one needs more bars.
 	IndicatorClass_INDICATOR_CLASS_WINDOW IndicatorClass = 1
 	// INDICATOR_CLASS_DECAYING: on all bars, less and less on older ones, whose effect vanishes in time.
 	IndicatorClass_INDICATOR_CLASS_DECAYING IndicatorClass = 2
@@ -381,7 +383,7 @@ type OutputInfo struct {
 	MinValue *float64 `protobuf:"fixed64,3,opt,name=min_value,json=minValue,proto3,oneof" json:"min_value,omitempty"`
 	// The most that a value can be, by its definition. Unset: no bound.
 	MaxValue *float64 `protobuf:"fixed64,4,opt,name=max_value,json=maxValue,proto3,oneof" json:"max_value,omitempty"`
-	// How many bars come before the first value, with the defaults of the first variant.
+	// How many bars come before this output's first value, with the defaults of the first variant.
 	DefaultLookback int32 `protobuf:"varint,5,opt,name=default_lookback,json=defaultLookback,proto3" json:"default_lookback,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
@@ -461,7 +463,7 @@ type VariantInfo struct {
 	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
 	// The defaults of parameters that differ from ParameterInfo.default_value.
 	DefaultParams map[string]float64 `protobuf:"bytes,3,rep,name=default_params,json=defaultParams,proto3" json:"default_params,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
-	// The column that it reads where the spec names none. UNSPECIFIED for indicators without the input "source".
+	// The column that it reads where the spec names none. UNSPECIFIED for those without the input "source".
 	DefaultSource PriceSource `protobuf:"varint,4,opt,name=default_source,json=defaultSource,proto3,enum=finstage.indicators.v1.PriceSource" json:"default_source,omitempty"`
 	// Whether it starts over each day, so that ComputeOnBars needs `time_zone`.
 	NeedsTimeZone bool `protobuf:"varint,5,opt,name=needs_time_zone,json=needsTimeZone,proto3" json:"needs_time_zone,omitempty"`
@@ -550,12 +552,13 @@ type IndicatorInfo struct {
 	Parameters []*ParameterInfo `protobuf:"bytes,5,rep,name=parameters,proto3" json:"parameters,omitempty"`
 	// Its outputs, in order.
 	Outputs []*OutputInfo `protobuf:"bytes,6,rep,name=outputs,proto3" json:"outputs,omitempty"`
-	// How many bars come before the first value of any output, with the defaults of the first variant.
+	// How many bars come before the first value of any output, with the defaults of the first variant: the
+	// least of the outputs' own.
 	DefaultLookback int32 `protobuf:"varint,7,opt,name=default_lookback,json=defaultLookback,proto3" json:"default_lookback,omitempty"`
 	// On which bars a value depends.
 	IndicatorClass IndicatorClass `protobuf:"varint,8,opt,name=indicator_class,json=indicatorClass,proto3,enum=finstage.indicators.v1.IndicatorClass" json:"indicator_class,omitempty"`
-	// Its definitions, at least one; the first is the default. "talib" gives TA-Lib's numbers unchanged, also
-	// where they come from a division by zero.
+	// Its definitions, at least one; the first is the default. "talib" gives TA-Lib's numbers, also where
+	// they come from a division by zero; one that passes its output's bound by rounding is put on the bound.
 	Variants      []*VariantInfo `protobuf:"bytes,9,rep,name=variants,proto3" json:"variants,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -937,8 +940,8 @@ type IndicatorResult struct {
 	Source PriceSource `protobuf:"varint,5,opt,name=source,proto3,enum=finstage.indicators.v1.PriceSource" json:"source,omitempty"`
 	// OK (code 0); FAILED_PRECONDITION (TOO_FEW_BARS) when the series has too few bars for a first value.
 	Status *status.Status `protobuf:"bytes,6,opt,name=status,proto3" json:"status,omitempty"`
-	// How many bars come before the first value of any output, with the parameters used. `first_index` tells it
-	// of each output.
+	// How many bars come before the first value of any output, with the parameters used: the lookback of the
+	// fastest one. Of each output OutputValues.first_index tells it, on a time axis from the series' first bar.
 	Lookback int32 `protobuf:"varint,7,opt,name=lookback,proto3" json:"lookback,omitempty"`
 	// How many bars the computation read, from the series' first bar to the last on the time axis.
 	BarsUsed int64 `protobuf:"varint,8,opt,name=bars_used,json=barsUsed,proto3" json:"bars_used,omitempty"`

@@ -64,8 +64,8 @@ type IndicatorServiceClient interface {
 	// UNAVAILABLE (SERVICE_UNAVAILABLE) when the server stops: call again with the last `resume_token`.
 	WatchIndicators(ctx context.Context, in *WatchIndicatorsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchIndicatorsResponse], error)
 	// ComputeOnBars computes indicators over the client's own bars and stores nothing. Columns of different
-	// lengths, values that are not finite, a high below its low, a negative volume, and open times that do not
-	// strictly increase are INVALID_ARGUMENT.
+	// lengths, values that are not finite, a high below its low, an open or a close outside low to high, a
+	// negative volume, and open times that do not strictly increase are INVALID_ARGUMENT.
 	//
 	// Errors: none of its own.
 	ComputeOnBars(ctx context.Context, in *ComputeOnBarsRequest, opts ...grpc.CallOption) (*ComputeOnBarsResponse, error)
@@ -185,8 +185,8 @@ type IndicatorServiceServer interface {
 	// UNAVAILABLE (SERVICE_UNAVAILABLE) when the server stops: call again with the last `resume_token`.
 	WatchIndicators(*WatchIndicatorsRequest, grpc.ServerStreamingServer[WatchIndicatorsResponse]) error
 	// ComputeOnBars computes indicators over the client's own bars and stores nothing. Columns of different
-	// lengths, values that are not finite, a high below its low, a negative volume, and open times that do not
-	// strictly increase are INVALID_ARGUMENT.
+	// lengths, values that are not finite, a high below its low, an open or a close outside low to high, a
+	// negative volume, and open times that do not strictly increase are INVALID_ARGUMENT.
 	//
 	// Errors: none of its own.
 	ComputeOnBars(context.Context, *ComputeOnBarsRequest) (*ComputeOnBarsResponse, error)

@@ -138,7 +138,7 @@ export declare type OutputInfo = Message<"finstage.indicators.v1.OutputInfo"> & 
   maxValue?: number;
 
   /**
-   * How many bars come before the first value, with the defaults of the first variant.
+   * How many bars come before this output's first value, with the defaults of the first variant.
    *
    * @generated from field: int32 default_lookback = 5;
    */
@@ -179,7 +179,7 @@ export declare type VariantInfo = Message<"finstage.indicators.v1.VariantInfo"> 
   defaultParams: { [key: string]: number };
 
   /**
-   * The column that it reads where the spec names none. UNSPECIFIED for indicators without the input "source".
+   * The column that it reads where the spec names none. UNSPECIFIED for those without the input "source".
    *
    * @generated from field: finstage.indicators.v1.PriceSource default_source = 4;
    */
@@ -249,7 +249,8 @@ export declare type IndicatorInfo = Message<"finstage.indicators.v1.IndicatorInf
   outputs: OutputInfo[];
 
   /**
-   * How many bars come before the first value of any output, with the defaults of the first variant.
+   * How many bars come before the first value of any output, with the defaults of the first variant: the
+   * least of the outputs' own.
    *
    * @generated from field: int32 default_lookback = 7;
    */
@@ -263,8 +264,8 @@ export declare type IndicatorInfo = Message<"finstage.indicators.v1.IndicatorInf
   indicatorClass: IndicatorClass;
 
   /**
-   * Its definitions, at least one; the first is the default. "talib" gives TA-Lib's numbers unchanged, also
-   * where they come from a division by zero.
+   * Its definitions, at least one; the first is the default. "talib" gives TA-Lib's numbers, also where
+   * they come from a division by zero; one that passes its output's bound by rounding is put on the bound.
    *
    * @generated from field: repeated finstage.indicators.v1.VariantInfo variants = 9;
    */
@@ -472,8 +473,8 @@ export declare type IndicatorResult = Message<"finstage.indicators.v1.IndicatorR
   status?: Status;
 
   /**
-   * How many bars come before the first value of any output, with the parameters used. `first_index` tells it
-   * of each output.
+   * How many bars come before the first value of any output, with the parameters used: the lookback of the
+   * fastest one. Of each output OutputValues.first_index tells it, on a time axis from the series' first bar.
    *
    * @generated from field: int32 lookback = 7;
    */
@@ -1026,7 +1027,9 @@ export enum IndicatorClass {
   UNSPECIFIED = 0,
 
   /**
-   * INDICATOR_CLASS_WINDOW: only on the last `lookback` + 1 bars, up to rounding, also after an absurd value.
+   * INDICATOR_CLASS_WINDOW: only on the output's own lookback + 1 last bars, up to rounding, also after an
+   * absurd value. Each output has its own; OutputInfo.default_lookback tells it for the defaults. That of an
+   * indicator or of a result is its fastest output's; a slower one needs more bars.
    *
    * @generated from enum value: INDICATOR_CLASS_WINDOW = 1;
    */
@@ -1238,8 +1241,8 @@ export declare const IndicatorService: GenService<{
   },
   /**
    * ComputeOnBars computes indicators over the client's own bars and stores nothing. Columns of different
-   * lengths, values that are not finite, a high below its low, a negative volume, and open times that do not
-   * strictly increase are INVALID_ARGUMENT.
+   * lengths, values that are not finite, a high below its low, an open or a close outside low to high, a
+   * negative volume, and open times that do not strictly increase are INVALID_ARGUMENT.
    *
    * Errors: none of its own.
    *
