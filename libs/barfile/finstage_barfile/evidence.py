@@ -1,5 +1,6 @@
 """How to read a file: decided from all of it, piece by piece, before its rows are read."""
 
+import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
@@ -8,7 +9,7 @@ import pandas as pd
 
 from finstage_barfile import clocks, values, volumes
 from finstage_barfile import times as times_of
-from finstage_barfile.column_names import Found
+from finstage_barfile.column_names import Found, plain
 from finstage_barfile.errors import NoRows, Unreadable
 from finstage_barfile.table import Cells, Guess, Mask, Piece, RefusedRow, Table
 from finstage_barfile.tickers import Tickers
@@ -17,6 +18,8 @@ from finstage_barfile.values import DecimalSigns
 
 # The most times that are parsed to find their format.
 MAX_SAMPLE = 5_000
+# Columns of factors that prices may have to be multiplied with.
+_FACTOR = re.compile(r"factor|^cfac|adj(?:ustment)?ratio$")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,6 +28,7 @@ class Plan:
 
     columns: the column of each field, but for the time; time_columns: those of the time.
     ticker: whose rows to take; None: all. passed_over: the rows of others.
+    factors: by the name of each in the spool, columns that may hold factors of adjustment.
     """
 
     found: Found
@@ -36,6 +40,7 @@ class Plan:
     ticker: str | None
     passed_over: Mapping[str, int]
     guesses: tuple[Guess, ...]
+    factors: Mapping[str, str]
 
     def wanted(self, piece: Piece) -> Mask | None:
         """The rows to take; None: all."""
@@ -51,7 +56,7 @@ class Plan:
     def numbers(self) -> dict[str, str]:
         """The columns of numbers, by field."""
         named = {field: name for field, name in self.columns.items() if field != "symbol"}
-        return named | ({"ticks": self.found.ticks} if self.found.ticks else {})
+        return named | ({"ticks": self.found.ticks} if self.found.ticks else {}) | dict(self.factors)
 
 
 def gathered(
@@ -121,7 +126,14 @@ def gathered(
         ticker=chosen,
         passed_over=tickers.others(chosen) if tickers is not None and chosen is not None else {},
         guesses=(guess,) if guess else (),
+        factors=_factors(table, found),
     )
+
+
+def _factors(table: Table, found: Found) -> dict[str, str]:
+    free = [name for name in table.names if name not in {*found.columns.values(), found.clock, found.ticks}]
+    factors = [name for name in free if _FACTOR.search(plain(name))]
+    return {f"{values.FACTOR} {at}": name for at, name in enumerate(factors)}
 
 
 def _time_columns(piece: Piece, found: Found) -> tuple[str, ...]:

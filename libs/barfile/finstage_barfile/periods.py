@@ -33,8 +33,8 @@ def open_times(
 
     Within the day a time is an instant. A day is that of the stamp's own offset, else of `time_zone`; it
     opens at midnight in `date_zone`, and so do its week, on Monday, and its month. A week that is stamped on
-    a Sunday is the one that begins, as its sessions do, but for one that is stamped at its end. An instant that shows no zone stays as it is, where
-    it is not at midnight: the series' own zone tells its day.
+    a Sunday is the one that begins, as its sessions do, but for one that is stamped at its end. An instant
+    that shows no zone stays as it is, where it is not at midnight: the series' own zone tells its day.
 
     Args:
         clocks: times as their clocks show them.

@@ -27,6 +27,14 @@ _NEAR = 0.4
 # More splits than in this part of the rows are no splits, but a factor that each row has.
 _MOST = 0.05
 _FEW = 3
+# A change by the ratio within so many rows of where a split is listed may be that split's, if it is nearer
+# than this to the ratio.
+_ROWS_AROUND = 5
+_NEARER = 0.25
+# Longer than the bars of one day, whose rows may repeat its ratio.
+_MORE_THAN_A_DAY_MS = 82_800_000
+# Changes of a factor that are looked at in a piece; raw closes show at the first ones.
+_MOST_CHANGES = 100
 # Ratios that a split without a column of its own may have; others are large dividends.
 _RATIOS = (1.5, *(float(n) for n in range(2, 51)), *(1.0 / n for n in range(2, 51)))
 
@@ -116,6 +124,8 @@ def adjusting(
         raise Unreadable(
             f"it does not tell whether its prices are adjusted for {unclear[0].name}", settled_by="prices"
         )
+    if has_splits:
+        _check_rows(bars, [split for split in splits if split not in raw], has_adjusted, prices)
     if prices is None and not raw:
         return Adjusting(_steps([]), _told(splits, is_raw=False))
     wanted = [split for split in splits if split.row]
@@ -127,10 +137,48 @@ def adjusting(
 
 
 def too_many(bars: Bars) -> int:
-    """How many rows have a ratio, where these are more than there are splits; else 0."""
+    """How many rows have a ratio, where these are those of a factor and not of splits; else 0.
+
+    A factor has it in more rows than there are splits, or the same in rows of several days that follow each
+    other.
+    """
     rows, ratios = _rows_with(bars, "splits")
-    count = len(_first_of_day(bars.open_time_ms[rows], ratios))
+    if not len(rows):
+        return 0
+    times = bars.open_time_ms[rows]
+    starts = np.flatnonzero(np.concatenate([[True], (np.diff(rows) != 1) | (np.diff(ratios) != 0)]))
+    ends = np.append(starts[1:], len(rows)) - 1
+    if (times[ends] - times[starts] >= _MORE_THAN_A_DAY_MS).any():
+        return len(rows)
+    count = len(_first_of_day(times, ratios))
     return count if count > max(_FEW, _MOST * len(bars)) else 0
+
+
+def check_factor(bars: Bars, column: str, name: str, prices: str | None) -> None:
+    """Check that closes do not change by the ratio by which a factor changes, as raw ones do.
+
+    Args:
+        column: the factor's in the spool; name: that in the file.
+
+    Raises:
+        Unreadable: they do.
+    """
+    last = np.nan
+    for piece in bars.pieces():
+        factors = bars.of(column, piece)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            sizes = np.abs(np.log(factors / np.concatenate([[last], factors[:-1]])))
+        last = float(factors[-1])
+        for at in np.flatnonzero(np.isfinite(sizes) & (sizes >= _SMALL))[:_MOST_CHANGES].tolist():
+            if (
+                row := _changed_near(bars, piece.start + at, float(sizes[at]), has_adjusted=False)
+            ) is not None:
+                raise Unreadable(
+                    f"{name!r} changes by a factor of {np.exp(sizes[at]):.4g}, and the close does so at "
+                    f"{_at(bars, row)}; prices may be raw, and it lists no splits to "
+                    "adjust them for",
+                    settled_by="" if prices else "prices",
+                )
 
 
 def events(bars: Bars, kinds: Sequence[str], *, is_inverted: bool) -> Iterator[FileEvent]:
@@ -178,6 +226,38 @@ def _split(bars: Bars, row: int, ratio: float, *, has_adjusted: bool) -> _Split:
     return _Split(
         row, time_ms, ratio, change, _change(bars.of("adjusted_close", around)) if has_adjusted else None
     )
+
+
+def _check_rows(bars: Bars, splits: Sequence[_Split], has_adjusted: bool, prices: str | None) -> None:
+    """Check that no close changes by a split's ratio near the row that lists it, where it does not there.
+
+    Raises:
+        Unreadable: one does.
+    """
+    for split in splits:
+        size = float(abs(np.log(split.ratio)))
+        if size >= _SMALL and (row := _changed_near(bars, split.row, size, has_adjusted)) is not None:
+            raise Unreadable(
+                f"its closes change by the ratio of {split.name} at {_at(bars, row)}, "
+                "and not where it is listed; prices may be raw",
+                settled_by="" if prices else "prices",
+            )
+
+
+def _changed_near(bars: Bars, row: int, size: float, has_adjusted: bool) -> int | None:
+    """The first row near this one at which the close changes by a ratio, whose logarithm is `size`."""
+    around = slice(max(row - _ROWS_AROUND - 1, 0), row + _ROWS_AROUND + 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        changes = np.diff(np.log(bars.of("close", around)))
+        if has_adjusted:
+            between = changes - np.diff(np.log(bars.of("adjusted_close", around)))
+            changes = np.where(np.isfinite(between), between, changes)
+        near = np.flatnonzero(np.abs(np.abs(changes) - size) < _NEARER * size)
+    return around.start + 1 + int(near[0]) if len(near) else None
+
+
+def _at(bars: Bars, row: int) -> str:
+    return said(int(bars.open_time_ms[row])).removesuffix(" 00:00")
 
 
 def _shown(bars: Bars) -> Iterator[_Split]:

@@ -64,8 +64,8 @@ def timed(
     )
     if interval is Interval.W1 and stamp != "end" and (count := sundays(made.clocks)):
         notes.append(
-            f"{count:,} of its weeks are stamped on a Sunday, and were read as those that begin on the Monday "
-            "after it; stamp says if they end on it"
+            f"{count:,} of its weeks are stamped on a Sunday, and were read as those that begin on the "
+            "Monday after it; stamp says if they end on it"
         )
     zone = f", {(time_zone or UTC).key}" if made.plan.zoning is Zoning.LOCAL else ""
     how = f"{made.plan.how}{zone}"

@@ -12,6 +12,8 @@ from finstage_market.columns import Float64s
 
 # In the place of a volume they say that there is none.
 _DASHES = ("-", "–", "—")
+# How the names of columns start that only are evidence: what of them is no number does not matter.
+FACTOR = "factor"
 _ZERO_WHERE_MISSING = ("volume", "ticks", "dividends", "splits", "capital_gains")
 
 
@@ -87,7 +89,8 @@ def read(piece: Piece, columns: Mapping[str, str], decimal: str) -> Values:
         else:
             cells = numbers.ratios(cells) if name == "splits" else cells
             of[name] = _read(cells, name, decimal)
-            unread[name] = _unread(piece.text(column), name, of[name])
+            if not name.startswith(FACTOR):
+                unread[name] = _unread(piece.text(column), name, of[name])
         if name in _ZERO_WHERE_MISSING:
             # What of it cannot be read does not go out.
             of[name][np.isnan(of[name])] = 0.0

@@ -155,3 +155,62 @@ def test_a_dividend_before_a_split_is_adjusted_for_it(read_text: ReadText) -> No
     rows = "2020-01-01,40,40,40,40,1,0,0\n2020-01-02,40,40,40,40,1,2,0\n2020-01-03,10,10,10,10,4,0,4\n"
     bars = read_text(header + rows)
     assert {event.kind: event.value for event in bars.events} == {"dividends": 0.5, "splits": 4}
+
+
+def of_closes(closes: str, name: str, listed: str) -> str:
+    rows = zip(closes.split(), listed.split(), strict=True)
+    return f"Date,Open,High,Low,Close,Volume,{name}\n" + "".join(
+        f"2024-01-{at:02},{close},{close},{close},{close},1,{each}\n"
+        for at, (close, each) in enumerate(rows, 2)
+    )
+
+
+@pytest.mark.parametrize(
+    ("closes", "listed", "at"),
+    [
+        ("400 402 101 102", "1 4 1 1", "2024-01-04"),
+        ("400 101 101 102", "1 1 4 1", "2024-01-03"),
+        ("400 101 101 102", "4 1 1 1", "2024-01-03"),
+        ("400 400 400 101 101 101 101 101", "0.25 0 0 0 0 0 0 0", "2024-01-05"),
+        ("1 1 8 8", "1 0.125 1 1", "2024-01-04"),
+    ],
+)
+def test_prices_that_fall_near_a_split_and_not_at_it_are_not_called_adjusted(
+    read_text: ReadText, closes: str, listed: str, at: str
+) -> None:
+    content = of_closes(closes, "split", listed)
+    with pytest.raises(
+        Unreadable, match=f" at {at}, and not where it is listed; prices may be raw"
+    ) as caught:
+        read_text(content)
+    assert caught.value.settled_by == "prices"
+    with pytest.raises(Unreadable):
+        read_text(content, prices="raw")
+    assert read_text(content, prices="adjusted").columns.close.tolist() == [float(c) for c in closes.split()]
+
+
+@pytest.mark.parametrize("name", ["split", "split_factor"])
+def test_a_ratio_that_days_in_a_row_repeat_is_a_factor(read_text: ReadText, name: str) -> None:
+    content = of_closes("400 401 100.5 101", name, "4 4 1 1")
+    with pytest.raises(Unreadable, match="has a ratio in 2 of 4 rows, as a factor has") as caught:
+        read_text(content)
+    assert caught.value.settled_by == "prices"
+    assert read_text(content, prices="adjusted").events == ()
+
+
+@pytest.mark.parametrize("name", ["cum_adj_factor", "adj_factor", "Cumulative Factor", "factor", "AdjFactor"])
+@pytest.mark.parametrize("factors", [".25 .25 1 1", "4 4 1 1", ".25 1 1 1", ".25 x 1 1"])
+def test_closes_that_change_as_a_factor_does_are_refused(
+    read_text: ReadText, name: str, factors: str
+) -> None:
+    content = of_closes("400 401 100.5 101", name, factors)
+    if "x" in factors:
+        assert read_text(content).refused == ()
+        return
+    with pytest.raises(
+        Unreadable, match="changes by a factor of 4, and the close does so at 2024-01-04"
+    ) as caught:
+        read_text(content)
+    assert caught.value.settled_by == "prices"
+    assert len(read_text(content, prices="adjusted").bars) == 4
+    assert len(read_text(of_closes("100 100 100.5 101", name, factors)).bars) == 4
