@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from finstage_barfile import headers
-from finstage_barfile.column_names import names_prices
+from finstage_barfile.column_names import is_value, names_prices
 from finstage_barfile.errors import Unreadable
 from finstage_barfile.headers import Header
 from finstage_barfile.numbers import NOTHING
@@ -109,6 +109,11 @@ class CsvTable:
         self._start, self._lines_before = text.tell(), self._lines_before + lines
         self.names, self.notes, self.guesses = header.names, header.notes, header.guesses
         self.price_scale = header.price_scale
+        self._header = header
+        named = {cell for row in (header.names, *header.rows) for cell in row if is_value(cell)}
+        self._header_words = [
+            each for name in named for each in (name, name.lower(), name.title(), name.upper())
+        ]
         dates = re.findall(r"(?<!\d)(?:19|20)\d{6}(?!\d)", file_name) if header.is_dated_by_name else [""]
         self._date = dates[0]
         # Where commas are decimal signs, semicolons separate; with dots too, it is another way to write CSV.
@@ -174,7 +179,14 @@ class CsvTable:
         for cells in self._read():
             said = cells.dropna(how="all")
             rows = said.index.to_numpy(dtype=np.int64) + self._lines_before + 1
+            self._check_headers(said, rows)
             yield CsvPiece(self.names, rows, (), self._date, said)
+
+    def _check_headers(self, cells: pd.DataFrame, rows: Int64s) -> None:
+        """Check the lines that have names of columns in their second or their third cell."""
+        for at in range(1, min(3, cells.shape[1])):
+            for row in np.flatnonzero(cells.iloc[:, at].isin(self._header_words)).tolist():
+                self._header.check_repeated(cells.iloc[row].fillna("").tolist(), int(rows[row]))
 
     def _by_record(self) -> Iterator[CsvPiece]:
         """The same, slowly: lines that have more cells than the header are told, and left out."""
@@ -211,6 +223,7 @@ class CsvTable:
         frame = pd.DataFrame(kept, columns=range(len(self.names)), dtype="str")
         frame = frame.mask(frame.isin(NOTHING))
         places, cells = np.array(rows, dtype=np.int64), np.array(counts, dtype=np.int64)
+        self._check_headers(frame, places)
         return CsvPiece(self.names, places, tuple(refused), self._date, frame, cells)
 
 
@@ -227,6 +240,7 @@ def _begun(text: str, columns: tuple[str, ...] | None, file_name: str) -> tuple[
     separator = (named or [max(separators, key=lambda s: _usual_count(tables[s][1]))])[0]
     ends, records = tables[separator]
     header = headers.find(records, columns, file_name)
+    header = replace(header, rows=tuple(map(tuple, records[: header.first])))
     lines = ends[header.first - 1] if header.first else _first_line(text)
     return (
         separator,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from finstage_barfile import shapes
 from finstage_barfile.column_names import is_value, names_prices
+from finstage_barfile.errors import Unreadable
 from finstage_barfile.numbers import NOTHING
 from finstage_barfile.table import Guess
 
@@ -19,6 +20,7 @@ _DATABENTO = {"rtype", "publisher_id", "instrument_id"}
 class Header:
     """names: of the columns. first: the first record of the data, from 0.
     price_scale: what one unit of its prices is worth; None: nothing tells.
+    rows: those of the file up to there.
     is_dated_by_name: whether its times are milliseconds of the day that the file's name has.
     """
 
@@ -28,6 +30,23 @@ class Header:
     guesses: tuple[Guess, ...] = ()
     price_scale: float | None = 1.0
     is_dated_by_name: bool = False
+    rows: tuple[tuple[str, ...], ...] = ()
+
+    def check_repeated(self, cells: Sequence[str], line: int) -> None:
+        """Check a line further on that may be a header too, as where files were put one after another.
+
+        Raises:
+            Unreadable: it is one, and names other columns, or in another order.
+        """
+        cells = tuple(cell.strip() for cell in cells)
+        lower = [_trimmed(row) for row in (*self.rows, self.names)]
+        if names_prices(cells) and _trimmed(cells) not in lower:
+            named = ", ".join(cells)[:80]
+            raise Unreadable(f"line {line} is a header too ({named}), and another than that of the file")
+
+
+def _trimmed(cells: Sequence[str]) -> tuple[str, ...]:
+    return tuple(",".join(cells).lower().rstrip(",").split(","))
 
 
 def find(records: Sequence[Sequence[str]], columns: Sequence[str] | None, file_name: str) -> Header:

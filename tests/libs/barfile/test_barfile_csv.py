@@ -222,6 +222,19 @@ def test_a_line_of_more_cells_than_the_header_is_refused_alone(
     assert (refused.row, refused.reason) == (place + 2, "8 cells, and the header has 6")
 
 
+def test_a_second_header_of_another_order_is_refused(tmp_path: Path) -> None:
+    """As where files were put one after another; the same header again is left out."""
+    header, row = "Date,Open,High,Low,Close,Volume\n", "2024-01-0{},1,2,1,2,7\n"
+    bars = read(text(tmp_path, header + row.format(2) + header + row.format(3)))
+    assert list(bars.rows) == [2, 4]
+    for end in ("", '2024-01-04,1,2,1,2,"7"\n2024-01-05,1\n'):
+        other = "Date,Close,High,Low,Open,Volume\n"
+        with pytest.raises(
+            Unreadable, match=r"line 3 is a header too \(Date, Close, High, Low, Open, Volume"
+        ):
+            read(text(tmp_path, header + row.format(2) + other + row.format(3) + end))
+
+
 def test_a_row_that_ends_before_a_used_column_is_refused(tmp_path: Path) -> None:
     """As where a file was cut off: a volume that is not there is not a volume of 0."""
     content = "date,open,high,low,close,volume,note\n2024-01-02,1,1,1,1,7,\n2024-01-03,1,1,1,1,7\n"
