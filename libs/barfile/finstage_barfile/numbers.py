@@ -151,6 +151,25 @@ def decided(columns: Mapping[str, Signs], usual: str | None) -> tuple[str, Guess
     return usual, Guess(f"{cell!r} in column {name!r} was read with a decimal {sign}", "decimal")
 
 
+# 110'160: a group of thousands, or, for a bond, a whole and 16 and no eighths of 32nds.
+_TICKS = r"[+-]?[0-9]{1,3}['’](?:[0-2][0-9]|3[01])[0-7]"
+_GROUPED = (
+    r"[+-]?[$€£¥]?[0-9]{1,3}(?:['’][0-9]{3}){2,}(?:[.,][0-9]*)?|[+-]?[$€£¥]?[0-9]{1,3}['’][0-9]{3}[.,][0-9]*"
+)
+_NOT_TICKS = r"[+-]?[0-9]{1,3}['’](?:[4-9][0-9]{2}|3[2-9][0-9]|[0-9]{2}[89])"
+
+
+def apostrophes(cells: Text) -> tuple[str, str, str]:
+    """The first cell that may be a price in 32nds, that is grouped for sure, and that is in no 32nds.
+
+    Each is empty where there is none; "for sure" is with several groups, or with a decimal sign.
+    """
+    cells = cells[cells.str.contains("['’]", na=False).to_numpy(dtype=bool)].str.strip()
+    found = (cells[cells.str.fullmatch(each).to_numpy(dtype=bool)] for each in (_TICKS, _GROUPED, _NOT_TICKS))
+    ticks, grouped, other = (str(some.iloc[0]) if len(some) else "" for some in found)
+    return ticks, grouped, other
+
+
 def read_one(cell: str, decimal: str) -> float:
     """The number that the cell says."""
     return float(read(pd.Series([cell], dtype="str"), decimal, powers=True)[0])

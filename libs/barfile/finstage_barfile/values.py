@@ -1,14 +1,16 @@
 """The numbers of a table: all of its columns together, and the rows of which one cannot be read."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from finstage_barfile import numbers
+from finstage_barfile.errors import Unreadable
 from finstage_barfile.numbers import Signs
 from finstage_barfile.table import Guess, Mask, Numbers, Piece, Text
-from finstage_market.columns import Float64s
+from finstage_market.columns import PRICES, Float64s
 
 # In the place of a volume they say that there is none.
 _DASHES = ("-", "–", "—")
@@ -49,6 +51,9 @@ class DecimalSigns:
     """What the columns of a file, by piece, tell of their decimal sign."""
 
     _columns: dict[str, Signs] = field(default_factory=dict)
+    # By column of prices: a cell that may be in 32nds, and one that cannot be.
+    _ticks: dict[str, tuple[str, str]] = field(default_factory=dict)
+    _is_grouped: bool = False
 
     def see(self, piece: Piece, columns: Mapping[str, str]) -> None:
         """Take in the cells of these columns."""
@@ -57,8 +62,9 @@ class DecimalSigns:
             if isinstance(cells, np.ndarray):
                 continue
             seen = self._columns.get(name, Signs("", "", ""))
-            if seen.point and not cells.str.contains("[,']", na=False).any():
+            if seen.point and not cells.str.contains("[,'’]", na=False).any():
                 continue
+            self._see_apostrophes(cells, what, name)
             cells = numbers.ratios(cells) if what == "splits" else cells
             found = numbers.signs(cells, is_plain=numbers.plain(cells) is not None)
             self._columns[name] = Signs(
@@ -71,7 +77,22 @@ class DecimalSigns:
         Raises:
             Unreadable: they do not tell it.
         """
+        for name, (ticks, other) in self._ticks.items():
+            if ticks and not other and not self._is_grouped:
+                whole, part = re.split("['’]", ticks)
+                raise Unreadable(
+                    f"column {name!r} has {ticks!r}, which can be {whole + part} or, as bonds are quoted, "
+                    f"{whole} and {int(part[:2])}/32; no other number of the file tells which",
+                    settled_by="decimal",
+                )
         return numbers.decided(self._columns, usual)
+
+    def _see_apostrophes(self, cells: Text, what: str, name: str) -> None:
+        ticks, grouped, other = numbers.apostrophes(cells)
+        self._is_grouped = self._is_grouped or bool(grouped)
+        if what in (*PRICES, "adjusted_close"):
+            before = self._ticks.get(name, ("", ""))
+            self._ticks[name] = before[0] or ticks, before[1] or other
 
 
 def read(piece: Piece, columns: Mapping[str, str], decimal: str) -> Values:

@@ -1,12 +1,14 @@
 """Numbers written as text: those of float(), and those that people write."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finstage_barfile import Unreadable
+from finstage_barfile import BarFile, Unreadable
 from finstage_barfile.numbers import Signs, decided, plain, read, signs
 from finstage_barfile.table import Text
 from finstage_market.columns import Float64s
@@ -119,3 +121,14 @@ def test_columns_that_contradict_each_other_are_refused() -> None:
         decided({"A": Signs("1.5", "", ""), "B": Signs("", "1,5", "")}, ".")
     told = "column 'A' has '1.5', with a decimal point, and column 'B' has '1,5', with a decimal comma"
     assert (str(caught.value), caught.value.settled_by) == (told, "decimal")
+
+
+def test_an_apostrophe_is_not_read_as_thousands_unasked(read_text: Callable[..., BarFile]) -> None:
+    """110'160 is 110 and 16/32 where bonds are quoted."""
+    header, row = "Date,Open,High,Low,Close,Volume\n", "2024-01-02,110'160,110'310,110'050,110'200,{}\n"
+    with pytest.raises(Unreadable, match="column 'Open' has \"110'160\", which can be 110160 or") as caught:
+        read_text(header + row.format("1'234"))
+    assert caught.value.settled_by == "decimal"
+    assert read_text(header + row.format(5), decimal=".").columns.open[0] == 110160
+    for settled in (row.format("1'234'567"), row.format(5).replace("'310", "'310.50")):
+        assert read_text(header + settled).columns.open[0] == 110160
