@@ -174,7 +174,9 @@ def test_bars_are_deleted_after_a_look_and_a_yes(finstage: Run, services: Servic
     assert "--yes" in refused.stderr
     assert all(request.dry_run for request in services.ingest.requests)
     done = finstage(*asked, "--yes")
-    assert (done.code, done.stdout.split(";")[1].strip()) == (0, "epoch 2 revision 8")
+    told, again = done.stdout.splitlines()
+    assert (done.code, told.split("; ")[1]) == (0, "epoch 2 revision 8")
+    assert "--again" in again
     last = services.ingest.requests[-1]
     assert (last.symbol, last.interval, last.reason, last.dry_run) == ("AAPL", "1d", "wrong file", False)
     assert last.range.start.ToJsonString() == "2024-01-01T00:00:00Z"
