@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from finstage_barfile import clocks, values, volumes
+from finstage_barfile import clocks, currencies, values, volumes
 from finstage_barfile import times as times_of
 from finstage_barfile.column_names import Found, plain
 from finstage_barfile.errors import NoRows, Unreadable
+from finstage_barfile.numbers import NOTHING
 from finstage_barfile.table import Cells, Guess, Mask, Piece, RefusedRow, Table
 from finstage_barfile.tickers import Tickers
 from finstage_barfile.times import TimesPlan
@@ -29,6 +30,7 @@ class Plan:
     columns: the column of each field, but for the time; time_columns: those of the time.
     ticker: whose rows to take; None: all. passed_over: the rows of others.
     factors: by the name of each in the spool, columns that may hold factors of adjustment.
+    has_empty_volume: whether the column that was found to be the volume has nothing in any row.
     """
 
     found: Found
@@ -41,6 +43,7 @@ class Plan:
     passed_over: Mapping[str, int]
     guesses: tuple[Guess, ...]
     factors: Mapping[str, str]
+    has_empty_volume: bool
 
     def wanted(self, piece: Piece) -> Mask | None:
         """The rows to take; None: all."""
@@ -81,9 +84,11 @@ def gathered(
     columns = {field: name for field, name in found.columns.items() if field != "time"}
     numbers = {field: name for field, name in columns.items() if field != "symbol"}
     tickers = Tickers(columns["symbol"]) if "symbol" in columns else None
+    currency = currencies.of(table.names, list(found.columns.values()))
     signs = DecimalSigns()
     time_columns: tuple[str, ...] = ()
     sample: list[Cells] = []
+    is_empty = "volume" in columns and "volume" not in is_given
     taken = 0
     too_long: tuple[RefusedRow, ...] = ()
     for piece in table.pieces():
@@ -96,6 +101,9 @@ def gathered(
                 raise volumes.doubt(doubtful)
         if tickers is not None:
             tickers.see(piece)
+        is_empty = is_empty and _is_empty(piece, columns["volume"])
+        if currency is not None:
+            currency.see(piece, columns.get("symbol"))
         if taken < MAX_SAMPLE:
             sample.append(_times(piece, time_columns))
         else:
@@ -112,6 +120,8 @@ def gathered(
     chosen = tickers.chosen(ticker, is_given="symbol" in is_given) if tickers is not None else None
     if chosen is None:
         columns.pop("symbol", None)
+    if currency is not None:
+        currency.check(chosen)
     guess = None
     if decimal is None:
         decimal, guess = signs.decided(table.usual_decimal)
@@ -127,7 +137,15 @@ def gathered(
         passed_over=tickers.others(chosen) if tickers is not None and chosen is not None else {},
         guesses=(guess,) if guess else (),
         factors=_factors(table, found),
+        has_empty_volume=is_empty,
     )
+
+
+def _is_empty(piece: Piece, column: str) -> bool:
+    cells = piece.numbers(column)
+    if isinstance(cells, np.ndarray):
+        return bool(np.isnan(cells).all())
+    return bool((cells.isna() | cells.isin(NOTHING)).all())
 
 
 def _factors(table: Table, found: Found) -> dict[str, str]:

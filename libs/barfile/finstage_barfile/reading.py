@@ -70,15 +70,21 @@ def read(
                 "it has no header, and its prices may be whole or in ten-thousandths, as LEAN writes them",
                 settled_by="price_scale",
             )
-        found = find(table.names, column_names or {}, ticker=ticker, no_volume=no_volume)
-        plan = gathered(
-            table,
-            found,
-            ticker=ticker,
-            is_given=set(column_names or ()),
-            decimal=decimal,
-            date_format=date_format,
-        )
+        names = list(table.names)
+        while True:
+            found = find(names, column_names or {}, ticker=ticker, no_volume=no_volume)
+            plan = gathered(
+                table,
+                found,
+                ticker=ticker,
+                is_given=set(column_names or ()),
+                decimal=decimal,
+                date_format=date_format,
+            )
+            if not plan.has_empty_volume:
+                break
+            # Another column may be the volume; without one, that is told.
+            names.remove(plan.columns["volume"])
         made = convert(table, plan, interval or Interval.D1)
     if not len(made.clocks):
         raise _none(table, made.refused[0])

@@ -248,3 +248,15 @@ def test_bars_closer_than_their_interval_are_refused(read_text: ReadText, interv
     told = f"its times are 1 min apart, and {interval} bars cannot be"
     assert (str(caught.value), caught.value.settled_by) == (told, "interval")
     assert len(read_text(content, interval="1m").columns) == 30
+
+
+def test_prices_in_two_currencies_are_refused_and_the_currencies_named(read_text: ReadText) -> None:
+    content = "Date,Symbol,Open,High,Low,Close,Volume,Currency\n" + "".join(
+        f"2024-01-{day:02},{symbol},{close},{close},{close},{close},1,{currency}\n"
+        for day, symbol, close, currency in (
+            (2, "VOD", 70, "GBX"), (2, "TSLA", 240, "USD"), (3, "VOD", 0.7, "GBP"), (3, "TSLA", 238, "")
+        )
+    )  # fmt: skip
+    with pytest.raises(Unreadable, match=r"column 'Currency' holds 'GBX', 'GBP': .* not all in one currency"):
+        read_text(content, ticker="VOD")
+    assert read_text(content, ticker="TSLA").columns.close.tolist() == [240, 238]

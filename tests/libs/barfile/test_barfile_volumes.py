@@ -122,3 +122,16 @@ def test_settle_is_the_close_beside_last_and_told(read_text: ReadText) -> None:
     ]
     said = read_text(content, column_names={"close": "Last"})
     assert (said.columns.close[0], said.guesses) == (71.65, ())
+
+
+@pytest.mark.parametrize("empty", ["", "NaN"])
+def test_a_volume_that_is_empty_in_every_row_is_none(read_text: ReadText, empty: str) -> None:
+    bars = read_text(of_volumes(("Volume", "Volume USD"), (empty, "400")), no_volume=False)
+    assert bars.columns.volume.tolist() == [400, 400]
+    assert [guess.text for guess in bars.guesses] == ["volume was read from 'Volume USD', by its name"]
+    with pytest.raises(Unreadable, match="it does not tell the volume, which could be 'Turnover'"):
+        read_text(of_volumes(("Volume", "Turnover"), (empty, "400")), no_volume=False)
+    alone = read_text(of_volumes(("Volume", "Note"), (empty, "x")), no_volume=False)
+    assert [guess.settled_by for guess in alone.guesses] == ["no_volume"]
+    given = {"volume": "Volume"}
+    assert read_text(of_volumes(("Volume", "V"), (empty, "4")), column_names=given).columns.volume[0] == 0
