@@ -102,6 +102,11 @@ def sundays(clocks: Int64s) -> int:
     return int((is_sunday & ((of_day == 0) | (of_day >= _LAST_MINUTE_MS))).sum())
 
 
+def kept_instants(clocks: Int64s, opens: Int64s) -> int:
+    """How many times that are not midnight are the open times of their days, weeks or months."""
+    return int((present(clocks) & (clocks == opens) & (clocks % _DAY_MS != 0)).sum())
+
+
 def said(ms: int) -> str:
     """A clock time for people, its seconds where they are not 0."""
     text = str(np.datetime64(ms, "ms")).replace("T", " ")

@@ -10,7 +10,7 @@ from finstage_barfile import series, spacing
 from finstage_barfile.bars import Bars
 from finstage_barfile.conversion import Converted
 from finstage_barfile.errors import Unreadable
-from finstage_barfile.periods import open_times, said, sundays
+from finstage_barfile.periods import kept_instants, open_times, said, sundays
 from finstage_barfile.table import RefusedRow
 from finstage_barfile.times import NONE, Zoning, present, zone_of
 from finstage_market.columns import Int64s
@@ -66,6 +66,11 @@ def timed(
         notes.append(
             f"{count:,} of its weeks are stamped on a Sunday, and were read as those that begin on the "
             "Monday after it; stamp says if they end on it"
+        )
+    if not interval.is_intraday and time_zone is None and (count := kept_instants(made.clocks, opens)):
+        notes.append(
+            f"{count:,} of its times are instants without a zone, and were kept: a series whose exchange is "
+            "not known then has days that others name by date; time_zone says whose days they are"
         )
     zone = f", {(time_zone or UTC).key}" if made.plan.zoning is Zoning.LOCAL else ""
     how = f"{made.plan.how}{zone}"

@@ -151,6 +151,16 @@ def test_a_week_opens_on_its_monday(read_text: ReadText, stamps: tuple[str, ...]
     assert opened(bars) == ["2024-01-01 00:00", "2024-01-08 00:00"]
 
 
+def test_it_is_told_that_instants_without_a_zone_are_kept(read_text: ReadText) -> None:
+    content = of_times("1704294000", "1704380400", "1704726000")  # midnights of Tokyo
+    assert any(
+        "time_zone says whose days they are" in note for note in read_text(content, interval="1d").notes
+    )
+    of_tokyo = read_text(content, interval="1d", time_zone="Asia/Tokyo")
+    assert opened(of_tokyo) == ["2024-01-04 00:00", "2024-01-05 00:00", "2024-01-09 00:00"]
+    assert not of_tokyo.notes
+
+
 def test_it_is_told_that_a_sunday_is_read_as_the_start_of_a_week(read_text: ReadText) -> None:
     content = of_times("2024-01-07", "2024-01-14", "2024-01-21", "2024-01-28")
     told = (
