@@ -52,7 +52,7 @@ def test_no_file_has_a_vague_name() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["see /home/me/x", "cd /work/main", "'/root/.cache'"])
+@pytest.mark.parametrize("text", ["see /home/me/x", "cd /work/x", "'/root/.cache'"])
 def test_a_path_of_one_machine_is_recognised(text: str) -> None:
     assert OF_ONE_MACHINE.search(text)
 

@@ -336,7 +336,7 @@ def upstream_status() -> Unary[list[ProviderStatus]]:
 
 
 def health(service: Service) -> Unary[str]:
-    """Check a service by grpc.health.v1, whose messages are so small that no package is needed for them."""
+    """Check a service by grpc.health.v1. Its messages are read here, without grpcio-health-checking."""
     if service not in (known := get_args(Service)):
         raise InvalidRequest([Violation("service", f"{service!r} was given; one of: {', '.join(known)}")])
 

@@ -32,7 +32,7 @@ _SERVICES = (
 )
 _SETTINGS = ("api_key", "tls_ca", "tls_cert", "tls_key")
 _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]+):(\d+)")
-# What gRPC itself resolves; the rest of such a target is for it to judge.
+# Schemes that gRPC resolves itself: it checks such targets, we do not.
 _GRPC_SCHEMES = ("dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:", "vsock:", "xds:")
 
 

@@ -163,7 +163,7 @@ def ingest(
     ] = None,
     price_scale: Annotated[
         float | None,
-        typer.Option(min=1e-12, help="What one unit of its prices is worth: 0.0001. [default: 1]"),
+        typer.Option(min=1e-12, help="Multiply every price by this: 0.0001. [default: 1]"),
     ] = None,
     stamp: Annotated[
         str,

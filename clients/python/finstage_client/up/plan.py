@@ -130,7 +130,7 @@ def check_ports(planned: list[Part]) -> None:
                 raise CannotStart(f"{wanted} is {taken[port]}'s too; set {variable} to another port")
             taken[port] = part.name
             with socket.socket() as probe:
-                # A port whose last connections are still closing is free.
+                # Connections that are still closing do not make a port taken.
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
                     probe.bind((HOST, port))
